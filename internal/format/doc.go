@@ -1,0 +1,2 @@
+// Package format encodes events: append-style, without allocations.
+package format

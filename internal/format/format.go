@@ -1,0 +1,18 @@
+package format
+
+import "github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+
+// Context is what an encoder needs to know beside the event itself.
+type Context struct {
+	Spool  uint32 // id of the spool; meaningless when Seq is 0
+	Seq    uint64 // sequence number within Spool, from 1; 0 when the event has no identity
+	Host   string // host name; empty to leave the key out
+	BootID string // boot id as in /proc/sys/kernel/random/boot_id; empty to leave the key out
+	Raw    bool   // add the record text as received to every event of the kernel
+}
+
+// Func appends the event in one format to dst and returns the extended slice.
+// It keeps nothing, touches nothing before len(dst), cannot fail, and does not
+// allocate once dst is large enough. Line formats end in a newline and contain
+// no other one.
+type Func func(dst []byte, ev *ipe.Event, c *Context) []byte

@@ -1,0 +1,2 @@
+// Package sink runs the readers of the spool that deliver somewhere.
+package sink

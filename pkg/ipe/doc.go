@@ -1,0 +1,2 @@
+// Package ipe decodes the audit records of Integrity Policy Enforcement.
+package ipe
