@@ -1,0 +1,123 @@
+package host
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// sysfs makes a directory that looks like /sys. A name that ends in a slash is
+// an empty directory.
+func sysfs(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(root, name)
+		dir := filepath.Dir(path)
+		if strings.HasSuffix(name, "/") {
+			dir = path
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(name, "/") {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func TestIPEStatesWhatSecurityfsSays(t *testing.T) {
+	t.Parallel()
+	const lsm = "kernel/security/lsm"
+	const dir = "kernel/security/ipe/"
+	tests := []struct {
+		name  string
+		files map[string]string
+		want  IPE
+	}{
+		{"kernel without securityfs", map[string]string{"kernel/": ""}, IPE{Status: StatusAbsent}},
+		{"securityfs not mounted", map[string]string{"kernel/security/": ""}, IPE{Status: StatusUnreadable}},
+		{"no sysfs", nil, IPE{Status: StatusUnreadable}},
+		{"other LSMs only", map[string]string{lsm: "lockdown,capability,bpf"}, IPE{Status: StatusAbsent}},
+		{"a longer name", map[string]string{lsm: "lockdown,ipex"}, IPE{Status: StatusAbsent}},
+		{
+			"no policy", map[string]string{lsm: "lockdown,ipe,ima", dir + "enforce": "1", dir + "success_audit": "0", dir + "policies/": ""},
+			IPE{Status: StatusNoPolicy, Enforcing: ipe.True, SuccessAudit: ipe.False},
+		},
+		{
+			"only inactive policies", map[string]string{lsm: "ipe", dir + "enforce": "1", dir + "policies/a/active": "0"},
+			IPE{Status: StatusNoPolicy, Enforcing: ipe.True},
+		},
+		{
+			"an active one", map[string]string{
+				lsm: "ipe\n", dir + "enforce": "0\n", dir + "success_audit": "1",
+				dir + "policies/a/active": "0", dir + "policies/b/active": "1",
+				dir + "policies/b/version": "1.0.2\n", dir + "policies/b/pkcs7": "abc",
+			},
+			IPE{
+				Status: StatusActive, Enforcing: ipe.False, SuccessAudit: ipe.True,
+				Policy: ipe.Policy{
+					Name: []byte("b"), Version: []byte("1.0.2"),
+					Digest: []byte("sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+				},
+			},
+		},
+		{
+			"built in, so without a signature", map[string]string{lsm: "ipe", dir + "policies/boot/active": "1", dir + "policies/boot/version": "0.0.1"},
+			IPE{Status: StatusActive, Policy: ipe.Policy{Name: []byte("boot"), Version: []byte("0.0.1")}},
+		},
+		{
+			"a policy whose state is hidden", map[string]string{lsm: "ipe", dir + "policies/a/version": "1.0.0"},
+			IPE{Status: StatusUnreadable},
+		},
+		{"policies hidden", map[string]string{lsm: "ipe"}, IPE{Status: StatusUnreadable}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			fs := Securityfs{Root: sysfs(t, tt.files)}
+			if diff := cmp.Diff(tt.want, fs.IPE()); diff != "" {
+				t.Errorf("IPE() (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestIPEPrefersInheritedFiles(t *testing.T) {
+	t.Parallel()
+	fs := Securityfs{
+		Root:         sysfs(t, map[string]string{"kernel/security/lsm": "ipe"}),
+		Enforce:      strings.NewReader("1"),
+		SuccessAudit: strings.NewReader("0"),
+	}
+	want := IPE{Status: StatusUnreadable, Enforcing: ipe.True, SuccessAudit: ipe.False}
+	if diff := cmp.Diff(want, fs.IPE()); diff != "" {
+		t.Errorf("IPE() (-want +got):\n%s", diff)
+	}
+}
+
+func TestBootIDRoundTrips(t *testing.T) {
+	t.Parallel()
+	const text = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+	id, err := ParseBootID(text)
+	if err != nil || id.String() != text {
+		t.Errorf("ParseBootID(%q) = %v, %v", text, id, err)
+	}
+	for _, bad := range []string{"", "0a1b", text + "00", strings.Replace(text, "a", "x", 1)} {
+		if id, err := ParseBootID(bad); err == nil {
+			t.Errorf("ParseBootID(%q) = %v, want an error", bad, id)
+		}
+	}
+	if id, err := CurrentBootID(); err != nil || id == (BootID{}) {
+		t.Errorf("CurrentBootID() = %v, %v", id, err)
+	}
+}

@@ -1,0 +1,215 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// pollInterval is how often the kernel is asked for its count, where that is
+// permitted. A line in the kernel log makes it ask at once.
+const pollInterval = 10 * time.Second
+
+// KernelWatch follows the kernel's own count of lost audit records: audit_lost
+// in kernel/audit.c. It counts records of every type, also those that IPE did
+// not write, and it rises for each record that did not fit into a queue, before
+// any listener could have seen it: there is no gap in the serials and no drop
+// at the socket.
+//
+// The number comes from AUDIT_GET where we have CAP_AUDIT_CONTROL, and is then
+// exact. Otherwise it comes from the lines that the kernel logs when it loses
+// something; those are rate-limited, so the number is a lower bound.
+//
+// With audit=1 on the kernel's command line and no auditd the number also
+// rises for every record that fails to enter the hold queue, although listeners
+// got it (kauditd_hold_skb): then nobody can tell how many were lost.
+type KernelWatch struct {
+	ledger *Ledger
+
+	// Query asks the kernel; nil when that is not permitted.
+	Query func() (host.AuditStatus, error)
+
+	// HoldQueue says that the kernel was started with audit=1.
+	HoldQueue bool
+
+	mu       sync.Mutex
+	known    bool // lost is a number the kernel gave
+	lost     uint32
+	at       time.Time // when it was that number
+	overflow bool      // the hold queue was seen to overflow in this boot
+	caught   bool      // the old lines of the kernel log were read
+	logged   *uint32   // the number of a line whose reason may still follow
+}
+
+// NewKernelWatch returns a watch that asks the kernel where that is permitted.
+func NewKernelWatch(l *Ledger) *KernelWatch {
+	w := &KernelWatch{ledger: l, HoldQueue: holdQueueConfigured("/proc/cmdline")}
+	if _, err := host.QueryAudit(); err == nil {
+		w.Query = host.QueryAudit
+	}
+	return w
+}
+
+// holdQueueConfigured reports whether the kernel's command line switches audit
+// on; only then does the hold queue exist (kernel/audit.c, audit_default).
+func holdQueueConfigured(cmdline string) bool {
+	text, err := os.ReadFile(cmdline)
+	if err != nil {
+		return false
+	}
+	on := false
+	for _, word := range strings.Fields(string(text)) {
+		switch word {
+		case "audit=1", "audit=on":
+			on = true
+		case "audit=0", "audit=off":
+			on = false
+		}
+	}
+	return on
+}
+
+// Resume sets the number that an earlier process of the same boot has told, so
+// that what was lost in between is told now.
+func (w *KernelWatch) Resume(lost uint32, at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.known, w.lost, w.at = true, lost, at
+}
+
+// Lost returns the kernel's count, and whether it is known.
+func (w *KernelWatch) Lost() (n uint32, known bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost, w.known
+}
+
+// Permitted reports whether the kernel answers AUDIT_GET.
+func (w *KernelWatch) Permitted() bool { return w.Query != nil }
+
+// Run follows kmsg, which may be nil, and asks the kernel, until ctx ends.
+// It closes kmsg.
+func (w *KernelWatch) Run(ctx context.Context, kmsg *os.File) error {
+	w.ask()
+	done := make(chan error, 1)
+	if kmsg != nil {
+		go func() { done <- followKmsg(kmsg, w.heard, w.caughtUp) }()
+	}
+	var tick <-chan time.Time
+	if w.Query != nil {
+		ticker := time.NewTicker(pollInterval)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	var followErr error
+	for {
+		select {
+		case <-ctx.Done():
+			if kmsg != nil {
+				kmsg.Close()
+				<-done
+			}
+			w.ask()
+			return nil
+		case followErr = <-done:
+			kmsg.Close()
+			kmsg = nil
+			if tick == nil {
+				return errors.Join(errors.New("the kernel log can no longer be followed"), followErr)
+			}
+		case <-tick:
+			w.ask()
+		}
+	}
+}
+
+// ask takes the number from AUDIT_GET.
+func (w *KernelWatch) ask() {
+	if w.Query == nil {
+		return
+	}
+	status, err := w.Query()
+	if err != nil {
+		return // the next tick asks again; the count is cumulative
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	accuracy := ipe.AccuracyExact
+	if status.PID == 0 && (w.HoldQueue || w.overflow) {
+		accuracy = ipe.AccuracyUnknown
+	}
+	w.observe(status.Lost, accuracy)
+}
+
+// settleTime is how long a number in the kernel log waits for its reason.
+// audit_log_lost prints the number first and the reason right behind it, unless
+// printk's rate limit swallows it.
+const settleTime = 100 * time.Millisecond
+
+// heard takes a line of the kernel log.
+func (w *KernelWatch) heard(finding kmsgFinding, lost uint32) {
+	w.mu.Lock()
+	if finding == kmsgHoldOverflow {
+		w.overflow = true
+	} else {
+		if w.logged == nil && w.caught {
+			time.AfterFunc(settleTime, w.settle)
+		}
+		w.logged = &lost
+	}
+	w.mu.Unlock()
+}
+
+// caughtUp is called when the old lines of the kernel log were read. The last
+// number among them is where we begin, or what is compared with the number
+// that an earlier process told.
+func (w *KernelWatch) caughtUp() {
+	w.settle()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.caught = true
+	if !w.known && w.Query == nil {
+		w.known, w.at = true, time.Now() // nothing was ever lost that we could hear of
+	}
+}
+
+// settle takes the last number of the kernel log, or better one by asking.
+func (w *KernelWatch) settle() {
+	w.mu.Lock()
+	logged := w.logged
+	w.logged = nil
+	if logged != nil && w.Query == nil {
+		accuracy := ipe.AccuracyAtLeast
+		if w.overflow {
+			accuracy = ipe.AccuracyUnknown
+		}
+		w.observe(*logged, accuracy)
+	}
+	w.mu.Unlock()
+	if logged != nil {
+		w.ask()
+	}
+}
+
+// observe enters the difference between the kernel's number now and the last
+// one. The first number is where we begin: what it counts happened before us.
+// A number that fell was reset by somebody (AUDIT_STATUS_LOST), and is where we
+// go on, unless it stands in an old line that an earlier process had read.
+func (w *KernelWatch) observe(lost uint32, accuracy ipe.Accuracy) {
+	now := time.Now()
+	since, before, known := w.at, w.lost, w.known
+	if known && lost < before && !w.caught && accuracy != ipe.AccuracyExact {
+		return
+	}
+	w.known, w.lost, w.at = true, lost, now
+	if !known || lost <= before {
+		return
+	}
+	w.ledger.Add(Kernel, Loss{Count: uint64(lost - before), Accuracy: accuracy, Since: since, Until: now})
+}

@@ -1,0 +1,181 @@
+package ledger
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// Account is one way in which records are lost or not to be trusted.
+type Account uint8
+
+// The accounts.
+const (
+	Socket    Account = iota // dropped at our socket: its receive buffer was full
+	Kernel                   // lost by the kernel before any socket, mostly at the backlog limit
+	Truncated                // longer than a receive slot; what arrived was kept
+	Forged                   // sent by a process, refused
+	accounts
+)
+
+var accountInfo = [accounts]struct {
+	kind  ipe.Kind
+	stage string
+}{
+	Socket:    {ipe.KindLost, "socket"},
+	Kernel:    {ipe.KindLost, "kernel"},
+	Truncated: {ipe.KindLost, "truncated"},
+	Forged:    {ipe.KindForged, "socket"},
+}
+
+// Stage returns the account's name as in the JSON key "stage".
+func (a Account) Stage() string { return accountInfo[a].stage }
+
+// The least time between two events of one account. A count that cannot be
+// known is said less often: it may go on for days (audit=1 without auditd).
+const (
+	interval        = time.Second
+	intervalUnknown = time.Minute
+)
+
+// Loss is a number of records that were lost between two moments.
+type Loss struct {
+	Count        uint64
+	Accuracy     ipe.Accuracy
+	Since, Until time.Time
+}
+
+// Ledger adds up losses and tells them. Its methods may be called from any
+// goroutine.
+type Ledger struct {
+	tell   func(*ipe.Event)
+	kick   chan struct{}
+	totals [accounts]atomic.Uint64
+	exact  [accounts]atomic.Bool
+
+	mu      sync.Mutex
+	pending [accounts]Loss
+	told    [accounts]time.Time // when the last event was written
+}
+
+// New returns a ledger whose events are given to tell, from the goroutine that
+// calls Run. The event lives until tell returns.
+func New(tell func(*ipe.Event)) *Ledger {
+	l := &Ledger{tell: tell, kick: make(chan struct{}, 1)}
+	for i := range l.exact {
+		l.exact[i].Store(true)
+	}
+	return l
+}
+
+// Add enters a loss. It does not block and does not allocate. A loss of
+// accuracy AccuracyUnknown makes the whole event unknown; its Count is not
+// added up.
+func (l *Ledger) Add(a Account, loss Loss) {
+	switch loss.Accuracy {
+	case ipe.AccuracyUnknown:
+		l.exact[a].Store(false)
+	case ipe.AccuracyAtLeast:
+		l.exact[a].Store(false)
+		l.totals[a].Add(loss.Count)
+	default:
+		l.totals[a].Add(loss.Count)
+	}
+
+	l.mu.Lock()
+	p := &l.pending[a]
+	if p.Accuracy == ipe.AccuracyNone {
+		*p = loss
+	} else {
+		p.Count += loss.Count
+		p.Accuracy = max(p.Accuracy, loss.Accuracy) // from exact to unknown
+		p.Until = loss.Until
+	}
+	l.mu.Unlock()
+
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Total returns what was counted since the start, and whether that number is
+// exact. It never falls.
+func (l *Ledger) Total(a Account) (n uint64, exact bool) {
+	return l.totals[a].Load(), l.exact[a].Load()
+}
+
+// Run writes the events until ctx ends; what is pending then is written at
+// once.
+func (l *Ledger) Run(ctx context.Context) {
+	var wait time.Duration
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if wait > 0 {
+			timer.Reset(wait)
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			l.write(time.Now(), true)
+			return
+		case <-l.kick:
+		case <-timer.C:
+		}
+		wait = l.write(time.Now(), false)
+	}
+}
+
+// write tells what is due and returns how long until the next is; 0 when
+// nothing is pending.
+func (l *Ledger) write(now time.Time, all bool) (next time.Duration) {
+	for a := range accounts {
+		l.mu.Lock()
+		loss := l.pending[a]
+		if loss.Accuracy == ipe.AccuracyNone {
+			l.mu.Unlock()
+			continue
+		}
+		pause := interval
+		if loss.Accuracy == ipe.AccuracyUnknown {
+			pause = intervalUnknown
+		}
+		if due := l.told[a].Add(pause); !all && due.After(now) {
+			l.mu.Unlock()
+			if d := due.Sub(now); next == 0 || d < next {
+				next = d
+			}
+			continue
+		}
+		l.pending[a] = Loss{}
+		l.told[a] = now
+		l.mu.Unlock()
+		ev := event(a, loss)
+		l.tell(&ev)
+	}
+	return next
+}
+
+// event returns what the stream says of a loss.
+func event(a Account, loss Loss) ipe.Event {
+	ev := ipe.Event{
+		Kind:     accountInfo[a].kind,
+		Stage:    []byte(a.Stage()),
+		Accuracy: loss.Accuracy,
+	}
+	if loss.Accuracy != ipe.AccuracyUnknown {
+		ev.Count, ev.Has = loss.Count, ipe.HasCount
+	}
+	if !loss.Since.IsZero() {
+		ev.Since, ev.Has = loss.Since.UnixMilli(), ev.Has|ipe.HasSince
+	}
+	if !loss.Until.IsZero() {
+		ev.Until, ev.Has = loss.Until.UnixMilli(), ev.Has|ipe.HasUntil
+	}
+	return ev
+}
