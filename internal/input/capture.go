@@ -1,0 +1,117 @@
+package input
+
+import (
+	"encoding/binary"
+	"io"
+)
+
+const (
+	captureHeader = 8 + 4 + 4 // what a capture puts before each datagram
+	nlmsghdrSize  = 16        // struct nlmsghdr, include/uapi/linux/netlink.h
+)
+
+// header is what a capture says about one datagram.
+type header struct {
+	monotonic uint64 // ns
+	sender    uint32 // sockaddr_nl.nl_pid; the kernel's is 0
+	length    uint32 // of the datagram, in bytes
+}
+
+func parseHeader(p []byte) header {
+	return header{
+		monotonic: binary.LittleEndian.Uint64(p),
+		sender:    binary.LittleEndian.Uint32(p[8:]),
+		length:    binary.LittleEndian.Uint32(p[12:]),
+	}
+}
+
+// plausible reports whether h can be the header of a datagram: 2^59 ns are 18
+// years of uptime. Text never passes, not even behind a run of NUL bytes, as
+// its letters make the length too large or the time.
+func (h header) plausible() bool {
+	return h.monotonic < 1<<59 && h.length <= maxLine && h != (header{})
+}
+
+// isCapture reports whether the input is a capture. The first datagram may be a
+// forgery, so nothing is asked of its bytes: if they do not look like a netlink
+// message, the header behind them decides.
+func (r *Reader) isCapture() bool {
+	p, err := r.br.Peek(captureHeader)
+	if len(p) < captureHeader {
+		// A capture that was cut in its first header, or some other short thing.
+		// A time of less than 18 years makes a NUL or control byte here.
+		return err == io.EOF && len(p) >= 8 && p[7] < 8 && binary.LittleEndian.Uint64(p) != 0
+	}
+	h := parseHeader(p)
+	if !h.plausible() {
+		return false
+	}
+	if h.length >= nlmsghdrSize {
+		p, err = r.br.Peek(captureHeader + nlmsghdrSize)
+		if err != nil {
+			return err == io.EOF // cut within the first datagram
+		}
+		n := binary.LittleEndian.Uint32(p[captureHeader:])
+		if n == h.length || n == h.length-nlmsghdrSize {
+			return true
+		}
+	}
+	end := captureHeader + int(h.length)
+	if p, err = r.br.Peek(end + captureHeader); err != nil {
+		return true // the only datagram, or one larger than the buffer
+	}
+	second := parseHeader(p[end:])
+	return second.plausible() && second.monotonic >= h.monotonic
+}
+
+// nextDatagram yields the next datagram of a capture.
+func (r *Reader) nextDatagram(rec *Record) error {
+	p, err := r.br.Peek(captureHeader)
+	if err != nil {
+		if err == io.EOF && len(p) > 0 {
+			return r.damage("the capture is cut off in a header")
+		}
+		return r.readError(err)
+	}
+	h := parseHeader(p)
+	if h.length > maxLine {
+		return r.damage("not the header of a datagram")
+	}
+	size := captureHeader + int(h.length)
+	if size <= r.br.Size() {
+		if p, err = r.br.Peek(size); err == nil {
+			r.br.Discard(size) // leaves p alone until the next read
+		}
+	} else {
+		if cap(r.long) < size {
+			r.long = make([]byte, size)
+		}
+		p = r.long[:size]
+		_, err = io.ReadFull(r.br, p)
+	}
+	switch err {
+	case nil:
+	case io.EOF, io.ErrUnexpectedEOF:
+		return r.damage("the capture is cut off in a datagram")
+	default:
+		return r.readError(err)
+	}
+	r.off += int64(size)
+	h.record(p[captureHeader:], rec)
+	return nil
+}
+
+// record fills rec with the record in datagram. There is one in each, and its
+// length is the datagram's: in the copy that auditd gets by unicast nlmsg_len
+// is 16 too small (kernel/audit.c, audit_log_end).
+func (h header) record(datagram []byte, rec *Record) {
+	rec.Monotonic = int64(h.monotonic)
+	rec.Forged = h.sender != 0
+	if len(datagram) < nlmsghdrSize {
+		rec.Text, rec.Truncated = datagram, true
+		return
+	}
+	rec.Type = binary.LittleEndian.Uint16(datagram[4:])
+	rec.Truncated = binary.LittleEndian.Uint32(datagram) > h.length
+	rec.Text = datagram[nlmsghdrSize:]
+}
