@@ -1,0 +1,266 @@
+package netlinkaudit
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/trust"
+	"github.com/mdlayher/netlink"
+	"github.com/mdlayher/socket"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// groupReadLog is the multicast group that carries every record.
+const groupReadLog = unix.AUDIT_NLGRP_READLOG // 1, since Linux 3.16
+
+const (
+	defaultBatch = 64
+	maxBatch     = 1024 // UIO_MAXIOV, as sendmmsg(2) has it; 16 MiB of memory
+)
+
+// Config says what a [Conn] receives and how. A nil *Config is the zero value.
+type Config struct {
+	// Types lists the record types to receive, as in nlmsg_type. Others are
+	// refused in the kernel by a filter, or, if they were queued on an
+	// inherited socket before it had the filter, by Receive.
+	//
+	// If empty, every type is received; a filter that an inherited socket has
+	// already is left in place. A filter of Types replaces it.
+	Types []uint16
+
+	// ReadBuffer is the size of the socket's receive buffer to ask for, in
+	// bytes and in the unit of SO_RCVBUF: the kernel sets aside twice as much,
+	// and charges each message with its overhead, some 450 bytes of this
+	// number for a short record (socket(7), and truesize in the kernel).
+	//
+	// With CAP_NET_ADMIN the kernel grants it (SO_RCVBUFFORCE), without it as
+	// much as net.core.rmem_max allows. The buffer is never made smaller. See
+	// [Conn.ReadBuffer] for what was granted. If zero, it stays as it is.
+	ReadBuffer int
+
+	// Batch is the number of messages that one Receive can return, at most
+	// 1024. Each takes 16 KiB of memory. If zero, it is 64.
+	Batch int
+
+	// Trust is for tests and tools of the module that this package belongs to;
+	// elsewhere it cannot be anything but its zero value.
+	Trust trust.Senders
+}
+
+// Conn receives messages of the audit multicast group.
+//
+// One goroutine at a time may call Receive. All other methods may be called
+// from any goroutine at any time.
+type Conn struct {
+	// Set at construction.
+	sock       netSocket
+	raw        syscall.RawConn
+	types      []uint16 // empty: all
+	anySender  bool
+	verified   bool
+	cookie     uint64
+	readBuffer int
+	wantBuffer int
+
+	// Owned by the goroutine that calls Receive.
+	batch batch
+
+	// For all goroutines.
+	closed atomic.Bool
+	stats  counters
+	drops  dropCounter
+}
+
+// netSocket is what *netlink.Conn and *socket.Conn have in common and we use.
+type netSocket interface {
+	SyscallConn() (syscall.RawConn, error)
+	SetBPF([]bpf.RawInstruction) error
+	SetReadDeadline(time.Time) error
+	Close() error
+}
+
+// Listen opens an audit socket and joins the multicast group. The filter is in
+// place before that, so that no foreign type is ever queued.
+//
+// It needs CAP_AUDIT_READ in the initial user namespace, and to run in the
+// initial network namespace. It returns [ErrPermission], [ErrUnavailable] or
+// [ErrForeignNamespace] where these apply.
+func Listen(cfg *Config) (*Conn, error) {
+	if cfg == nil {
+		cfg = &Config{}
+	}
+	proto, verified := unix.NETLINK_AUDIT, false
+	netns, standIn := cfg.Trust.StandIn()
+	if standIn {
+		proto = unix.NETLINK_USERSOCK
+	} else {
+		initial, known := initialNetNS("/proc/sys/net/core")
+		if known && !initial {
+			return nil, &OpError{Op: "open", Err: ErrForeignNamespace}
+		}
+		verified = known
+	}
+
+	s, err := netlink.Dial(proto, &netlink.Config{NetNS: netns})
+	if err != nil {
+		return nil, openError(err)
+	}
+	c, err := newConn(s, cfg)
+	if err == nil {
+		err = joinError(s.JoinGroup(groupReadLog))
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	c.verified = verified
+	return c, nil
+}
+
+// FileConn adopts the audit socket that f refers to, which must have joined the
+// multicast group already. It needs no capability, and the process may be in
+// another network namespace than the socket. The Conn uses a duplicate of the
+// descriptor: f remains the caller's, who should close it.
+//
+// Messages that are queued will be received, except those of other types than
+// cfg.Types, which are counted as Foreign. The socket's drop counter is that of
+// its whole life, and before the filter also counts such messages.
+//
+// It returns [ErrNotAudit] or [ErrNotJoined] if f is something else. Such a
+// descriptor is left as it was, but for O_NONBLOCK.
+func FileConn(f *os.File, cfg *Config) (*Conn, error) {
+	if cfg == nil {
+		cfg = &Config{}
+	}
+	s, err := socket.FileConn(f, "netlink-audit")
+	if err != nil {
+		return nil, opError("adopt", err)
+	}
+	proto := unix.NETLINK_AUDIT
+	if _, standIn := cfg.Trust.StandIn(); standIn {
+		proto = unix.NETLINK_USERSOCK
+	}
+	c, err := (*Conn)(nil), verifyInherited(s, proto)
+	if err == nil {
+		c, err = newConn(s, cfg)
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// newConn prepares s for receiving. The caller closes s after an error.
+func newConn(s netSocket, cfg *Config) (*Conn, error) {
+	size := cfg.Batch
+	if size == 0 {
+		size = defaultBatch
+	}
+	if size < 0 || size > maxBatch {
+		return nil, opError("configure", fmt.Errorf("batch of %d messages: must be 1 to %d", cfg.Batch, maxBatch))
+	}
+	if cfg.ReadBuffer < 0 {
+		return nil, opError("configure", fmt.Errorf("receive buffer of %d bytes: must not be negative", cfg.ReadBuffer))
+	}
+
+	// The filter first: while the socket has none, foreign types are queued.
+	if len(cfg.Types) > 0 {
+		if err := setFilter(s, cfg.Types); err != nil {
+			return nil, opError("set filter", err)
+		}
+	}
+
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil, opError("open", err)
+	}
+	_, standIn := cfg.Trust.StandIn()
+	c := &Conn{
+		sock:       s,
+		raw:        raw,
+		types:      slices.Clone(cfg.Types),
+		anySender:  standIn,
+		wantBuffer: cfg.ReadBuffer,
+	}
+	c.batch.init(size)
+	c.batch.read = c.recvmmsg
+	c.drops.init()
+
+	// Of a socket that was congested before, this also clears the latch
+	// (netlink_setsockopt, net/netlink/af_netlink.c).
+	err = control(raw, func(fd int) error {
+		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_NO_ENOBUFS, 1))
+	})
+	if err != nil {
+		return nil, opError("set NETLINK_NO_ENOBUFS", err)
+	}
+	err = control(raw, func(fd int) (err error) {
+		c.readBuffer, err = raiseReadBuffer(fd, cfg.ReadBuffer)
+		return err
+	})
+	if err != nil {
+		return nil, opError("set receive buffer", err)
+	}
+	err = control(raw, func(fd int) (err error) {
+		c.cookie, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+		return os.NewSyscallError("getsockopt", err)
+	})
+	if err != nil {
+		return nil, opError("read cookie", err)
+	}
+	return c, nil
+}
+
+// Close closes the socket. A Receive that is waiting returns an error that is
+// [os.ErrClosed], and so does every later call, of Close as well. The queue of
+// an inherited socket lives on if somebody else holds the socket too.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return opError("close", os.ErrClosed)
+	}
+	return opError("close", c.sock.Close())
+}
+
+// SetReadDeadline sets the time after which Receive returns an error that is
+// [os.ErrDeadlineExceeded], also to one that is waiting already. The zero time
+// means never. After a deadline has passed, nothing is received until another
+// one is set; nothing is lost either.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	return c.fail("set deadline", c.sock.SetReadDeadline(t))
+}
+
+// ReadBuffer returns the size of the socket's receive buffer in bytes, as read
+// back when the Conn was made, and whether that is what Config.ReadBuffer asked
+// for, or more. The number is in the unit of the request: the kernel has set
+// aside twice as much, and that is what getsockopt(SO_RCVBUF) returns.
+func (c *Conn) ReadBuffer() (bytes int, met bool) {
+	return c.readBuffer, c.readBuffer >= c.wantBuffer
+}
+
+// Cookie returns the number by which the kernel tells the socket from all
+// others since it booted (SO_COOKIE, Linux 4.12). An inherited socket has the
+// same one in every process that adopts it.
+func (c *Conn) Cookie() uint64 { return c.cookie }
+
+// NamespaceVerified reports whether the socket is known to be in the initial
+// network namespace. It is false for an inherited socket, whose maker is
+// trusted, and where /proc/sys/net is not to be seen (/proc not mounted, or
+// mounted with subset=pid): then a socket that hears nothing may be in the
+// wrong place.
+func (c *Conn) NamespaceVerified() bool { return c.verified }
+
+// fail is opError for a Conn that may have been closed meanwhile. Go's poller
+// then has an error of its own, which is not os.ErrClosed.
+func (c *Conn) fail(op string, err error) error {
+	if err != nil && c.closed.Load() && !errors.Is(err, os.ErrDeadlineExceeded) {
+		err = os.ErrClosed
+	}
+	return opError(op, err)
+}
