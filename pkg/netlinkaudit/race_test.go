@@ -1,0 +1,5 @@
+//go:build race
+
+package netlinkaudit
+
+const raceEnabled = true
