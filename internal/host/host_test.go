@@ -44,7 +44,6 @@ func TestIPEStatesWhatSecurityfsSays(t *testing.T) {
 		files map[string]string
 		want  IPE
 	}{
-		{"kernel without securityfs", map[string]string{"kernel/": ""}, IPE{Status: StatusAbsent}},
 		{"securityfs not mounted", map[string]string{"kernel/security/": ""}, IPE{Status: StatusUnreadable}},
 		{"no sysfs", nil, IPE{Status: StatusUnreadable}},
 		{"other LSMs only", map[string]string{lsm: "lockdown,capability,bpf"}, IPE{Status: StatusAbsent}},
@@ -119,5 +118,16 @@ func TestBootIDRoundTrips(t *testing.T) {
 	}
 	if id, err := CurrentBootID(); err != nil || id == (BootID{}) {
 		t.Errorf("CurrentBootID() = %v, %v", id, err)
+	}
+}
+
+func TestRunningKernelListsTheSameModulesInBothPlaces(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("/sys/kernel/security/lsm")
+	if err != nil {
+		t.Skipf("needs securityfs at /sys/kernel/security: %v", err)
+	}
+	if got, want := listed(), strings.Contains(","+strings.TrimSpace(string(text))+",", ",ipe,"); got != want {
+		t.Errorf("listed() = %v, but the list is %s", got, text)
 	}
 }

@@ -3,13 +3,14 @@ package host
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -52,7 +53,7 @@ func (s *Securityfs) IPE() IPE {
 	switch {
 	case err == nil && !slices.Contains(strings.Split(strings.TrimSpace(string(lsms)), ","), "ipe"):
 		return IPE{Status: StatusAbsent}
-	case errors.Is(err, fs.ErrNotExist) && s.impossible():
+	case err != nil && s.Root == "/sys" && !listed():
 		return IPE{Status: StatusAbsent}
 	case err != nil:
 		st.Status = StatusUnreadable
@@ -62,16 +63,17 @@ func (s *Securityfs) IPE() IPE {
 	return st
 }
 
-// impossible reports whether the kernel was built without securityfs, which
-// CONFIG_SECURITY_IPE depends on (security/ipe/Kconfig): then sysfs is mounted
-// and lacks the mount point.
-func (s *Securityfs) impossible() bool {
-	_, err := os.Stat(filepath.Join(s.Root, "kernel/security"))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return false
-	}
-	_, err = os.Stat(filepath.Join(s.Root, "kernel"))
-	return err == nil
+// lsmIPE is LSM_ID_IPE of uapi/linux/lsm.h, since Linux 6.12.
+const lsmIPE = 113
+
+// listed reports whether IPE may be among the security modules of the running
+// kernel, asked without securityfs (lsm_list_modules(2), Linux 6.8). A kernel
+// that cannot be asked may have it.
+func listed() bool {
+	var ids [64]uint64
+	size := uint32(unsafe.Sizeof(ids))
+	n, _, errno := unix.Syscall(unix.SYS_LSM_LIST_MODULES, uintptr(unsafe.Pointer(&ids)), uintptr(unsafe.Pointer(&size)), 0)
+	return errno != 0 || n > uintptr(len(ids)) || slices.Contains(ids[:n], lsmIPE)
 }
 
 // activePolicy looks for the policy whose file "active" says 1. The files of a

@@ -155,14 +155,14 @@ func (l *Ledger) write(now time.Time, all bool) (next time.Duration) {
 		l.pending[a] = Loss{}
 		l.told[a] = now
 		l.mu.Unlock()
-		ev := event(a, loss)
+		ev := a.Event(loss)
 		l.tell(&ev)
 	}
 	return next
 }
 
-// event returns what the stream says of a loss.
-func event(a Account, loss Loss) ipe.Event {
+// Event returns what the stream says of a loss.
+func (a Account) Event(loss Loss) ipe.Event {
 	ev := ipe.Event{
 		Kind:     accountInfo[a].kind,
 		Stage:    []byte(a.Stage()),
