@@ -13,142 +13,62 @@ import (
 // The output is valid JSON in valid UTF-8 whatever the event holds, has no
 // member twice, and the bytes of every string can be got back from it: where
 // KEY is not valid UTF-8, it has U+FFFD for each byte that is wrong, and
-// KEY_hex, directly behind it, all of its bytes in upper-case hex. A list has a
-// list of hex strings as its KEY_hex. Control characters are escaped as \u00XX,
-// DEL and those of Latin-1 (U+0080 to U+009F) too, so that a line may be shown
-// on a terminal.
+// KEY_hex, directly behind it, has all of the bytes in upper-case hex (for a
+// list: a list of them). Control characters are escaped as \u00XX, DEL and
+// U+0080 to U+009F too, so that a line may be shown on a terminal.
 //
-// A member of "extra" is named by the key of the record. A key that is odd, not
-// of printable ASCII only, with one of # " \ in it or "_hex" at its end, is
-// written as # and its bytes in upper-case hex. When the record has a key again
-// the later ones get # and their position among the extra keys, counted from 1;
-// behind the 64th all get it. So k, k#3 and #6B220A never clash, and
-// the bytes of each key can be told from its name.
+// A member of "extra" is named by the key of the record. A key that is odd (not
+// only printable ASCII, or with one of # " \ in it, or _hex at its end) becomes
+// # and its bytes in upper-case hex. Where the record has the same key again,
+// and behind the 64th in any case, # and the position among the extra keys
+// follow, counted from 1. So a, a#3 and #610A never clash, and keys and values
+// can be got back.
 func AppendJSON(dst []byte, ev *ipe.Event, c *Context) []byte {
-	start := len(dst)
-	for i := range table {
-		v := table[i].value(ev, c)
-		if v.kind == kindAbsent {
-			continue
-		}
-		dst = append(dst, jsonKeys[i]...)
-		valid := true
-		switch v.kind {
-		case kindText:
-			dst, valid = appendJSONString(dst, v.text)
-		case kindWord:
-			dst, _ = appendJSONString(dst, v.word)
-		case kindInstant, kindHex32:
-			dst = append(dst, '"')
-			dst = appendScalar(dst, v)
-			dst = append(dst, '"')
-		case kindList:
-			dst, valid = appendJSONList(dst, ev.RuleProperties)
-		case kindObject:
-			dst = appendJSONExtra(dst, ev.Extra)
-		default:
-			dst = appendScalar(dst, v)
-		}
-		if valid {
-			continue
-		}
-		dst = append(dst, `,"`...)
-		dst = append(dst, table[i].name...)
-		dst = append(dst, `_hex":`...)
-		if v.kind == kindList {
-			dst = appendJSONHexList(dst, ev.RuleProperties)
-		} else {
-			dst = appendJSONHex(dst, v.text)
-		}
-	}
-	dst[start] = '{' // it was a comma: there is always an "event"
-	return append(dst, "}\n"...)
-}
-
-// jsonKeys is table's names, each as it stands in an object.
-var jsonKeys = func() (keys [numKeys]string) {
-	for i := range table {
-		keys[i] = `,"` + table[i].name + `":`
-	}
-	return keys
-}()
-
-// appendScalar appends a number, boolean, instant or hex32, all of them ASCII.
-func appendScalar(dst []byte, v value) []byte {
-	switch v.kind {
-	case kindNumber:
-		return strconv.AppendUint(dst, v.num, 10)
-	case kindSigned:
-		return strconv.AppendInt(dst, int64(v.num), 10)
-	case kindBoolean:
-		return strconv.AppendBool(dst, v.num != 0)
-	case kindInstant:
-		return appendInstant(dst, int64(v.num))
-	case kindHex32:
-		for shift := 28; shift >= 0; shift -= 4 {
-			dst = append(dst, "0123456789abcdef"[v.num>>shift&15])
-		}
-	}
-	return dst
+	e := encoder{dst: dst, form: formJSON}
+	e.fields(ev, c)
+	e.dst[len(dst)] = '{' // in place of the first comma: there is always an "event"
+	return append(e.dst, '}', '\n')
 }
 
 // appendJSONString appends s in quotes and reports whether it is valid UTF-8.
-func appendJSONString[T string | []byte](dst []byte, s T) ([]byte, bool) {
+func appendJSONString(dst, s []byte) ([]byte, bool) {
 	valid := true
 	dst = append(dst, '"')
-	done := 0 // s[:done] is written
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c-0x20 < 0x7f-0x20 && c != '"' && c != '\\' {
-			i++
-			continue
+	for {
+		n := plainPrefix(s)
+		dst = append(dst, s[:n]...)
+		if s = s[n:]; len(s) == 0 {
+			return append(dst, '"'), valid
 		}
-		if c == '"' || c == '\\' {
-			dst = append(dst, s[done:i]...)
-			dst = append(dst, '\\', c)
-			i++
-			done = i
-			continue
-		}
-		r, n := decodeRune(s[i:])
-		if r >= 0xa0 && (r != utf8.RuneError || n != 1) {
-			i += n
-			continue
-		}
-		dst = append(dst, s[done:i]...)
-		if r == utf8.RuneError {
+		r, n := utf8.DecodeRune(s)
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r < 0xa0:
+			dst = append(dst, '\\', 'u', '0', '0', lowerHex[r>>4], lowerHex[r&15])
+		case r == utf8.RuneError && n == 1:
 			dst = append(dst, "\uFFFD"...)
 			valid = false
-		} else {
-			dst = append(dst, '\\', 'u', '0', '0', upperHex[r>>4], upperHex[r&15])
+		default:
+			dst = append(dst, s[:n]...)
 		}
-		i += n
-		done = i
+		s = s[n:]
 	}
-	dst = append(dst, s[done:]...)
-	return append(dst, '"'), valid
 }
 
-// decodeRune is utf8.DecodeRune for both.
-func decodeRune[T string | []byte](s T) (rune, int) {
-	var buf [utf8.UTFMax]byte
-	return utf8.DecodeRune(buf[:copy(buf[:], s)])
-}
-
-const upperHex = "0123456789ABCDEF"
-
-// appendHex appends b in upper-case hex.
-func appendHex(dst, b []byte) []byte {
-	for _, c := range b {
-		dst = append(dst, upperHex[c>>4], upperHex[c&15])
+// plainPrefix returns how many bytes at the start of s are printable ASCII and
+// need no escape in JSON.
+func plainPrefix(s []byte) int {
+	for i, c := range s {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return i
+		}
 	}
-	return dst
+	return len(s)
 }
 
 func appendJSONHex(dst, b []byte) []byte {
-	dst = append(dst, '"')
-	dst = appendHex(dst, b)
-	return append(dst, '"')
+	return append(appendHex(append(dst, '"'), b), '"')
 }
 
 // appendJSONList appends list and reports whether all of it is valid UTF-8.
@@ -173,8 +93,8 @@ func appendJSONHexList(dst []byte, list [][]byte) []byte {
 	return append(dst, ']')
 }
 
-// maxExtraCompared bounds the search for keys that a record has twice: a
-// record of a file may have ten thousands of keys.
+// maxExtraCompared bounds the search for keys that a record has twice: one in a
+// file may have ten thousands of keys.
 const maxExtraCompared = 64
 
 func appendJSONExtra(dst []byte, extra []ipe.KeyValue) []byte {
@@ -193,9 +113,9 @@ func appendJSONExtra(dst []byte, extra []ipe.KeyValue) []byte {
 		}
 		end := len(dst)
 		var valid bool
-		dst, valid = appendJSONString(append(dst, `":`...), kv.Value)
+		dst, valid = appendJSONString(append(dst, '"', ':'), kv.Value)
 		if !valid {
-			dst = append(dst, `,"`...)
+			dst = append(dst, ',', '"')
 			dst = append(dst, dst[name:end]...)
 			dst = appendJSONHex(append(dst, `_hex":`...), kv.Value)
 		}
@@ -203,14 +123,10 @@ func appendJSONExtra(dst []byte, extra []ipe.KeyValue) []byte {
 	return append(dst, '}')
 }
 
-// plainKey reports whether k can be the name of a member of extra as it is.
+// plainKey reports whether k as it is can name a member of "extra".
 func plainKey(k []byte) bool {
-	for _, c := range k {
-		if c <= ' ' || c > '~' || c == '#' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return len(k) != 0 && !bytes.HasSuffix(k, []byte("_hex"))
+	return len(k) != 0 && plainPrefix(k) == len(k) &&
+		bytes.IndexByte(k, '#') < 0 && !bytes.HasSuffix(k, []byte("_hex"))
 }
 
 func hasKey(extra []ipe.KeyValue, key []byte) bool {

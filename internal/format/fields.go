@@ -1,0 +1,98 @@
+package format
+
+import (
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// fields writes what ev has, key by key. It is the one table of the keys:
+// their names, their order in a line and where their values come from stand
+// nowhere else, and every form with keys comes out of it.
+//
+// It is straight code and not a table of functions because an indirect call
+// for each key makes the JSON form several times as slow where the processor
+// may not predict them (retpolines and their like).
+func (e *encoder) fields(ev *ipe.Event, c *Context) {
+	e.hex32("spool", c.Spool, c.Seq != 0)
+	e.number("seq", c.Seq, c.Seq != 0)
+	e.instant("time", ev.Time, ev.Has&ipe.HasStamp != 0)
+	// The daemon's own events have a time, but no serial of the kernel.
+	e.number("serial", ev.Serial, ev.Has&ipe.HasStamp != 0 && ev.Kind.FromKernel())
+	e.number("type", uint64(ev.Type), ev.Type != 0)
+	e.word("event", ev.Kind.String())
+	e.word("dialect", ev.Dialect.String())
+	e.word("verdict", ev.Verdict.String())
+	e.text("ipe_op", ev.Op)
+	e.text("ipe_hook", ev.Hook)
+	e.text("comm", ev.Comm)
+	e.text("path", ev.Path)
+	e.text("dev", ev.Dev)
+	e.text("rule", ev.Rule)
+	e.boolean("enforcing", ev.Enforcing)
+	e.boolean("old_enforcing", ev.OldEnforcing)
+	e.number("pid", ev.PID, ev.Has&ipe.HasPID != 0)
+	e.number("ino", ev.Ino, ev.Has&ipe.HasIno != 0)
+	e.word("rule_kind", ev.RuleKind.String())
+	e.word("action", ev.Action.String())
+	e.list("rule_properties", ev.RuleProperties)
+	e.text("active_policy_name", ev.ActivePolicy.Name)
+	e.text("active_policy_version", ev.ActivePolicy.Version)
+	e.text("active_policy_digest", ev.ActivePolicy.Digest)
+	e.text("policy_name", ev.Policy.Name)
+	e.text("policy_version", ev.Policy.Version)
+	e.text("policy_digest", ev.Policy.Digest)
+	e.text("old_policy_name", ev.OldPolicy.Name)
+	e.text("old_policy_version", ev.OldPolicy.Version)
+	e.text("old_policy_digest", ev.OldPolicy.Digest)
+	e.number("auid", uint64(ev.AUID), ev.Has&ipe.HasAUID != 0)
+	e.number("uid", uint64(ev.UID), ev.Has&ipe.HasUID != 0)
+	e.number("ses", uint64(ev.SES), ev.Has&ipe.HasSES != 0)
+	e.text("lsm", ev.LSM)
+	e.boolean("res", ev.Res)
+	e.errno("errno", ev.Errno, ev.Has&ipe.HasErrno != 0)
+	e.word("error", errorName(ev))
+	e.extra("extra", ev.Extra)
+	e.text("raw", rawText(ev, c))
+	e.number("count", ev.Count, ev.Has&ipe.HasCount != 0)
+	e.word("accuracy", ev.Accuracy.String())
+	e.text("stage", ev.Stage)
+	e.instant("since", ev.Since, ev.Has&ipe.HasSince != 0)
+	e.instant("until", ev.Until, ev.Has&ipe.HasUntil != 0)
+	e.number("first_seq", ev.FirstSeq, ev.Has&ipe.HasSeqRange != 0)
+	e.number("last_seq", ev.LastSeq, ev.Has&ipe.HasSeqRange != 0)
+	e.text("version", ev.Version)
+	e.text("kernel", ev.Kernel)
+	e.text("ipe_status", ev.IPEStatus)
+	e.boolean("success_audit", ev.SuccessAudit)
+	e.name("host", c.Host)
+	e.name("boot_id", c.BootID)
+}
+
+// Keys returns the names of all keys in the order in which they stand in a
+// line. A KEY_hex is not in the list; it may follow any string.
+func Keys() []string {
+	e := encoder{form: formNames}
+	e.fields(new(ipe.Event), new(Context))
+	return strings.Fields(string(e.dst))
+}
+
+// rawText is the record as received, where it is asked for or all there is.
+func rawText(ev *ipe.Event, c *Context) []byte {
+	if c.Raw || ev.Kind == ipe.KindUnparsed {
+		return ev.Raw
+	}
+	return nil
+}
+
+// errorName returns the name of a failure, such as EBADMSG. It is empty when
+// there was none, and for numbers that Linux has no name for.
+func errorName(ev *ipe.Event) string {
+	if ev.Has&ipe.HasErrno == 0 || ev.Errno >= 0 {
+		return ""
+	}
+	return unix.ErrnoName(syscall.Errno(-ev.Errno))
+}
