@@ -137,7 +137,9 @@ func (e *encoder) quote() {
 // name writes a string from the outside; an empty one is absent.
 func (e *encoder) name(key, s string) {
 	if e.want(key, s != "") {
-		e.text(key, []byte(s))
+		n := len(e.dst)
+		e.dst = append(e.dst, s...)
+		e.fromTail(key, n)
 	}
 }
 

@@ -1,0 +1,353 @@
+package format
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// AppendText appends ev as one line for a person. It is a [Func].
+//
+// The line begins with the time of the record, in local time with the offset
+// from UTC: a person compares with the clock on the wall, and the line stays
+// right when it is mailed to another place. Then comes what happened in
+// capitals, then the rest, nothing of it shortened.
+//
+// Whatever others chose (paths, names, rules, whole records) is escaped as Go
+// writes strings: control characters, invisible ones, those that turn the
+// direction of writing, and bytes that are not UTF-8 never come out raw. What
+// then still could be mistaken for text of ours, because it is empty or has a
+// blank, a quote or a backslash, stands in quotes.
+func AppendText(dst []byte, ev *ipe.Event, c *Context) []byte {
+	return appendLine(dst, ev, c, time.Local, false)
+}
+
+// AppendTextColour is AppendText with colours for a terminal. It is a [Func].
+func AppendTextColour(dst []byte, ev *ipe.Event, c *Context) []byte {
+	return appendLine(dst, ev, c, time.Local, true)
+}
+
+// appendLine is AppendText in the time of loc.
+func appendLine(dst []byte, ev *ipe.Event, c *Context, loc *time.Location, colour bool) []byte {
+	t := line{dst: dst, loc: loc, colour: colour, columns: true}
+	if ev.Has&ipe.HasStamp != 0 {
+		t.instant(ev.Time)
+	} else {
+		t.str("(no time)")
+	}
+	t.str(" ")
+	t.event(ev, c)
+	return append(t.dst, '\n')
+}
+
+// appendMessage appends the text of ev without time and newline, for places
+// that have a time of their own.
+func appendMessage(dst []byte, ev *ipe.Event, c *Context) []byte {
+	t := line{dst: dst, loc: time.Local}
+	t.event(ev, c)
+	return t.dst
+}
+
+// The colours of the headline (ECMA-48, SGR). Every other byte of a line is
+// printable, so nothing that others chose can end or change them.
+const (
+	alarm = "\x1b[1;37;41m" // bold white on red
+	bad   = "\x1b[1;31m"    // bold red
+	warn  = "\x1b[1;33m"    // bold yellow
+	odd   = "\x1b[1;35m"    // bold magenta
+	good  = "\x1b[32m"      // green
+	news  = "\x1b[1;36m"    // bold cyan
+	plain = "\x1b[0m"
+)
+
+// line puts together the text of one event.
+type line struct {
+	dst     []byte
+	loc     *time.Location
+	colour  bool
+	columns bool // make the verdicts equally wide
+}
+
+func (t *line) event(ev *ipe.Event, c *Context) {
+	switch ev.Kind {
+	case ipe.KindAccess:
+		t.access(ev)
+	case ipe.KindPolicyLoad:
+		t.policyLoad(ev)
+	case ipe.KindPolicyActivate:
+		t.head(news, "POLICY ACTIVATED")
+		t.policy(" ", &ev.Policy)
+		t.policy(" in place of ", &ev.OldPolicy)
+		t.origin(ev)
+	case ipe.KindEnforcement:
+		t.enforcement(ev)
+	case ipe.KindStarted:
+		t.started(ev)
+	case ipe.KindStopped:
+		t.head(news, "STOPPED")
+		t.str(" ipe-auditd")
+		t.value(" ", ev.Version)
+	case ipe.KindLost:
+		t.head(bad, "LOST")
+		t.loss(ev, " record", " records")
+		t.value(" at stage ", ev.Stage)
+		t.interval(ev)
+	case ipe.KindForged:
+		t.head(bad, "FORGED")
+		t.loss(ev, " message", " messages")
+		t.str(" not from the kernel refused")
+		t.interval(ev)
+	default:
+		t.head(odd, "UNPARSED")
+		t.str(" record of type ")
+		t.num(uint64(ev.Type))
+		t.str(": ")
+		t.rest(ev.Raw)
+		return
+	}
+	if c.Raw && ev.Kind.FromKernel() {
+		t.str(" raw: ")
+		t.rest(ev.Raw)
+	}
+}
+
+func (t *line) access(ev *ipe.Event) {
+	switch ev.Verdict {
+	case ipe.VerdictDenied:
+		t.head(bad, "DENIED")
+	case ipe.VerdictWouldDeny:
+		t.head(warn, "WOULD DENY")
+	case ipe.VerdictAllowed:
+		t.head(good, "ALLOWED")
+	default:
+		t.head(odd, "UNKNOWN")
+	}
+	t.value(" ", ev.Op)
+	t.value(" ", ev.Hook)
+	switch {
+	case ev.Path != nil:
+		t.value(" ", ev.Path)
+	case ev.Dev != nil || ev.Has&ipe.HasIno != 0:
+		t.str(" file of unknown path")
+	case bytes.Equal(ev.Hook, []byte("KERNEL_LOAD")):
+		t.str(" data without a file") // the buffer of init_module(2) and the like
+	default:
+		t.str(" anonymous memory")
+	}
+	t.value(" comm=", ev.Comm)
+	if ev.Has&ipe.HasPID != 0 {
+		t.str(" pid=")
+		t.num(ev.PID)
+	}
+	t.value(" dev=", ev.Dev)
+	if ev.Has&ipe.HasIno != 0 {
+		t.str(" ino=")
+		t.num(ev.Ino)
+	}
+	t.origin(ev)
+	t.policy(" policy ", &ev.ActivePolicy)
+	if ev.Verdict == ipe.VerdictUnknown {
+		t.str(" (the record does not say whether IPE was enforcing)")
+	}
+	if ev.Rule != nil {
+		t.str(" rule: ")
+		t.rest(ev.Rule)
+	}
+}
+
+func (t *line) policyLoad(ev *ipe.Event) {
+	if ev.Res != ipe.False {
+		t.head(news, "POLICY LOADED")
+		t.policy(" ", &ev.Policy)
+		t.origin(ev)
+		return
+	}
+	t.head(bad, "POLICY LOAD FAILED")
+	t.policy(" ", &ev.Policy)
+	if ev.Has&ipe.HasErrno != 0 {
+		t.str(": ")
+		if name := errorName(ev); name != "" {
+			t.str(name)
+			t.str(reason(name))
+			t.str(", ")
+		}
+		t.str("errno=")
+		t.dst = strconv.AppendInt(t.dst, ev.Errno, 10)
+	}
+	t.origin(ev)
+}
+
+// reason says what an error means when a policy is loaded
+// (Documentation/admin-guide/LSM/ipe.rst, since Linux 6.16, and what provoked
+// them there).
+func reason(name string) string {
+	switch name {
+	case "EPERM":
+		return " (the writer lacks CAP_MAC_ADMIN)"
+	case "EEXIST":
+		return " (a policy of this name is loaded already)"
+	case "EINVAL":
+		return " (the signature is damaged, or the name is another one)"
+	case "ERANGE":
+		return " (a number of the version is too large)"
+	case "EBADMSG":
+		return " (not a signed policy, or a mistake in its text)"
+	case "ESTALE":
+		return " (the version is not newer)"
+	case "ENOKEY":
+		return " (signed by an unknown key)"
+	case "EKEYREJECTED":
+		return " (the signature does not fit the text)"
+	}
+	return ""
+}
+
+func (t *line) enforcement(ev *ipe.Event) {
+	switch {
+	case ev.Enforcing == ipe.False && ev.OldEnforcing == ipe.False:
+		t.head(alarm, "*** IPE ENFORCEMENT IS OFF: permissive as before ***")
+	case ev.Enforcing == ipe.False:
+		t.head(alarm, "*** IPE ENFORCEMENT SWITCHED OFF: now permissive ***")
+	case ev.Enforcing == ipe.True && ev.OldEnforcing == ipe.True:
+		t.head(good, "*** IPE ENFORCEMENT IS ON: enforcing as before ***")
+	case ev.Enforcing == ipe.True:
+		t.head(good, "*** IPE ENFORCEMENT SWITCHED ON: now enforcing ***")
+	default:
+		t.head(alarm, "*** IPE ENFORCEMENT SWITCHED: the record does not say to what ***")
+	}
+	t.origin(ev)
+}
+
+func (t *line) started(ev *ipe.Event) {
+	t.head(news, "STARTED")
+	t.str(" ipe-auditd")
+	t.value(" ", ev.Version)
+	t.value(" on Linux ", ev.Kernel)
+	t.value(", IPE ", ev.IPEStatus)
+	switch ev.Enforcing {
+	case ipe.True:
+		t.str(", enforcing")
+	case ipe.False:
+		t.str(", permissive")
+	}
+	t.policy(", policy ", &ev.Policy)
+	switch ev.SuccessAudit {
+	case ipe.True:
+		t.str(", allowed accesses are recorded")
+	case ipe.False:
+		t.str(", allowed accesses are not recorded")
+	}
+}
+
+// loss writes how many, and of what: " at least 12 records".
+func (t *line) loss(ev *ipe.Event, one, many string) {
+	if ev.Has&ipe.HasCount == 0 {
+		t.str(" an unknown number of")
+		t.str(many)
+		return
+	}
+	if ev.Accuracy == ipe.AccuracyAtLeast {
+		t.str(" at least")
+	}
+	t.str(" ")
+	t.num(ev.Count)
+	if ev.Count == 1 {
+		t.str(one)
+	} else {
+		t.str(many)
+	}
+}
+
+func (t *line) interval(ev *ipe.Event) {
+	if ev.Has&ipe.HasSeqRange != 0 {
+		t.str(", seq ")
+		t.num(ev.FirstSeq)
+		t.str(" to ")
+		t.num(ev.LastSeq)
+	}
+	if ev.Has&ipe.HasSince != 0 {
+		t.str(", since ")
+		t.instant(ev.Since)
+	}
+	if ev.Has&ipe.HasUntil != 0 {
+		t.str(", until ")
+		t.instant(ev.Until)
+	}
+}
+
+// origin writes who did it, and what else the record says.
+func (t *line) origin(ev *ipe.Event) {
+	if ev.Has&ipe.HasAUID != 0 {
+		t.str(" auid=")
+		t.num(uint64(ev.AUID))
+	}
+	if ev.Has&ipe.HasUID != 0 {
+		t.str(" uid=")
+		t.num(uint64(ev.UID))
+	}
+	if ev.Has&ipe.HasSES != 0 {
+		t.str(" ses=")
+		t.num(uint64(ev.SES))
+	}
+	if ev.Res == ipe.False && ev.Kind != ipe.KindPolicyLoad {
+		t.str(" res=0")
+	}
+	for _, kv := range ev.Extra {
+		t.str(" ")
+		t.rest(kv.Key)
+		t.str("=")
+		t.rest(kv.Value)
+	}
+}
+
+// policy writes name, version and digest, as far as they are known.
+func (t *line) policy(before string, p *ipe.Policy) {
+	if !p.Known() {
+		return
+	}
+	if p.Name == nil {
+		t.str(before)
+		t.str("of unknown name")
+	}
+	t.value(before, p.Name)
+	t.value(" ", p.Version)
+	t.value(" ", p.Digest)
+}
+
+// head writes what happened.
+func (t *line) head(colour, s string) {
+	if t.colour {
+		t.str(colour)
+	}
+	t.str(s)
+	if t.colour {
+		t.str(plain)
+	}
+	if t.columns {
+		for n := len(s); n < len("WOULD DENY"); n++ {
+			t.str(" ")
+		}
+	}
+}
+
+func (t *line) str(s string) { t.dst = append(t.dst, s...) }
+
+func (t *line) num(n uint64) { t.dst = strconv.AppendUint(t.dst, n, 10) }
+
+func (t *line) instant(ms int64) {
+	t.dst = time.UnixMilli(ms).In(t.loc).AppendFormat(t.dst, "2006-01-02T15:04:05.000Z07:00")
+}
+
+// value writes one untrusted value, if there is one.
+func (t *line) value(before string, b []byte) {
+	if b != nil {
+		t.str(before)
+		t.dst = appendQuoted(t.dst, b)
+	}
+}
+
+// rest writes an untrusted value that nothing can be confused with, because it
+// is the last or its grammar is its own.
+func (t *line) rest(b []byte) { t.dst = appendEscaped(t.dst, b, false) }
