@@ -1,2 +1,24 @@
-// Package format encodes events: append-style, without allocations.
+// Package format encodes events for the places they go to: JSON, a line of
+// text for a person, the record as auditd writes it, an entry of the journal,
+// the two forms of syslog, and environment variables.
+//
+// An encoder is a [Func]: it appends one event to a slice. Encoding cannot
+// fail: whatever an event holds, the output is well formed, one event is one
+// line where the format has lines, and bytes that an attacker chose (paths,
+// names of processes) cannot end a line, forge a field or reach a terminal raw.
+// What a format cannot show as it is, it shows in a way that the bytes of the
+// kernel can be got back from; where that is impossible (text, environment
+// variables) the function says so.
+//
+// The keys, their order and their values stand in one place, fields.go, and
+// every format with keys is made from it.
+//
+// The package does not decode, filter, frame or deliver, and knows no sink.
+//
+// # Memory
+//
+// A Func keeps neither the event nor the context, and writes only behind
+// len(dst), where up to cap(dst) it may also leave scratch of its own. It does
+// not allocate when dst has room for twice the result. Funcs may be called from
+// any goroutine, also at once.
 package format

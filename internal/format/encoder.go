@@ -157,6 +157,9 @@ func (e *encoder) text(key string, b []byte) {
 		e.begin(key)
 		e.dst, whole = appendSDValue(e.dst, b)
 	case formEnv:
+		if len(b) > maxVariable {
+			return
+		}
 		e.begin(key)
 		e.dst = appendEnvValue(e.dst, b)
 	case formJournal:

@@ -1,0 +1,44 @@
+package format
+
+import (
+	"bytes"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// maxVariable is the length from which on a value is left out: Linux refuses
+// to start a program with a variable of 128 KiB (MAX_ARG_STRLEN,
+// include/uapi/linux/binfmts.h), and no event may make delivery impossible.
+const maxVariable = 64 << 10
+
+// AppendEnv appends a variable for each key of ev to env, which has the form
+// of [os.Environ], and returns it. The name is the key in upper case with IPE_
+// before it (ipe_op is IPE_OP, path IPE_PATH).
+//
+// Values are as in JSON, without quotes: a boolean is true or false. Strings
+// are the bytes of the kernel, so there is no KEY_hex; but a NUL, which no
+// variable can hold, becomes U+FFFD, and a value longer than 64 KiB is left
+// out. A list is joined by blanks, extra keys are joined as key=value. Whoever
+// needs every byte of every event reads JSON. AppendEnv allocates.
+func AppendEnv(env []string, ev *ipe.Event, c *Context) []string {
+	e := encoder{form: formEnv}
+	e.fields(ev, c)
+	for variable := range bytes.SplitSeq(bytes.TrimSuffix(e.dst, []byte{0}), []byte{0}) {
+		env = append(env, string(variable))
+	}
+	return env
+}
+
+// appendEnvValue appends b without the NULs in it.
+func appendEnvValue(dst, b []byte) []byte {
+	for len(b) > 0 {
+		n := bytes.IndexByte(b, 0)
+		if n < 0 {
+			break
+		}
+		dst = append(dst, b[:n]...)
+		dst = append(dst, "\uFFFD"...)
+		b = b[n+1:]
+	}
+	return append(dst, b...)
+}

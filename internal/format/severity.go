@@ -1,0 +1,59 @@
+package format
+
+import "github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+
+// The severities of RFC 5424 section 6.2.1, which are the priorities of the
+// journal as well.
+const (
+	severityAlert   = 1
+	severityCrit    = 2
+	severityErr     = 3
+	severityWarning = 4
+	severityNotice  = 5
+	severityInfo    = 6
+)
+
+// Severity returns how grave ev is, as syslog and the journal count: 1 is
+// alert, 6 is info.
+//
+//	1 alert    enforcement switched off, or to what the record does not say
+//	2 crit     forged
+//	3 err      denied; lost
+//	4 warning  would_deny and unknown; a policy load that failed; unparsed
+//	5 notice   policy loaded, activated; enforcement switched on; stopped
+//	6 info     allowed; started
+//
+// A denial is an error: something on the host did not work, or was not to. A
+// failed load is only a warning because root of a container can cause any
+// number of them (it needs no capability in the initial user namespace).
+func Severity(ev *ipe.Event) int {
+	switch ev.Kind {
+	case ipe.KindAccess:
+		switch ev.Verdict {
+		case ipe.VerdictDenied:
+			return severityErr
+		case ipe.VerdictAllowed:
+			return severityInfo
+		}
+		return severityWarning
+	case ipe.KindPolicyLoad:
+		if ev.Res == ipe.False {
+			return severityWarning
+		}
+		return severityNotice
+	case ipe.KindPolicyActivate, ipe.KindStopped:
+		return severityNotice
+	case ipe.KindEnforcement:
+		if ev.Enforcing == ipe.True {
+			return severityNotice
+		}
+		return severityAlert
+	case ipe.KindStarted:
+		return severityInfo
+	case ipe.KindLost:
+		return severityErr
+	case ipe.KindForged:
+		return severityCrit
+	}
+	return severityWarning
+}
