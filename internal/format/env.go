@@ -8,8 +8,9 @@ import (
 
 // maxVariable is the length from which on a value is left out: Linux refuses
 // to start a program with a variable of 128 KiB (MAX_ARG_STRLEN,
-// include/uapi/linux/binfmts.h), and no event may make delivery impossible.
-const maxVariable = 64 << 10
+// include/uapi/linux/binfmts.h), a NUL grows to three bytes, and no event may
+// make delivery impossible.
+const maxVariable = 32 << 10
 
 // AppendEnv appends a variable for each key of ev to env, which has the form
 // of [os.Environ], and returns it. The name is the key in upper case with IPE_
@@ -17,7 +18,7 @@ const maxVariable = 64 << 10
 //
 // Values are as in JSON, without quotes: a boolean is true or false. Strings
 // are the bytes of the kernel, so there is no KEY_hex; but a NUL, which no
-// variable can hold, becomes U+FFFD, and a value longer than 64 KiB is left
+// variable can hold, becomes U+FFFD, and a value longer than 32 KiB is left
 // out. A list is joined by blanks, extra keys are joined as key=value. Whoever
 // needs every byte of every event reads JSON. AppendEnv allocates.
 func AppendEnv(env []string, ev *ipe.Event, c *Context) []string {

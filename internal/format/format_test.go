@@ -1,13 +1,13 @@
 package format
 
 import (
-	"encoding/json"
+	"bytes"
 	"testing"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// denied is an ordinary denial, as Linux 6.12 records it.
+// denied is an ordinary denial as Linux 6.12 records it.
 func denied() *ipe.Event {
 	return &ipe.Event{
 		Kind: ipe.KindAccess, Dialect: ipe.DialectMainline, Type: 1420,
@@ -24,20 +24,205 @@ func denied() *ipe.Event {
 	}
 }
 
+// explicit is an access that a rule with a nested quote allowed.
+func explicit() *ipe.Event {
+	ev := denied()
+	ev.Verdict, ev.Action, ev.RuleKind = ipe.VerdictAllowed, ipe.ActionAllow, ipe.RuleExplicit
+	ev.Rule = []byte(`op=EXECUTE dmverity_roothash="sha256":26C6 action=ALLOW`)
+	ev.RuleProperties = [][]byte{[]byte("dmverity_roothash=sha256:26c6"), []byte("boot_verified=TRUE")}
+	return ev
+}
+
+// anonymous is a denial without a file, the mode not known.
+func anonymous() *ipe.Event {
+	ev := denied()
+	ev.Verdict, ev.Enforcing, ev.Hook = ipe.VerdictUnknown, ipe.Unknown, []byte("MMAP")
+	ev.Path, ev.Dev, ev.Has = nil, nil, ev.Has&^ipe.HasIno
+	return ev
+}
+
+func failedLoad() *ipe.Event {
+	return &ipe.Event{
+		Kind: ipe.KindPolicyLoad, Dialect: ipe.DialectMainline, Type: 1422,
+		Has:  ipe.HasStamp | ipe.HasAUID | ipe.HasSES | ipe.HasErrno,
+		Time: 1795444623360, Serial: 27, AUID: 1000, SES: 2, LSM: []byte("ipe"), Res: ipe.False, Errno: -74,
+		Raw: []byte("audit(1795444623.360:27): policy_name=? policy_version=? policy_digest=? auid=1000 ses=2 lsm=ipe res=0 errno=-74"),
+	}
+}
+
+func loaded() *ipe.Event {
+	ev := failedLoad()
+	ev.Res, ev.Errno = ipe.True, 0
+	ev.Policy = ipe.Policy{Name: []byte("we\"ird\x1b"), Version: []byte("1.0.0"), Digest: []byte("sha256:61468d")}
+	return ev
+}
+
+func activated() *ipe.Event {
+	ev := loaded()
+	ev.Kind, ev.Type, ev.Has = ipe.KindPolicyActivate, 1421, ev.Has&^ipe.HasErrno
+	ev.Policy.Name = []byte("new")
+	ev.OldPolicy = ipe.Policy{Name: []byte("old"), Version: []byte("0.9.0"), Digest: []byte("sha256:e3b0")}
+	return ev
+}
+
+func switchedOff() *ipe.Event {
+	return &ipe.Event{
+		Kind: ipe.KindEnforcement, Dialect: ipe.DialectMainline, Type: 1404,
+		Has:  ipe.HasStamp | ipe.HasAUID | ipe.HasSES,
+		Time: 1795440956605, Serial: 11, Enforcing: ipe.False, OldEnforcing: ipe.True,
+		AUID: 1000, SES: 3, LSM: []byte("ipe"), Res: ipe.True,
+		Raw: []byte("audit(1795440956.605:11): enforcing=0 old_enforcing=1 auid=1000 ses=3 enabled=1 old-enabled=1 lsm=ipe res=1"),
+	}
+}
+
+func unparsed() *ipe.Event {
+	return &ipe.Event{
+		Kind: ipe.KindUnparsed, Dialect: ipe.DialectMainline, Type: 1420,
+		Has: ipe.HasStamp, Time: 1795440956605, Serial: 12,
+		Raw: []byte("audit(1795440956.605:12): ipe_op=\x1b[31m\xff rubbish"),
+	}
+}
+
+func lost() *ipe.Event {
+	return &ipe.Event{
+		Kind: ipe.KindLost, Has: ipe.HasStamp | ipe.HasCount | ipe.HasSince | ipe.HasUntil | ipe.HasSeqRange,
+		Time: 1795440957000, Count: 12, Accuracy: ipe.AccuracyAtLeast, Stage: []byte("kernel"),
+		Since: 1795440956000, Until: 1795440957000, FirstSeq: 5, LastSeq: 16,
+	}
+}
+
+func forged() *ipe.Event {
+	return &ipe.Event{
+		Kind: ipe.KindForged, Has: ipe.HasStamp | ipe.HasCount,
+		Time: 1795440957000, Count: 1, Accuracy: ipe.AccuracyExact,
+	}
+}
+
+func started() *ipe.Event {
+	return &ipe.Event{
+		Kind: ipe.KindStarted, Has: ipe.HasStamp, Time: 1795440950000,
+		Version: []byte("1.0.0"), Kernel: []byte("6.12.117"), IPEStatus: []byte("active"),
+		Enforcing: ipe.True, SuccessAudit: ipe.False,
+		Policy: ipe.Policy{Name: []byte("lab"), Version: []byte("1.0.0"), Digest: []byte("sha256:6146")},
+	}
+}
+
+func stopped() *ipe.Event {
+	return &ipe.Event{
+		Kind: ipe.KindStopped, Has: ipe.HasStamp, Time: 1795440990000, Version: []byte("1.0.0"),
+	}
+}
+
+// hostile is an access whose strings try everything.
+func hostile() *ipe.Event {
+	ev := explicit()
+	ev.Comm = []byte("a\nb\x00c")
+	ev.Path = []byte("/tmp/\"x\\ ]\x1b[2J\xff\u0085\u202e\u2028\ufffd\U0001f600 (deleted)")
+	ev.RuleProperties = [][]byte{[]byte("intended_pathname=/a\xfeb"), []byte("x=\x07")}
+	ev.Extra = []ipe.KeyValue{
+		{Key: []byte("k"), Value: []byte(`"v 1"`)},
+		{Key: []byte("k"), Value: []byte("2\xff")},
+		{Key: []byte("k\n"), Value: []byte("")},
+		{Key: []byte("k_hex"), Value: []byte("00")},
+	}
+	return ev
+}
+
+// all is one event of each sort, by name.
+func all() map[string]*ipe.Event {
+	return map[string]*ipe.Event{
+		"denied": denied(), "explicit": explicit(), "anonymous": anonymous(), "hostile": hostile(),
+		"failed load": failedLoad(), "loaded": loaded(), "activated": activated(),
+		"switched off": switchedOff(), "unparsed": unparsed(), "lost": lost(), "forged": forged(),
+		"started": started(), "stopped": stopped(), "zero": {},
+	}
+}
+
 // context is that of a daemon with a spool.
 func context() *Context {
 	return &Context{Spool: 0x4f3a9c21, Seq: 12345, Host: "node7", BootID: "0b4a2f9e-6c1d-4c57-9e35-2a8d1f60c3b7"}
 }
 
-func BenchmarkAppendJSON(b *testing.B) {
-	ev, c := denied(), context()
-	buf := make([]byte, 0, 4096)
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = AppendJSON(buf[:0], ev, c)
+// funcs is every Func, by name.
+func funcs(t testing.TB) map[string]Func {
+	s := Syslog{Facility: 13, SDID: "ipe@32473", PID: 77}
+	rfc5424, err := s.RFC5424()
+	if err != nil {
+		t.Fatal(err)
 	}
-	b.SetBytes(int64(len(buf)))
-	if !json.Valid(buf) {
-		b.Fatalf("not JSON: %s", buf)
+	rfc3164, err := s.RFC3164()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]Func{
+		"json": AppendJSON, "text": AppendText, "colour": AppendTextColour, "raw": AppendRaw,
+		"journal": AppendJournal, "rfc5424": rfc5424, "rfc3164": rfc3164,
+	}
+}
+
+func TestFuncsAppendBehindDst(t *testing.T) {
+	t.Parallel()
+	for name, f := range funcs(t) {
+		for kind, ev := range all() {
+			want := f(nil, ev, context())
+			dst := append(make([]byte, 0, 8192), "before"...)
+			got := f(dst, ev, context())
+			if string(dst) != "before" || string(got) != "before"+string(want) {
+				t.Errorf("%s of %s: got %q behind %q, want %q", name, kind, got[6:], dst, want)
+			}
+		}
+	}
+}
+
+func TestLineFormatsHaveOneNewlineAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, f := range funcs(t) {
+		want := 1
+		switch name {
+		case "journal":
+			continue
+		case "rfc5424", "rfc3164":
+			want = 0
+		}
+		for kind, ev := range all() {
+			c := context()
+			c.Raw = true
+			got := f(nil, ev, c)
+			if len(got) == 0 && name == "raw" {
+				continue
+			}
+			if bytes.Count(got, []byte("\n")) != want || want == 1 && got[len(got)-1] != '\n' {
+				t.Errorf("%s of %s: newlines in %q", name, kind, got)
+			}
+		}
+	}
+}
+
+func TestFuncsDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	buf := make([]byte, 0, 16384)
+	for name, f := range funcs(t) {
+		for kind, ev := range all() {
+			c := context()
+			if n := testing.AllocsPerRun(100, func() { buf = f(buf[:0], ev, c) }); n != 0 {
+				t.Errorf("%s of %s: %v allocations, want 0", name, kind, n)
+			}
+		}
+	}
+}
+
+func BenchmarkFuncs(b *testing.B) {
+	ev, c := denied(), context()
+	for name, f := range funcs(b) {
+		b.Run(name, func(b *testing.B) {
+			buf := f(nil, ev, c)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(buf)))
+			for b.Loop() {
+				buf = f(buf[:0], ev, c)
+			}
+		})
 	}
 }
