@@ -1,7 +1,6 @@
 package format
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 
@@ -30,9 +29,12 @@ type encoder struct {
 func (e *encoder) begin(key string) {
 	switch e.form {
 	case formJSON:
-		e.dst = append(e.dst, ',', '"')
-		e.dst = append(e.dst, key...)
-		e.dst = append(e.dst, '"', ':')
+		n := len(e.dst)
+		e.dst = slices.Grow(e.dst, len(key)+4)[:n+len(key)+4]
+		b := e.dst[n:]
+		b[0], b[1] = ',', '"'
+		copy(b[2:], key)
+		b[len(b)-2], b[len(b)-1] = '"', ':'
 	case formSD:
 		e.dst = append(e.dst, ' ')
 		e.dst = append(e.dst, key...)
@@ -137,9 +139,7 @@ func (e *encoder) quote() {
 // name writes a string from the outside; an empty one is absent.
 func (e *encoder) name(key, s string) {
 	if e.want(key, s != "") {
-		n := len(e.dst)
-		e.dst = append(e.dst, s...)
-		e.fromTail(key, n)
+		e.text(key, []byte(s))
 	}
 }
 
@@ -163,7 +163,7 @@ func (e *encoder) text(key string, b []byte) {
 		e.begin(key)
 		e.dst = appendEnvValue(e.dst, b)
 	case formJournal:
-		if bytes.IndexByte(b, '\n') >= 0 {
+		if slices.Contains(b, '\n') {
 			e.dst = appendVariable(e.dst, key)
 			e.dst = appendJournalBinary(e.dst, b)
 		} else {

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -33,7 +34,7 @@ func AppendEnv(env []string, ev *ipe.Event, c *Context) []string {
 // appendEnvValue appends b without the NULs in it.
 func appendEnvValue(dst, b []byte) []byte {
 	for len(b) > 0 {
-		n := bytes.IndexByte(b, 0)
+		n := slices.Index(b, 0)
 		if n < 0 {
 			break
 		}

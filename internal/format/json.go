@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 	"unicode/utf8"
 
@@ -59,12 +60,24 @@ func appendJSONString(dst, s []byte) ([]byte, bool) {
 // plainPrefix returns how many bytes at the start of s are printable ASCII and
 // need no escape in JSON.
 func plainPrefix(s []byte) int {
-	for i, c := range s {
-		if c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return i
+	// Eight bytes at a time: the high bit of a byte of odd is set where
+	// that byte is not plain. A borrow may set it in the next one too, but
+	// it comes from a byte that is not plain.
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64(s[i:])
+		odd := x | (x - ' '*ones) | (x + ones) | ((x ^ '"'*ones) - ones) | ((x ^ '\\'*ones) - ones)
+		if odd&high != 0 {
+			break
 		}
 	}
-	return len(s)
+	for ; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
 }
 
 func appendJSONHex(dst, b []byte) []byte {
