@@ -136,7 +136,9 @@ func (e *encoder) quote() {
 	}
 }
 
-// name writes a string from the outside; an empty one is absent.
+// name writes a string from the outside; an empty one is absent. The compiler
+// does not copy it for text as long as it sees that all of text only reads: a
+// function in assembly, such as bytes.IndexByte, would hide that.
 func (e *encoder) name(key, s string) {
 	if e.want(key, s != "") {
 		e.text(key, []byte(s))
@@ -190,14 +192,14 @@ func (e *encoder) hexKey(key string) {
 	}
 }
 
-// list writes the values of one key: as a list in JSON, as several fields in
-// the journal, elsewhere with a blank between two.
+// list writes several values: as a list in JSON, elsewhere with a blank between
+// two. Not as several fields in the journal, which gives up an entry with more
+// than 1024.
 func (e *encoder) list(key string, list [][]byte) {
 	if !e.want(key, len(list) != 0) {
 		return
 	}
-	switch e.form {
-	case formJSON:
+	if e.form == formJSON {
 		e.begin(key)
 		whole := true
 		e.dst, whole = appendJSONList(e.dst, list)
@@ -205,24 +207,17 @@ func (e *encoder) list(key string, list [][]byte) {
 			e.hexKey(key)
 			e.dst = appendJSONHexList(e.dst, list)
 		}
-	case formJournal:
-		for _, b := range list {
-			e.text(key, b)
-		}
-	default:
-		n := len(e.dst)
-		for i, b := range list {
-			if i > 0 {
-				e.dst = append(e.dst, ' ')
-			}
-			e.dst = append(e.dst, b...)
-		}
-		e.fromTail(key, n)
+		return
 	}
+	start := len(e.dst)
+	for _, b := range list {
+		e.dst = append(append(e.dst, b...), ' ')
+	}
+	e.fromTail(key, start)
 }
 
 // extra writes keys that nobody knows: as an object in JSON, elsewhere as
-// key=value, one or several of them like a list.
+// key=value with a blank between two.
 func (e *encoder) extra(key string, extra []ipe.KeyValue) {
 	if !e.want(key, len(extra) != 0) {
 		return
@@ -232,30 +227,20 @@ func (e *encoder) extra(key string, extra []ipe.KeyValue) {
 		e.dst = appendJSONExtra(e.dst, extra)
 		return
 	}
-	n := len(e.dst)
-	for i, kv := range extra {
-		if i > 0 && e.form != formJournal {
-			e.dst = append(e.dst, ' ')
-		}
-		e.dst = append(e.dst, kv.Key...)
-		e.dst = append(e.dst, '=')
-		e.dst = append(e.dst, kv.Value...)
-		if e.form == formJournal {
-			e.fromTail(key, n)
-			n = len(e.dst)
-		}
+	start := len(e.dst)
+	for _, kv := range extra {
+		e.dst = append(append(e.dst, kv.Key...), '=')
+		e.dst = append(append(e.dst, kv.Value...), ' ')
 	}
-	if e.form != formJournal {
-		e.fromTail(key, n)
-	}
+	e.fromTail(key, start)
 }
 
-// fromTail writes as text what was put together in dst[n:], and takes that
-// away: dst is scratch space too.
-func (e *encoder) fromTail(key string, n int) {
+// fromTail writes as a text what was put together in dst[start:], without the
+// blank at its end, and takes that away: the end of dst is scratch space too.
+func (e *encoder) fromTail(key string, start int) {
 	end := len(e.dst)
-	e.text(key, e.dst[n:end:end])
-	e.dst = slices.Delete(e.dst, n, end)
+	e.text(key, e.dst[start:end-1])
+	e.dst = slices.Delete(e.dst, start, end)
 }
 
 // appendVariable appends the name of key in the journal and among environment

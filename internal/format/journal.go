@@ -41,8 +41,8 @@ func MessageID(k ipe.Kind) string {
 // used: journald would look at the process that has that number by now.
 //
 // Values are the bytes of the kernel, so there is no KEY_hex; what holds a
-// newline is sent with its length before it. Each member of a list is a field
-// of its own, and so is each extra key, as IPE_EXTRA=key=value.
+// newline is sent with its length before it. A list is joined by blanks, and so
+// are extra keys, as key=value.
 func AppendJournal(dst []byte, ev *ipe.Event, c *Context) []byte {
 	dst = append(dst, "MESSAGE="...)
 	dst = appendMessage(dst, ev, c)
