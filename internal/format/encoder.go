@@ -29,12 +29,9 @@ type encoder struct {
 func (e *encoder) begin(key string) {
 	switch e.form {
 	case formJSON:
-		n := len(e.dst)
-		e.dst = slices.Grow(e.dst, len(key)+4)[:n+len(key)+4]
-		b := e.dst[n:]
-		b[0], b[1] = ',', '"'
-		copy(b[2:], key)
-		b[len(b)-2], b[len(b)-1] = '"', ':'
+		e.dst = append(e.dst, ',', '"')
+		e.dst = append(e.dst, key...)
+		e.dst = append(e.dst, '"', ':')
 	case formSD:
 		e.dst = append(e.dst, ' ')
 		e.dst = append(e.dst, key...)

@@ -13,7 +13,7 @@ import (
 func TestAppendEnv(t *testing.T) {
 	t.Parallel()
 	h := hostile()
-	got := AppendEnv([]string{"PATH=/bin"}, h, context())
+	got := AppendEnv([]string{"PATH=/bin"}, h, inSpool())
 	want := []string{
 		"PATH=/bin",
 		"IPE_SPOOL=4f3a9c21", "IPE_SEQ=12345", "IPE_TIME=2026-11-23T13:35:56.605Z", "IPE_SERIAL=590", "IPE_TYPE=1420",
@@ -27,7 +27,7 @@ func TestAppendEnv(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if got := AppendEnv(nil, failedLoad(), context()); !slices.Contains(got, "IPE_ERRNO=-74") {
+	if got := AppendEnv(nil, failedLoad(), inSpool()); !slices.Contains(got, "IPE_ERRNO=-74") {
 		t.Errorf("errno is missing or not as printed: %q", got)
 	}
 }
@@ -43,7 +43,7 @@ func TestProgramStartsWithAppendEnv(t *testing.T) {
 	ev := hostile()
 	ev.Comm = bytes.Repeat([]byte{0}, maxVariable)
 	ev.Raw = bytes.Repeat([]byte{'x'}, 4*maxVariable)
-	c := context()
+	c := inSpool()
 	c.Raw = true
 	cmd := exec.Command(env, "-0")
 	cmd.Env = AppendEnv(nil, ev, c)

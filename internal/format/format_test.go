@@ -138,8 +138,8 @@ func all() map[string]*ipe.Event {
 	}
 }
 
-// context is that of a daemon with a spool.
-func context() *Context {
+// inSpool is the context of a daemon with a spool.
+func inSpool() *Context {
 	return &Context{Spool: 0x4f3a9c21, Seq: 12345, Host: "node7", BootID: "0b4a2f9e-6c1d-4c57-9e35-2a8d1f60c3b7"}
 }
 
@@ -164,9 +164,9 @@ func TestFuncsAppendBehindDst(t *testing.T) {
 	t.Parallel()
 	for name, f := range funcs(t) {
 		for kind, ev := range all() {
-			want := f(nil, ev, context())
+			want := f(nil, ev, inSpool())
 			dst := append(make([]byte, 0, 8192), "before"...)
-			got := f(dst, ev, context())
+			got := f(dst, ev, inSpool())
 			if string(dst) != "before" || string(got) != "before"+string(want) {
 				t.Errorf("%s of %s: got %q behind %q, want %q", name, kind, got[6:], dst, want)
 			}
@@ -185,7 +185,7 @@ func TestLineFormatsHaveOneNewlineAtTheEnd(t *testing.T) {
 			want = 0
 		}
 		for kind, ev := range all() {
-			c := context()
+			c := inSpool()
 			c.Raw = true
 			got := f(nil, ev, c)
 			if len(got) == 0 && name == "raw" {
@@ -205,7 +205,7 @@ func TestFuncsDoNotAllocate(t *testing.T) {
 	buf := make([]byte, 0, 16384)
 	for name, f := range funcs(t) {
 		for kind, ev := range all() {
-			c := context()
+			c := inSpool()
 			if n := testing.AllocsPerRun(100, func() { buf = f(buf[:0], ev, c) }); n != 0 {
 				t.Errorf("%s of %s: %v allocations, want 0", name, kind, n)
 			}
@@ -214,7 +214,7 @@ func TestFuncsDoNotAllocate(t *testing.T) {
 }
 
 func BenchmarkFuncs(b *testing.B) {
-	ev, c := denied(), context()
+	ev, c := denied(), inSpool()
 	for name, f := range funcs(b) {
 		b.Run(name, func(b *testing.B) {
 			buf := f(nil, ev, c)

@@ -71,7 +71,7 @@ func TestAppendJournal(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := journalFields(AppendJournal(nil, tt.ev, context()))
+			got, err := journalFields(AppendJournal(nil, tt.ev, inSpool()))
 			if err != nil {
 				t.Fatal(err)
 			}

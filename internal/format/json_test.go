@@ -32,7 +32,7 @@ func TestAppendJSON(t *testing.T) {
 		want string
 	}{
 		{"denied", denied(), Context{}, `{` + denial + `}`},
-		{"denied in a spool", denied(), *context(), `{"spool":"4f3a9c21","seq":12345,` + denial +
+		{"denied in a spool", denied(), *inSpool(), `{"spool":"4f3a9c21","seq":12345,` + denial +
 			`,"host":"node7","boot_id":"0b4a2f9e-6c1d-4c57-9e35-2a8d1f60c3b7"}`},
 		{"failed load", failedLoad(), Context{}, `{"time":"2026-11-23T14:37:03.360Z","serial":27,"type":1422,` +
 			`"event":"policy_load","dialect":"mainline","auid":1000,"ses":2,"lsm":"ipe","res":false,"errno":-74,"error":"EBADMSG"}`},
@@ -70,42 +70,53 @@ func TestAppendJSON(t *testing.T) {
 	}
 }
 
-// everything has every key. There is no such event.
-func everything() (*ipe.Event, *Context) {
+// everything has a value in each of its fields. There is no such event.
+func everything(k ipe.Kind) *ipe.Event {
 	b := []byte("x")
 	p := ipe.Policy{Name: b, Version: b, Digest: b}
-	c := context()
-	c.Raw = true
 	return &ipe.Event{
-		Kind: ipe.KindAccess, Dialect: ipe.DialectRFC, Type: 1420, Has: ^ipe.Has(0), Verdict: ipe.VerdictUnknown,
+		Kind: k, Dialect: ipe.DialectRFC, Type: 1420, Has: ^ipe.Has(0), Verdict: ipe.VerdictUnknown,
 		Op: b, Hook: b, Comm: b, Path: b, Dev: b, Rule: b, RuleKind: ipe.RuleExplicit, Action: ipe.ActionDeny,
 		RuleProperties: [][]byte{b}, Enforcing: ipe.True, OldEnforcing: ipe.False,
 		ActivePolicy: p, Policy: p, OldPolicy: p, LSM: b, Res: ipe.False, Errno: -1,
 		Extra: []ipe.KeyValue{{Key: b, Value: b}}, Raw: b, Accuracy: ipe.AccuracyExact, Stage: b,
 		Version: b, Kernel: b, IPEStatus: b, SuccessAudit: ipe.True,
-	}, c
+	}
 }
 
 func TestKeysAreThoseOfALineInItsOrder(t *testing.T) {
 	t.Parallel()
-	members, err := parse(AppendJSON(nil, first(everything()), second(everything())))
-	if err != nil {
-		t.Fatal(err)
+	daemonOnly := []string{"count", "accuracy", "stage", "since", "until", "first_seq", "last_seq",
+		"version", "kernel", "ipe_status", "success_audit"}
+	tests := []struct {
+		kind    ipe.Kind
+		missing []string
+	}{
+		{ipe.KindAccess, append([]string{"policy_name", "policy_version", "policy_digest",
+			"old_policy_name", "old_policy_version", "old_policy_digest"}, daemonOnly...)},
+		{ipe.KindPolicyActivate, daemonOnly},
+		{ipe.KindStarted, []string{"serial"}},
 	}
-	var got []string
-	for _, m := range members {
-		got = append(got, m.name)
+	for _, tt := range tests {
+		c := inSpool()
+		c.Raw = true
+		members, err := parse(AppendJSON(nil, everything(tt.kind), c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, m := range members {
+			got = append(got, m.name)
+		}
+		want := slices.DeleteFunc(Keys(), func(k string) bool { return slices.Contains(tt.missing, k) })
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v: -keys +line:\n%s", tt.kind, diff)
+		}
 	}
-	if diff := cmp.Diff(Keys(), got); diff != "" {
-		t.Errorf("-keys +line:\n%s", diff)
-	}
-	if !slices.Contains(got, "rule_properties") || len(got) != 52 {
-		t.Errorf("%d keys, want 52: %v", len(got), got)
+	if n := len(Keys()); n != 52 {
+		t.Errorf("%d keys, want 52", n)
 	}
 }
-
-func first(ev *ipe.Event, _ *Context) *ipe.Event { return ev }
-func second(_ *ipe.Event, c *Context) *Context   { return c }
 
 func TestAppendInstant(t *testing.T) {
 	t.Parallel()
@@ -345,7 +356,7 @@ func FuzzAppendJSON(f *testing.F) {
 }
 
 func BenchmarkAppendJSON(b *testing.B) {
-	ev, c := denied(), context()
+	ev, c := denied(), inSpool()
 	b.Run("append", func(b *testing.B) {
 		buf := AppendJSON(nil, ev, c)
 		b.ReportAllocs()
@@ -397,4 +408,21 @@ func BenchmarkAppendJSON(b *testing.B) {
 			}
 		}
 	})
+}
+
+func TestPlainPrefixEndsAtEachByteThatNeedsAnEscape(t *testing.T) {
+	t.Parallel()
+	for c := range 256 {
+		for pos := range 20 {
+			s := bytes.Repeat([]byte{'a'}, 20)
+			s[pos] = byte(c)
+			want := len(s)
+			if c < ' ' || c > '~' || c == '"' || c == '\\' {
+				want = pos
+			}
+			if got := plainPrefix(s); got != want {
+				t.Errorf("byte %#x at %d: got %d, want %d", c, pos, got, want)
+			}
+		}
+	}
 }

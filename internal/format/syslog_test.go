@@ -30,7 +30,7 @@ func parse5424(t *testing.T, ev *ipe.Event, c *Context) (*rfc5424.SyslogMessage,
 
 func TestRFC5424(t *testing.T) {
 	t.Parallel()
-	m, out := parse5424(t, hostile(), context())
+	m, out := parse5424(t, hostile(), inSpool())
 	if !strings.HasPrefix(out, "<110>1 2026-11-23T13:35:56.605Z node7 ipe-auditd 77 access [ipe@32473 spool=\"4f3a9c21\" ") {
 		t.Errorf("header: %q", out)
 	}
@@ -59,7 +59,7 @@ func TestRFC5424(t *testing.T) {
 func TestRFC5424IsReadForEveryEvent(t *testing.T) {
 	t.Parallel()
 	for name, ev := range all() {
-		m, out := parse5424(t, ev, context())
+		m, out := parse5424(t, ev, inSpool())
 		if *m.Appname != "ipe-auditd" || *m.MsgID != ev.Kind.String() || *m.ProcID != "77" {
 			t.Errorf("%s: got %s", name, out)
 		}
@@ -101,7 +101,7 @@ func TestRFC3164(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := f(nil, switchedOff(), context())
+	out := f(nil, switchedOff(), inSpool())
 	want := regexp.MustCompile(`^<105>Nov 2[34] \d\d:\d\d:56 ipe-auditd\[77\]: \*\*\* IPE ENFORCEMENT SWITCHED OFF: now permissive \*\*\* auid=1000 ses=3$`)
 	if !want.Match(out) {
 		t.Errorf("got %q, want %s", out, want)

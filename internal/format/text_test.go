@@ -91,11 +91,11 @@ func TestAppendTextColourOnlyAddsColours(t *testing.T) {
 	t.Parallel()
 	codes := strings.NewReplacer(alarm, "", bad, "", warn, "", odd, "", good, "", news, "", plain, "")
 	for name, ev := range all() {
-		got := string(AppendTextColour(nil, ev, context()))
+		got := string(AppendTextColour(nil, ev, inSpool()))
 		if !strings.HasSuffix(strings.SplitAfter(got, plain)[0], plain) {
 			t.Errorf("%s: no colour in %q", name, got)
 		}
-		if want := string(AppendText(nil, ev, context())); codes.Replace(got) != want {
+		if want := string(AppendText(nil, ev, inSpool())); codes.Replace(got) != want {
 			t.Errorf("%s: got %q, want %q and colours", name, got, want)
 		}
 	}
