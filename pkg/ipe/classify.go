@@ -1,0 +1,192 @@
+package ipe
+
+import (
+	"bytes"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/auditrec"
+)
+
+// The types of the records that carry IPE's words on kernels since the merge
+// (include/uapi/linux/audit.h). The numbers are shared: see [Classify].
+const (
+	TypeMACStatus      = 1404 // AUDIT_MAC_STATUS: enforcement switched; shared with SELinux
+	TypeAccess         = 1420 // AUDIT_IPE_ACCESS
+	TypeConfigChange   = 1421 // AUDIT_IPE_CONFIG_CHANGE: another policy is active
+	TypePolicyLoad     = 1422 // AUDIT_IPE_POLICY_LOAD
+	TypeLandlockAccess = 1423 // AUDIT_LANDLOCK_ACCESS since 6.15; RFC v7: IPE's enforcement
+)
+
+// The types of earlier forms.
+const (
+	typeMACPolicyLoad       = 1403 // AUDIT_MAC_POLICY_LOAD: RFC v8, v9
+	typeMACConfigChange     = 1405 // AUDIT_MAC_CONFIG_CHANGE: RFC v8, v9
+	typeIntegrityStatus     = 1802 // AUDIT_INTEGRITY_STATUS: before v1
+	typeIntegrityPolicyRule = 1807 // AUDIT_INTEGRITY_POLICY_RULE: before v1
+	typeIPEv1PolicyLoad     = 1808 // RFC v1 to v6
+	typeIPEv1PolicyActivate = 1809
+	typeIPEv1Access         = 1810
+	typeIPEv1Mode           = 1811
+)
+
+// Types returns the record types that a filter for the kernel's socket must
+// let pass to miss nothing that kernels since RFC v7 have printed, and that
+// carries little else.
+func Types() []uint16 {
+	return []uint16{TypeMACStatus, TypeAccess, TypeConfigChange, TypePolicyLoad, TypeLandlockAccess}
+}
+
+// carries reports whether IPE ever used the record type. Text in records of
+// other types is never believed: user space may put there what it likes, also
+// a whole IPE record (AUDIT_USER_AVC, msg='...').
+func carries(typ uint16) bool {
+	switch typ {
+	case TypeMACStatus, TypeAccess, TypeConfigChange, TypePolicyLoad, TypeLandlockAccess,
+		typeMACPolicyLoad, typeMACConfigChange, typeIntegrityStatus, typeIntegrityPolicyRule,
+		typeIPEv1PolicyLoad, typeIPEv1PolicyActivate, typeIPEv1Access, typeIPEv1Mode:
+		return true
+	}
+	return false
+}
+
+// Class says whose record it is.
+type Class uint8
+
+// The classes. All but ClassIPE are reasons to skip a record.
+const (
+	ClassForeign    Class = iota // none of the others
+	ClassIPE                     // IPE's, readable or not
+	ClassEmpty                   // no body: the twin of a 1404 (ipe_audit_enforce, every release)
+	ClassLandlock                // Landlock's, which has 1423 since 6.15
+	ClassOtherLSM                // SELinux's 1404, and what else says lsm= and not ipe
+	ClassLSMContext              // subj_ and obj_ records of the LSM stacking patches: 1420, 1421
+)
+
+var classNames = [...]string{"foreign", "ipe", "empty", "landlock", "other_lsm", "lsm_context"}
+
+// String returns the class as a metric's label.
+func (c Class) String() string { return name(classNames[:], int(c)) }
+
+// Classify says whose record it is, by its first telling key and never by its
+// type alone: 1404, 1420, 1421 and 1423 mean other things on some kernels. The
+// text is a record with its stamp or the body alone. Classify says of every
+// record what [Decoder.Decode] says, and is as safe to call.
+func Classify(typ uint16, text []byte) Class {
+	if !carries(typ) {
+		return ClassForeign
+	}
+	_, body, _ := auditrec.CutStamp(text)
+	class, _, _ := identify(typ, trim(body))
+	return class
+}
+
+// trim cuts off blanks on both sides, and what transports append.
+func trim(body []byte) []byte {
+	for len(body) > 0 && body[0] == ' ' {
+		body = body[1:]
+	}
+	return auditrec.TrimEnd(body)
+}
+
+// identify says whose record it is, and of IPE's the kind and the dialect. The
+// kind is KindUnparsed where the record leaves it open.
+func identify(typ uint16, body []byte) (Class, Kind, *dialect) {
+	if len(body) == 0 {
+		return ClassEmpty, KindUnparsed, nil
+	}
+	if body[0] == 'I' {
+		for _, dl := range dialects {
+			if dl.prefix == "" || !bytes.HasPrefix(body, []byte(dl.prefix)) {
+				continue
+			}
+			if dl.sentence != nil {
+				return ClassIPE, dl.kind(typ), dl
+			}
+			_, kind, _ := weigh(typ, dl.prefix, body[len(dl.prefix):])
+			return ClassIPE, kind, dl
+		}
+		if word := body[:min(len(body), 4)]; string(word) == "IPE" || string(word) == "IPE=" {
+			return ClassIPE, KindUnparsed, &ctx0
+		}
+	}
+	return weigh(typ, "", body)
+}
+
+// weigh goes through the fields until one settles whose record it is.
+func weigh(typ uint16, prefix string, body []byte) (class Class, kind Kind, dl *dialect) {
+	for len(body) > 0 {
+		name, rest, ok := auditrec.CutKey(body)
+		if body = rest; !ok {
+			continue
+		}
+		var isLSM bool
+		for _, d := range dialects {
+			if d.prefix != prefix {
+				continue
+			}
+			i := d.lookup(name, 0)
+			if i < 0 {
+				continue
+			}
+			k := &d.keys[i]
+			if k.tells == settles {
+				return ClassIPE, k.kind, d
+			}
+			if k.field == fieldEnforcing && typ == TypeMACStatus && class == ClassForeign {
+				class = ClassOtherLSM // unless lsm= follows and says ipe
+			}
+			isLSM = isLSM || k.field == fieldLSM
+			if dl != nil || isLSM {
+				continue
+			}
+			switch guess := d.kind(typ); {
+			case k.tells == presumes:
+				class, kind, dl = ClassIPE, k.kind, d
+			case k.tells == presumesType && guess != KindUnparsed:
+				class, kind, dl = ClassIPE, guess, d
+			}
+		}
+		if class != ClassIPE {
+			if c := foreign(name); c != ClassForeign {
+				return c, KindUnparsed, nil
+			}
+		}
+		var v auditrec.Value
+		if v, body, ok = cutValue(name, body); !ok || !isLSM || v.Absent() {
+			continue
+		}
+		if string(v.Text()) != "ipe" {
+			return ClassOtherLSM, KindUnparsed, nil
+		}
+		if dl == nil {
+			class, kind, dl = ClassIPE, KindUnparsed, &mainline
+			for _, d := range dialects {
+				if d.prefix == prefix && d.kind(typ) != KindUnparsed {
+					return ClassIPE, d.kind(typ), d
+				}
+			}
+		}
+	}
+	return class, kind, dl
+}
+
+// foreign says whose record it is that has this key.
+func foreign(name []byte) Class {
+	switch {
+	case string(name) == "domain", string(name) == "blockers":
+		return ClassLandlock
+	case bytes.HasPrefix(name, []byte("subj_")), bytes.HasPrefix(name, []byte("obj_")):
+		return ClassLSMContext
+	}
+	return ClassForeign
+}
+
+// cutValue cuts the value of a key off the front of text, and knows where a
+// rule ends.
+func cutValue(name, text []byte) (v auditrec.Value, rest []byte, ok bool) {
+	if string(name) == "rule" {
+		if v, rest, ok := cutRule(text); ok {
+			return v, rest, true
+		}
+	}
+	return auditrec.CutValue(text)
+}
