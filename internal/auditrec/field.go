@@ -2,77 +2,88 @@ package auditrec
 
 import "bytes"
 
-// Value is the value of a field, as it stands in the record.
-type Value struct {
-	Raw    []byte // as received, with its quotes
-	Quoted bool   // Raw begins and ends with a double quote
-}
+// Value is the value of a field as it stands in the record, with its quotes.
+type Value []byte
+
+// Quoted reports whether the value is between quotes.
+func (v Value) Quoted() bool { return len(v) > 1 && v[0] == '"' }
 
 // Absent reports whether the kernel says that there is no value: a bare
 // question mark, or nothing at all, which is what is left of a string when the
 // kernel was out of memory (audit_log_n_string in kernel/audit.c).
-func (v Value) Absent() bool {
-	return len(v.Raw) == 0 || len(v.Raw) == 1 && v.Raw[0] == '?'
-}
+func (v Value) Absent() bool { return len(v) == 0 || len(v) == 1 && v[0] == '?' }
 
 // Text returns the value without its quotes; hex digits stay as they are. It
-// is a view of Raw and never nil unless Raw is.
+// is a view of v, and not nil.
 func (v Value) Text() []byte {
-	if v.Quoted {
-		return v.Raw[1 : len(v.Raw)-1]
+	if v.Quoted() {
+		return v[1 : len(v)-1]
 	}
-	return v.Raw
+	return v
+}
+
+// KeyLen returns the length of the key at the front of text; the byte behind
+// it is the equals sign. It returns -1 when text begins with anything else.
+func KeyLen(text []byte) int {
+	for i, c := range text {
+		switch c {
+		case '=':
+			if i > 0 {
+				return i
+			}
+			return -1
+		case ' ', '"':
+			return -1
+		}
+	}
+	return -1
+}
+
+// ValueLen returns the length of the value at the front of text, its quotes
+// included. It returns -1 when a quote is opened and not closed.
+func ValueLen(text []byte) int {
+	if len(text) == 0 || text[0] != '"' {
+		for i, c := range text {
+			if c == ' ' {
+				return i
+			}
+		}
+		return len(text)
+	}
+	for end := 1; ; {
+		i := bytes.IndexByte(text[end:], '"')
+		if i < 0 {
+			return -1
+		}
+		if end += i + 1; end == len(text) || text[end] == ' ' {
+			return end
+		}
+	}
 }
 
 // CutKey skips blanks and cuts a key and its equals sign off the front of
 // text. When ok is false, there is no field: key is empty at the end of the
 // text, else it is the offending word. Both results are views of text.
 func CutKey(text []byte) (key, rest []byte, ok bool) {
-	start := 0
-	for start < len(text) && text[start] == ' ' {
-		start++
+	for len(text) > 0 && text[0] == ' ' {
+		text = text[1:]
 	}
-	text = text[start:]
-	for i, c := range text {
-		switch c {
-		case '=':
-			if i == 0 {
-				return cutWord(text)
-			}
-			return text[:i], text[i+1:], true
-		case ' ', '"':
-			return cutWord(text)
-		}
+	if n := KeyLen(text); n > 0 {
+		return text[:n], text[n+1:], true
 	}
-	return text, nil, false
-}
-
-// cutWord cuts off a word that is not a field.
-func cutWord(text []byte) (word, rest []byte, ok bool) {
-	if i := bytes.IndexByte(text, ' '); i >= 0 {
-		return text[:i], text[i:], false
-	}
-	return text, nil, false
+	word, _, _ := bytes.Cut(text, []byte{' '})
+	return word, text[len(word):], false
 }
 
 // CutValue cuts a value off the front of text, which is what [CutKey] left.
-// When ok is false, a quote was opened and not closed, and the value is all
-// the text. Both results are views of text.
+// When ok is false, a quote is opened and not closed, and the value is all the
+// text. Both results are views of text.
 func CutValue(text []byte) (v Value, rest []byte, ok bool) {
-	if len(text) > 0 && text[0] == '"' {
-		for i := 1; i < len(text); i++ {
-			if text[i] == '"' && (i+1 == len(text) || text[i+1] == ' ') {
-				return Value{Raw: text[:i+1], Quoted: true}, text[i+1:], true
-			}
-		}
-		return Value{Raw: text}, nil, false
+	n := ValueLen(text)
+	if n < 0 {
+		return text, nil, false
 	}
-	for i, c := range text {
-		if c == ' ' {
-			return Value{Raw: text[:i]}, text[i:], true
-		}
-	}
-	return Value{Raw: text}, nil, true
+	return text[:n], text[n:], true
 }
 
 // Uint reads a decimal number. It refuses signs, anything that is no digit,

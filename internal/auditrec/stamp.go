@@ -19,27 +19,36 @@ func CutStamp(text []byte) (s Stamp, body []byte, ok bool) {
 	if len(text) < len(prefix) || string(text[:len(prefix)]) != prefix {
 		return Stamp{}, text, false
 	}
-	sec, rest := cutDigits(text[len(prefix):])
-	if len(rest) < 5 || rest[0] != '.' || rest[4] != ':' {
+	sec, i := digits(text, len(prefix))
+	if i == len(prefix) || sec > math.MaxInt64/1000-1 || i >= len(text) || text[i] != '.' {
 		return Stamp{}, text, false
 	}
-	frac := rest[1:4]
-	serial, rest := cutDigits(rest[5:])
-	if len(rest) < 2 || rest[0] != ')' || rest[1] != ':' {
+	msec, j := digits(text, i+1)
+	if j != i+4 || j >= len(text) || text[j] != ':' {
 		return Stamp{}, text, false
 	}
-	secs, ok1 := Uint(sec)
-	msec, ok2 := Uint(frac)
-	s.Serial, ok = Uint(serial)
-	if !ok1 || !ok2 || !ok || secs > math.MaxInt64/1000-1 {
+	serial, k := digits(text, j+1)
+	if k == j+1 || k+1 >= len(text) || text[k] != ')' || text[k+1] != ':' {
 		return Stamp{}, text, false
 	}
-	s.Time = int64(secs)*1000 + int64(msec)
-	body = rest[2:]
+	body = text[k+2:]
 	if len(body) > 0 && body[0] == ' ' {
 		body = body[1:]
 	}
-	return s, body, true
+	return Stamp{Time: int64(sec)*1000 + int64(msec), Serial: serial}, body, true
+}
+
+// digits reads the decimal digits of text from i on, at most 19 so that the
+// number fits, and returns the number and the index behind them.
+func digits(text []byte, i int) (n uint64, end int) {
+	for end = i; end < len(text) && end-i < 19; end++ {
+		d := text[end] - '0'
+		if d > 9 {
+			break
+		}
+		n = n*10 + uint64(d)
+	}
+	return n, end
 }
 
 // TrimEnd cuts off what transports append to a record: NULs, line ends,
@@ -86,13 +95,4 @@ func interpreted(text []byte) bool {
 		key, rest, ok = CutKey(rest)
 	}
 	return true
-}
-
-// cutDigits cuts the decimal digits off the front of text.
-func cutDigits(text []byte) (digits, rest []byte) {
-	i := 0
-	for i < len(text) && '0' <= text[i] && text[i] <= '9' {
-		i++
-	}
-	return text[:i], text[i:]
 }

@@ -114,17 +114,18 @@ func identify(typ uint16, body []byte) (Class, Kind, *dialect) {
 // weigh goes through the fields until one settles whose record it is.
 func weigh(typ uint16, prefix string, body []byte) (class Class, kind Kind, dl *dialect) {
 	for len(body) > 0 {
-		name, rest, ok := auditrec.CutKey(body)
-		if body = rest; !ok {
+		if body[0] == ' ' {
+			body = body[1:]
 			continue
 		}
+		var length int
 		var isLSM bool
 		for _, d := range dialects {
 			if d.prefix != prefix {
 				continue
 			}
-			i := d.lookup(name, 0)
-			if i < 0 {
+			i, n := d.find(body, 0)
+			if length = n; i < 0 {
 				continue
 			}
 			k := &d.keys[i]
@@ -145,13 +146,21 @@ func weigh(typ uint16, prefix string, body []byte) (class Class, kind Kind, dl *
 				class, kind, dl = ClassIPE, guess, d
 			}
 		}
+		if length < 0 { // a word that is no field
+			_, body, _ = auditrec.CutKey(body)
+			continue
+		}
+		name, rest := body[:length], body[length+1:]
 		if class != ClassIPE {
 			if c := foreign(name); c != ClassForeign {
 				return c, KindUnparsed, nil
 			}
 		}
-		var v auditrec.Value
-		if v, body, ok = cutValue(name, body); !ok || !isLSM || v.Absent() {
+		if length = valueLen(name, rest); length < 0 {
+			break
+		}
+		v := auditrec.Value(rest[:length])
+		if body = rest[length:]; !isLSM || v.Absent() {
 			continue
 		}
 		if string(v.Text()) != "ipe" {
@@ -180,13 +189,11 @@ func foreign(name []byte) Class {
 	return ClassForeign
 }
 
-// cutValue cuts the value of a key off the front of text, and knows where a
-// rule ends.
-func cutValue(name, text []byte) (v auditrec.Value, rest []byte, ok bool) {
+// valueLen returns the length of the value at the front of text, and knows
+// where a rule ends.
+func valueLen(name, text []byte) int {
 	if string(name) == "rule" {
-		if v, rest, ok := cutRule(text); ok {
-			return v, rest, true
-		}
+		return ruleLen(text)
 	}
-	return auditrec.CutValue(text)
+	return auditrec.ValueLen(text)
 }

@@ -98,41 +98,44 @@ func verdict(a Action, enforcing Bool) Verdict {
 // be are kept in Extra.
 func (d *Decoder) readFields(ev *Event, dl *dialect, body []byte) bool {
 	d.reserve(len(body))
-	var seen uint64 // set of fields
-	next := 0       // where in dl.keys to look first
-	for {
-		name, rest, ok := auditrec.CutKey(body)
-		if !ok {
-			return len(name) == 0
+	want := wanted[ev.Kind]
+	if dl == &mainline && ev.Kind == KindAccess {
+		var read fieldSet
+		read, body = d.readOrdinary(ev, body)
+		want &^= read
+	}
+	next := 0 // where in dl.keys to look first
+	for at := 0; at < len(body); {
+		if body[at] == ' ' {
+			at++
+			continue
 		}
-		f := fieldUnknown
-		if i := dl.lookup(name, next); i >= 0 {
-			next = i + 1
-			f = dl.keys[i].field
-			switch {
-			case belongs[f]&(1<<ev.Kind) == 0:
-				f = fieldUnknown
-			case seen&(1<<f) == 0:
-				seen |= 1 << f
-			case seen&(1<<fieldRawPath) != 0:
-				return false // a raw path can hold fields: nobody knows which are the kernel's
-			default:
-				f = fieldUnknown
-			}
-		}
-		var v auditrec.Value
-		if f == fieldRule {
-			v, body, ok = cutRule(rest)
-		} else {
-			v, body, ok = cutValue(name, rest)
-		}
-		if !ok {
+		i, n := dl.find(body[at:], next)
+		if n < 0 {
 			return false
 		}
-		if f == fieldUnknown || !v.Absent() && !d.set(ev, f, name, v) {
-			ev.Extra = append(ev.Extra, KeyValue{name, v.Raw})
+		k := &unknown
+		if i >= 0 {
+			k, next = &dl.keys[i], i+1
 		}
+		if want&(1<<k.field) == 0 {
+			if seen := wanted[ev.Kind] &^ want; seen&(1<<fieldRawPath) != 0 && seen&(1<<k.field) != 0 {
+				return false // a raw path can hold fields: nobody can tell which are the kernel's
+			}
+			k = &unknown
+		}
+		want &^= 1 << k.field
+		name, rest := body[at:at+n], body[at+n+1:]
+		length := valueLen(name, rest)
+		if length < 0 {
+			return false
+		}
+		if v := auditrec.Value(rest[:length]); !d.set(ev, k, v) {
+			ev.Extra = append(ev.Extra, KeyValue{name, v})
+		}
+		at += n + 1 + length
 	}
+	return true
 }
 
 // reserve empties the scratch space and makes room for what a record of n
@@ -147,8 +150,13 @@ func (d *Decoder) reserve(n int) {
 
 // set stores the value of a field, and reports whether the value is one that
 // the field can have.
-func (d *Decoder) set(ev *Event, f field, name []byte, v auditrec.Value) bool {
-	switch f {
+func (d *Decoder) set(ev *Event, k *key, v auditrec.Value) bool {
+	if v.Absent() && k.field != fieldUnknown {
+		return true
+	}
+	switch k.field {
+	case fieldUnknown:
+		return false
 	case fieldOp:
 		ev.Op = v.Text()
 	case fieldHook:
@@ -158,7 +166,7 @@ func (d *Decoder) set(ev *Event, f field, name []byte, v auditrec.Value) bool {
 	case fieldOldEnforcing:
 		return setBool(&ev.OldEnforcing, v)
 	case fieldMode:
-		switch string(v.Raw) {
+		switch string(v) {
 		case "enforce":
 			ev.Enforcing = True
 		case "permissive":
@@ -173,7 +181,7 @@ func (d *Decoder) set(ev *Event, f field, name []byte, v auditrec.Value) bool {
 	case fieldPath:
 		ev.Path = d.untrusted(ev, v)
 	case fieldRawPath:
-		if !v.Quoted { // ERR(-2), NULL
+		if !v.Quoted() { // ERR(-2), NULL
 			return false
 		}
 		ev.Path = v.Text()
@@ -190,19 +198,19 @@ func (d *Decoder) set(ev *Event, f field, name []byte, v auditrec.Value) bool {
 	case fieldVersion:
 		ev.Policy.Version = v.Text()
 	case fieldDigest:
-		ev.Policy.Digest = d.digest(v)
+		ev.Policy.Digest = d.digest(v.Text())
 	case fieldDigestAlg:
-		ev.Policy.Digest = d.digestOf(name, v)
+		ev.Policy.Digest = d.digestOf(k.name, v.Text())
 	case fieldOldName:
 		ev.OldPolicy.Name = v.Text()
 	case fieldOldVersion:
 		ev.OldPolicy.Version = v.Text()
 	case fieldOldDigest:
-		ev.OldPolicy.Digest = d.digest(v)
+		ev.OldPolicy.Digest = d.digest(v.Text())
 	case fieldOldDigestAlg:
-		ev.OldPolicy.Digest = d.digestOf(name[len("old_"):], v)
+		ev.OldPolicy.Digest = d.digestOf(k.name[len("old_"):], v.Text())
 	case fieldNewDigestAlg:
-		ev.Policy.Digest = d.digestOf(name[len("new_"):], v)
+		ev.Policy.Digest = d.digestOf(k.name[len("new_"):], v.Text())
 	case fieldAUID:
 		return setID(ev, HasAUID, &ev.AUID, v)
 	case fieldUID:
@@ -216,9 +224,18 @@ func (d *Decoder) set(ev *Event, f field, name []byte, v auditrec.Value) bool {
 	case fieldErrno:
 		return setInt(ev, HasErrno, &ev.Errno, v)
 	case fieldEnabled, fieldOldEnabled:
-		return string(v.Raw) == "1"
+		return string(v) == "1"
 	}
 	return true
+}
+
+// plain returns a string that is printed as it is, with or without quotes; nil
+// when it is absent.
+func plain(v auditrec.Value) []byte {
+	if v.Absent() {
+		return nil
+	}
+	return v.Text()
 }
 
 // untrusted returns an untrusted string: what is between the quotes, or what
@@ -227,13 +244,13 @@ func (d *Decoder) set(ev *Event, f field, name []byte, v auditrec.Value) bool {
 // it is taken. The RFC's kernels printed strings with a fixed length, garbage
 // behind the first NUL.
 func (d *Decoder) untrusted(ev *Event, v auditrec.Value) []byte {
-	if v.Quoted {
-		return v.Text()
+	if v.Quoted() || v.Absent() {
+		return plain(v)
 	}
 	start := len(d.scratch)
-	s, ok := auditrec.AppendHex(d.scratch, v.Raw)
+	s, ok := auditrec.AppendHex(d.scratch, v)
 	if !ok {
-		return v.Raw
+		return v
 	}
 	d.scratch = s
 	str := s[start:len(s):len(s)]
@@ -243,30 +260,30 @@ func (d *Decoder) untrusted(ev *Event, v auditrec.Value) []byte {
 	return str
 }
 
-// digest returns a digest printed as alg:HEX, in lower case.
-func (d *Decoder) digest(v auditrec.Value) []byte {
-	alg, hex, ok := bytes.Cut(v.Text(), []byte{':'})
-	if !ok {
-		return v.Text()
-	}
-	return d.appendDigest(alg, hex)
+// digest returns a digest printed as alg:HEX with its digits in lower case.
+// What is not of this form stays as it is.
+func (d *Decoder) digest(text []byte) []byte {
+	i := bytes.IndexByte(text, ':')
+	start := len(d.scratch)
+	d.scratch = append(d.scratch, text[:i+1]...)
+	return d.appendDigest(start, text[i+1:])
 }
 
-// digestOf returns a digest printed as HEX, with its algorithm.
-func (d *Decoder) digestOf(alg []byte, v auditrec.Value) []byte {
-	return d.appendDigest(alg, v.Text())
-}
-
-func (d *Decoder) appendDigest(alg, hex []byte) []byte {
+// digestOf returns a digest printed as HEX in the form of digest.
+func (d *Decoder) digestOf(alg string, hex []byte) []byte {
 	start := len(d.scratch)
 	d.scratch = append(d.scratch, alg...)
 	d.scratch = append(d.scratch, ':')
+	return d.appendDigest(start, hex)
+}
+
+func (d *Decoder) appendDigest(start int, hex []byte) []byte {
 	d.scratch = appendLowerHex(d.scratch, hex)
 	return d.scratch[start:len(d.scratch):len(d.scratch)]
 }
 
 func setBool(b *Bool, v auditrec.Value) bool {
-	switch string(v.Raw) {
+	switch string(v) {
 	case "0":
 		*b = False
 	case "1":
@@ -278,7 +295,7 @@ func setBool(b *Bool, v auditrec.Value) bool {
 }
 
 func setUint(ev *Event, has Has, n *uint64, v auditrec.Value) bool {
-	u, ok := auditrec.Uint(v.Raw)
+	u, ok := auditrec.Uint(v)
 	if ok {
 		*n = u
 		ev.Has |= has
@@ -287,7 +304,7 @@ func setUint(ev *Event, has Has, n *uint64, v auditrec.Value) bool {
 }
 
 func setInt(ev *Event, has Has, n *int64, v auditrec.Value) bool {
-	i, ok := auditrec.Int(v.Raw)
+	i, ok := auditrec.Int(v)
 	if ok {
 		*n = i
 		ev.Has |= has
@@ -298,7 +315,7 @@ func setInt(ev *Event, has Has, n *int64, v auditrec.Value) bool {
 // setID stores a user or session id. The largest number stands for unset, as
 // in AUDIT_UID_UNSET and AUDIT_SID_UNSET of include/uapi/linux/audit.h.
 func setID(ev *Event, has Has, n *uint32, v auditrec.Value) bool {
-	u, ok := auditrec.Uint(v.Raw)
+	u, ok := auditrec.Uint(v)
 	switch {
 	case !ok || u > math.MaxUint32:
 		return false

@@ -1,5 +1,7 @@
 package ipe
 
+import "github.com/ipe-auditd/ipe-auditd/internal/auditrec"
+
 // A dialect is one way in which kernels wrote IPE's records. It is data: the
 // keys that the kernel prints and what they mean. To add one, write a file
 // with such a value and add a line to dialects.
@@ -29,6 +31,9 @@ type key struct {
 	kind  Kind   // the kind, when tells is presumes or settles
 }
 
+// unknown stands for the keys that a dialect does not have.
+var unknown key
+
 // weight is how much a key says about the kind and dialect of its record.
 // Kernels print the telling keys first, so that an ordinary record is settled
 // by its first key; the others are there for reordered, damaged and shared
@@ -42,16 +47,27 @@ const (
 	settles             // the record is of this kind
 )
 
-// lookup returns the index of name in d.keys, or -1. It begins at from: the
-// kernel prints the keys in the order of the table, so the first comparison
-// mostly hits.
-func (d *dialect) lookup(name []byte, from int) int {
-	for i := from; i < len(d.keys); i++ {
-		if string(name) == d.keys[i].name {
-			return i
+// find returns the length of the key at the front of text and its index in
+// d.keys: -1 when the dialect does not have it, and a length of -1 when there is
+// no key. It looks at next first, for the kernel prints the keys in the order
+// of the table.
+func (d *dialect) find(text []byte, next int) (index, length int) {
+	if next < len(d.keys) {
+		name := d.keys[next].name
+		if n := len(name); len(text) > n && text[n] == '=' && string(text[:n]) == name {
+			return next, n
 		}
 	}
-	for i := range min(from, len(d.keys)) {
+	n := auditrec.KeyLen(text)
+	if n < 0 {
+		return -1, -1
+	}
+	return d.lookup(text[:n]), n
+}
+
+// lookup returns the index of name in d.keys, or -1.
+func (d *dialect) lookup(name []byte) int {
+	for i := range d.keys {
 		if string(name) == d.keys[i].name {
 			return i
 		}
@@ -94,50 +110,26 @@ const (
 	fieldErrno
 	fieldEnabled // the constant 1
 	fieldOldEnabled
-
-	fieldEnd
 )
 
-// A set of fields is one word.
-const _ = uint64(1) << (fieldEnd - 1)
+// fieldSet is a set of fields.
+type fieldSet uint64
 
-// belongs has, for every field, a bit for each kind of event in which it
-// means what Event says. In another kind of record the same key is an unknown
-// one: nobody looks for a path in a policy load.
-var belongs = [fieldEnd]uint16{
-	fieldOp:           1 << KindAccess,
-	fieldHook:         1 << KindAccess,
-	fieldEnforcing:    1<<KindAccess | 1<<KindEnforcement,
-	fieldOldEnforcing: 1<<KindAccess | 1<<KindEnforcement,
-	fieldMode:         1 << KindEnforcement,
-	fieldPID:          1 << KindAccess,
-	fieldComm:         1 << KindAccess,
-	fieldPath:         1 << KindAccess,
-	fieldRawPath:      1 << KindAccess,
-	fieldDev:          1 << KindAccess,
-	fieldRawDev:       1 << KindAccess,
-	fieldIno:          1 << KindAccess,
-	fieldRule:         1 << KindAccess,
-	fieldName:         ofPolicy,
-	fieldVersion:      ofPolicy,
-	fieldDigest:       ofPolicy,
-	fieldDigestAlg:    ofPolicy,
-	fieldOldName:      1 << KindPolicyActivate,
-	fieldOldVersion:   1 << KindPolicyActivate,
-	fieldOldDigest:    1 << KindPolicyActivate,
-	fieldOldDigestAlg: 1 << KindPolicyActivate,
-	fieldNewDigestAlg: 1 << KindPolicyActivate,
-	fieldAUID:         ofKernel,
-	fieldUID:          ofKernel,
-	fieldSES:          ofKernel,
-	fieldLSM:          ofKernel,
-	fieldRes:          ofKernel,
-	fieldErrno:        1 << KindPolicyLoad,
-	fieldEnabled:      1 << KindEnforcement,
-	fieldOldEnabled:   1 << KindEnforcement,
+// wanted has, for every kind of record, the fields that mean there what Event
+// says. In another kind of record the same key is an unknown one: nobody looks
+// for a path in a policy load.
+var wanted = [...]fieldSet{
+	KindAccess: ofAnyKind | 1<<fieldOp | 1<<fieldHook | 1<<fieldEnforcing | 1<<fieldOldEnforcing |
+		1<<fieldPID | 1<<fieldComm | 1<<fieldPath | 1<<fieldRawPath | 1<<fieldDev | 1<<fieldRawDev |
+		1<<fieldIno | 1<<fieldRule,
+	KindPolicyLoad: ofAnyKind | ofPolicy | 1<<fieldErrno,
+	KindPolicyActivate: ofAnyKind | ofPolicy | 1<<fieldOldName | 1<<fieldOldVersion |
+		1<<fieldOldDigest | 1<<fieldOldDigestAlg | 1<<fieldNewDigestAlg,
+	KindEnforcement: ofAnyKind | 1<<fieldEnforcing | 1<<fieldOldEnforcing | 1<<fieldMode |
+		1<<fieldEnabled | 1<<fieldOldEnabled,
 }
 
 const (
-	ofPolicy = 1<<KindPolicyLoad | 1<<KindPolicyActivate
-	ofKernel = 1<<KindAccess | 1<<KindPolicyLoad | 1<<KindPolicyActivate | 1<<KindEnforcement
+	ofAnyKind = 1<<fieldAUID | 1<<fieldUID | 1<<fieldSES | 1<<fieldLSM | 1<<fieldRes
+	ofPolicy  = 1<<fieldName | 1<<fieldVersion | 1<<fieldDigest | 1<<fieldDigestAlg
 )

@@ -243,7 +243,9 @@ type Event struct {
 
 // Reset makes ev the zero Event but keeps the capacity of its lists.
 func (ev *Event) Reset() {
-	*ev = Event{RuleProperties: ev.RuleProperties[:0], Extra: ev.Extra[:0]}
+	properties, extra := ev.RuleProperties[:0], ev.Extra[:0]
+	*ev = Event{}
+	ev.RuleProperties, ev.Extra = properties, extra
 }
 
 // name returns names[i], or the empty string for a value nobody defined.

@@ -81,7 +81,7 @@ func (d *Decoder) readOwn(ev *Event, text []byte) Class {
 			return ClassForeign
 		}
 		if !d.setOwn(ev, name, v) {
-			ev.Extra = append(ev.Extra, KeyValue{name, v.Raw})
+			ev.Extra = append(ev.Extra, KeyValue{name, v})
 		}
 		text = rest
 	}

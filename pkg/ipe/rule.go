@@ -6,7 +6,8 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/auditrec"
 )
 
-// cutRule cuts the value of a rule field off the front of text:
+// ruleLen returns the length of the value of a rule field at the front of
+// text, its quotes included, or -1 when there is no complete one:
 //
 //	rule = '"' text ' action=' ('ALLOW' | 'DENY') '"' (' ' | end of text)
 //
@@ -16,22 +17,28 @@ import (
 // fake the action, for a string with a blank is printed in hex. What follows
 // the rule is read as fields: today's kernels print nothing there. A file name
 // cannot fake a whole rule field before the real one for the same reason.
-func cutRule(text []byte) (v auditrec.Value, rest []byte, ok bool) {
+func ruleLen(text []byte) int {
 	const action = " action="
 	if len(text) == 0 || text[0] != '"' {
-		return auditrec.Value{}, text, false
+		return -1
 	}
 	for end := 1; ; {
 		i := bytes.Index(text[end:], []byte(action))
 		if i < 0 {
-			return auditrec.Value{}, text, false
+			return -1
 		}
 		end += i + len(action)
-		for _, a := range [...]string{`DENY"`, `ALLOW"`} {
-			if n := end + len(a); len(text) >= n && string(text[end:n]) == a &&
-				(len(text) == n || text[n] == ' ') {
-				return auditrec.Value{Raw: text[:n], Quoted: true}, text[n:], true
-			}
+		var n int
+		switch rest := text[end:]; {
+		case bytes.HasPrefix(rest, []byte(`DENY"`)):
+			n = end + len(`DENY"`)
+		case bytes.HasPrefix(rest, []byte(`ALLOW"`)):
+			n = end + len(`ALLOW"`)
+		default:
+			continue
+		}
+		if n == len(text) || text[n] == ' ' {
+			return n
 		}
 	}
 }
