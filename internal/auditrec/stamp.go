@@ -57,12 +57,17 @@ func digits(text []byte, i int) (n uint64, end int) {
 // group separator inside of a raw policy name is no end: fields of the kernel
 // follow it, and their keys are in lower case.
 func TrimEnd(text []byte) []byte {
-	if i := bytes.IndexByte(text, groupSeparator); i >= 0 {
-		i = bytes.LastIndexByte(text, groupSeparator)
-		if interpreted(text[i+1:]) {
-			text = text[:i]
-		}
+	text = trimEnd(text)
+	if bytes.IndexByte(text, groupSeparator) < 0 { // much faster than LastIndexByte
+		return text
 	}
+	if i := bytes.LastIndexByte(text, groupSeparator); interpreted(text[i+1:]) {
+		text = trimEnd(text[:i])
+	}
+	return text
+}
+
+func trimEnd(text []byte) []byte {
 	for len(text) > 0 {
 		switch text[len(text)-1] {
 		case 0, '\n', '\r', ' ':

@@ -83,12 +83,9 @@ func (d *Decoder) readRule(ev *Event) {
 }
 
 // property returns a property of a rule as a policy has it: strings without
-// quotes or hex, digests in lower case.
+// quotes or hex, digests in lower case. What has another form stays as it is.
 func (d *Decoder) property(word []byte) []byte {
-	name, value, ok := bytes.Cut(word, []byte{'='})
-	if !ok || len(value) == 0 {
-		return word
-	}
+	name, value, _ := bytes.Cut(word, []byte{'='})
 	var isDigest, isString bool
 	switch string(name) {
 	case "dmverity_roothash", "fsverity_digest":
@@ -96,30 +93,41 @@ func (d *Decoder) property(word []byte) []byte {
 	case "intended_pathname": // Azure Linux
 		isString = true
 	}
-	quoted := value[0] == '"'
-	if !quoted && !isDigest && !isString {
+	start := len(d.scratch)
+	out := append(append(d.scratch, name...), '=')
+
+	colon := max(bytes.LastIndexByte(value, ':'), 0)
+	str, digest := value[:colon], value[colon:]
+	switch {
+	case isQuoted(value):
+		out = append(out, value[1:len(value)-1]...)
+	case isQuoted(str):
+		out = append(out, str[1:len(str)-1]...)
+		out = append(out, ':')
+		out = appendLowerHex(out, digest[1:])
+	case isDigest && len(str) > 0 && str[0] != '"':
+		alg, ok := auditrec.AppendHex(out, str)
+		if !ok {
+			alg = append(out, str...)
+		}
+		out = append(alg, ':')
+		out = appendLowerHex(out, digest[1:])
+	case isString:
+		decoded, ok := auditrec.AppendHex(out, value)
+		if !ok {
+			return word
+		}
+		out = decoded
+	default:
 		return word
 	}
+	d.scratch = out
+	return out[start:len(out):len(out)]
+}
 
-	str, digest := value, []byte(nil)
-	if i := bytes.LastIndexByte(value, ':'); i > 0 && (quoted && value[i-1] == '"' || !quoted && isDigest) {
-		str, digest = value[:i], value[i:]
-	}
-	start := len(d.scratch)
-	d.scratch = append(d.scratch, name...)
-	d.scratch = append(d.scratch, '=')
-	if n := len(str); quoted && n > 1 && str[n-1] == '"' {
-		d.scratch = append(d.scratch, str[1:n-1]...)
-	} else if s, ok := auditrec.AppendHex(d.scratch, str); ok && (isString || digest != nil) {
-		d.scratch = s
-	} else {
-		d.scratch = append(d.scratch, str...)
-	}
-	if digest != nil {
-		d.scratch = append(d.scratch, ':')
-		d.scratch = appendLowerHex(d.scratch, digest[1:])
-	}
-	return d.scratch[start:len(d.scratch):len(d.scratch)]
+// isQuoted reports whether text is between double quotes.
+func isQuoted(text []byte) bool {
+	return len(text) > 1 && text[0] == '"' && text[len(text)-1] == '"'
 }
 
 // appendLowerHex appends hex digits in lower case. Text that is no hex is

@@ -73,7 +73,7 @@ func slowStamp(text string) (body string, ok bool, time int64, serial uint64) {
 }
 
 func slowTrim(body string) string {
-	body = strings.TrimLeft(body, " ")
+	body = strings.TrimRight(strings.TrimLeft(body, " "), " \x00\r\n")
 	if i := strings.LastIndexByte(body, 0x1d); i >= 0 {
 		fields, ok := slowFields(body[i+1:], false)
 		for _, f := range fields {
@@ -187,13 +187,9 @@ func slowIdentify(typ uint16, body string) (Class, Kind, string) {
 		case f.key == "enforcing" && typ == 1404:
 			mac = true
 		case f.key == "lsm":
-			switch strings.TrimSuffix(strings.TrimPrefix(f.value, `"`), `"`) {
-			case "\x00torn":
-			case "?", "":
-				if f.value != "?" && f.value != "" {
-					return ClassOtherLSM, 0, ""
-				}
-			case "ipe":
+			switch f.value {
+			case "\x00torn", "?", "":
+			case `ipe`, `"ipe"`:
 				if dialect != "" {
 					break
 				}
@@ -486,11 +482,11 @@ var (
 func slowProperty(w string) []byte {
 	name, value, _ := strings.Cut(w, "=")
 	isDigest := name == "dmverity_roothash" || name == "fsverity_digest"
-	if m := slowQuotedDigest.FindStringSubmatchIndex(value); m != nil {
-		return []byte(name + "=" + value[m[2]:m[3]] + ":" + slowLower(value[m[4]:]))
-	}
 	if m := slowQuoted.FindStringSubmatchIndex(value); m != nil {
 		return []byte(name + "=" + value[m[2]:m[3]])
+	}
+	if m := slowQuotedDigest.FindStringSubmatchIndex(value); m != nil {
+		return []byte(name + "=" + value[m[2]:m[3]] + ":" + slowLower(value[m[4]:]))
 	}
 	if strings.HasPrefix(value, `"`) {
 		return []byte(w)

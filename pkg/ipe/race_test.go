@@ -1,0 +1,5 @@
+//go:build race
+
+package ipe
+
+const raceEnabled = true
