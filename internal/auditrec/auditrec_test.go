@@ -60,6 +60,7 @@ func TestTrimEnd(t *testing.T) {
 		{"raw policy name", "policy_name=\"a\x1dUID=b\" auid=0", "policy_name=\"a\x1dUID=b\" auid=0"},
 		{"raw policy name and interpreted fields", "policy_name=\"a\x1dUID=b\" auid=0\x1dAUID=\"root\"", "policy_name=\"a\x1dUID=b\" auid=0"},
 		{"torn interpretation", "auid=0\x1dAUID=\"ro", "auid=0\x1dAUID=\"ro"},
+		{"word behind the interpretation", "auid=0\x1dAUID=\"root\" x", "auid=0\x1dAUID=\"root\" x"},
 		{"separator at the end", "auid=0\x1d", "auid=0\x1d"},
 	}
 	for _, tt := range tests {

@@ -38,15 +38,18 @@ func CutStamp(text []byte) (s Stamp, body []byte, ok bool) {
 	return Stamp{Time: int64(sec)*1000 + int64(msec), Serial: serial}, body, true
 }
 
-// digits reads the decimal digits of text from i on, at most 19 so that the
-// number fits, and returns the number and the index behind them.
+// digits reads the decimal digits of text from i on and returns the number and
+// the index behind it. More digits than surely fit are as good as none.
 func digits(text []byte, i int) (n uint64, end int) {
-	for end = i; end < len(text) && end-i < 19; end++ {
+	for end = i; end < len(text); end++ {
 		d := text[end] - '0'
 		if d > 9 {
 			break
 		}
 		n = n*10 + uint64(d)
+	}
+	if end-i > 19 {
+		return 0, i
 	}
 	return n, end
 }
@@ -84,20 +87,18 @@ const groupSeparator = 0x1d
 
 // interpreted reports whether text consists of fields with upper-case keys.
 func interpreted(text []byte) bool {
-	key, rest, ok := CutKey(text)
-	if !ok {
-		return false
-	}
-	for ok {
+	for n := 0; ; n++ {
+		key, rest, ok := CutKey(text)
+		if !ok {
+			return n > 0 && len(key) == 0
+		}
 		for _, c := range key {
 			if 'a' <= c && c <= 'z' {
 				return false
 			}
 		}
-		if _, rest, ok = CutValue(rest); !ok {
+		if _, text, ok = CutValue(rest); !ok {
 			return false
 		}
-		key, rest, ok = CutKey(rest)
 	}
-	return true
 }

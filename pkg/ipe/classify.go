@@ -57,7 +57,7 @@ const (
 	ClassIPE                     // IPE's, readable or not
 	ClassEmpty                   // no body: the twin of a 1404 (ipe_audit_enforce, every release)
 	ClassLandlock                // Landlock's, which has 1423 since 6.15
-	ClassOtherLSM                // SELinux's 1404, and what else says lsm= and not ipe
+	ClassOtherLSM                // SELinux's 1404, and what else does not say lsm=ipe but should
 	ClassLSMContext              // subj_ and obj_ records of the LSM stacking patches: 1420, 1421
 )
 
@@ -111,38 +111,31 @@ func identify(typ uint16, body []byte) (Class, Kind, *dialect) {
 	return weigh(typ, "", body)
 }
 
-// weigh goes through the fields until one settles whose record it is.
+// weigh goes through the fields until a key settles of which kind and dialect
+// the record is; only dialects with this prefix are asked. Without a prefix the
+// record may also be somebody else's.
 func weigh(typ uint16, prefix string, body []byte) (class Class, kind Kind, dl *dialect) {
+	var next [len(dialects)]int // where to look first
 	for len(body) > 0 {
 		if body[0] == ' ' {
 			body = body[1:]
 			continue
 		}
-		var length int
-		var isLSM bool
-		for _, d := range dialects {
+		length := -1
+		for j, d := range dialects {
 			if d.prefix != prefix {
 				continue
 			}
-			i, n := d.find(body, 0)
+			i, n := d.find(body, next[j])
 			if length = n; i < 0 {
 				continue
 			}
+			next[j] = i + 1
 			k := &d.keys[i]
 			if k.tells == settles {
 				return ClassIPE, k.kind, d
 			}
-			if k.field == fieldEnforcing && typ == TypeMACStatus && class == ClassForeign {
-				class = ClassOtherLSM // unless lsm= follows and says ipe
-			}
-			isLSM = isLSM || k.field == fieldLSM
-			if dl != nil || isLSM {
-				continue
-			}
-			switch guess := d.kind(typ); {
-			case k.tells == presumes:
-				class, kind, dl = ClassIPE, k.kind, d
-			case k.tells == presumesType && guess != KindUnparsed:
+			if guess := d.guess(k, typ); dl == nil && guess != KindUnparsed {
 				class, kind, dl = ClassIPE, guess, d
 			}
 		}
@@ -151,42 +144,55 @@ func weigh(typ uint16, prefix string, body []byte) (class Class, kind Kind, dl *
 			continue
 		}
 		name, rest := body[:length], body[length+1:]
-		if class != ClassIPE {
-			if c := foreign(name); c != ClassForeign {
-				return c, KindUnparsed, nil
-			}
-		}
 		if length = valueLen(name, rest); length < 0 {
 			break
 		}
-		v := auditrec.Value(rest[:length])
-		if body = rest[length:]; !isLSM || v.Absent() {
+		body = rest[length:]
+		if prefix != "" {
 			continue
 		}
-		if string(v.Text()) != "ipe" {
-			return ClassOtherLSM, KindUnparsed, nil
-		}
-		if dl == nil {
-			class, kind, dl = ClassIPE, KindUnparsed, &mainline
-			for _, d := range dialects {
-				if d.prefix == prefix && d.kind(typ) != KindUnparsed {
-					return ClassIPE, d.kind(typ), d
-				}
+		switch c := owner(name, rest[:length]); c {
+		case ClassForeign: // the key says nothing
+		case ClassIPE:
+			if dl == nil {
+				class = ClassIPE
+				kind, dl = ofType(typ)
 			}
+		default:
+			return c, KindUnparsed, nil
 		}
+	}
+	if class == ClassForeign && typ == TypeMACStatus {
+		class = ClassOtherLSM // the status of a module that does not say its name
 	}
 	return class, kind, dl
 }
 
-// foreign says whose record it is that has this key.
-func foreign(name []byte) Class {
+// owner says whose record it is that has this field, whatever the dialect.
+func owner(name []byte, v auditrec.Value) Class {
 	switch {
+	case string(name) == "lsm" && !v.Absent():
+		if string(v.Text()) == "ipe" {
+			return ClassIPE
+		}
+		return ClassOtherLSM
 	case string(name) == "domain", string(name) == "blockers":
 		return ClassLandlock
 	case bytes.HasPrefix(name, []byte("subj_")), bytes.HasPrefix(name, []byte("obj_")):
 		return ClassLSMContext
 	}
 	return ClassForeign
+}
+
+// ofType says of which kind a record of this type is that names IPE and
+// nothing else. Of a type that other modules share it cannot be told.
+func ofType(typ uint16) (Kind, *dialect) {
+	for _, d := range dialects {
+		if kind := d.kind(typ); d.prefix == "" && kind != KindUnparsed {
+			return kind, d
+		}
+	}
+	return KindUnparsed, &mainline
 }
 
 // valueLen returns the length of the value at the front of text, and knows

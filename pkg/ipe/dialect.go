@@ -28,7 +28,7 @@ type key struct {
 	name  string
 	field field
 	tells weight // whether the key tells what kind of record this is
-	kind  Kind   // the kind, when tells is presumes or settles
+	kind  Kind   // the kind it tells; with presumesType KindUnparsed for any
 }
 
 // unknown stands for the keys that a dialect does not have.
@@ -42,10 +42,24 @@ type weight uint8
 
 const (
 	tellsNothing weight = iota
-	presumesType        // the record is what its type says, if no other key settles it
+	presumesType        // the record is of the kind of its type, if no other key settles it
 	presumes            // the record is of this kind, if no other key settles it
 	settles             // the record is of this kind
 )
+
+// guess returns the kind that k lets one presume of a record of this type, or
+// KindUnparsed.
+func (d *dialect) guess(k *key, typ uint16) Kind {
+	switch k.tells {
+	case presumes:
+		return k.kind
+	case presumesType:
+		if kind := d.kind(typ); k.kind == KindUnparsed || k.kind == kind {
+			return kind
+		}
+	}
+	return KindUnparsed
+}
 
 // find returns the length of the key at the front of text and its index in
 // d.keys: -1 when the dialect does not have it, and a length of -1 when there is

@@ -38,15 +38,15 @@ var mainline = dialect{
 		{"policy_name", fieldName, presumes, KindPolicyLoad},
 		{"policy_version", fieldVersion, presumes, KindPolicyLoad},
 		{"policy_digest", fieldDigest, settles, KindPolicyLoad},
-
-		{name: "old_enforcing", field: fieldOldEnforcing},
 		{name: "auid", field: fieldAUID},
 		{name: "ses", field: fieldSES},
-		{name: "enabled", field: fieldEnabled},
-		{name: "old-enabled", field: fieldOldEnabled},
-		{name: "lsm", field: fieldLSM, tells: presumesType},
+		{name: "lsm", field: fieldLSM},
 		{name: "res", field: fieldRes},
 		{name: "errno", field: fieldErrno},
+
+		{name: "old_enforcing", field: fieldOldEnforcing},
+		{name: "enabled", field: fieldEnabled},
+		{name: "old-enabled", field: fieldOldEnabled},
 		{name: "uid", field: fieldUID},
 	},
 	kind: func(typ uint16) Kind {

@@ -13,10 +13,10 @@ package ipe
 var rfc8 = dialect{
 	id: DialectRFC,
 	keys: []key{
-		{name: "path", field: fieldPath, tells: presumesType},
+		{"path", fieldPath, presumesType, KindAccess},
 		{name: "dev", field: fieldDev},
 		{name: "ino", field: fieldIno},
-		{name: "rule", field: fieldRule, tells: presumesType},
+		{"rule", fieldRule, presumesType, KindAccess},
 
 		{name: "old_active_pol_name", field: fieldOldName},
 		{name: "old_active_pol_version", field: fieldOldVersion},
@@ -40,7 +40,7 @@ var rfc8 = dialect{
 
 		{name: "auid", field: fieldAUID},
 		{name: "ses", field: fieldSES},
-		{name: "lsm", field: fieldLSM, tells: presumesType},
+		{name: "lsm", field: fieldLSM},
 		{name: "res", field: fieldRes},
 		{name: "pid", field: fieldPID},
 		{name: "comm", field: fieldComm},

@@ -134,15 +134,16 @@ func isQuoted(text []byte) bool {
 // appended as it is.
 func appendLowerHex(dst, text []byte) []byte {
 	start := len(dst)
-	for _, c := range text {
+	dst = append(dst, text...)
+	for i, c := range dst[start:] {
 		switch {
 		case '0' <= c && c <= '9', 'a' <= c && c <= 'f':
 		case 'A' <= c && c <= 'F':
-			c += 'a' - 'A'
+			dst[start+i] = c + 'a' - 'A'
 		default:
-			return append(dst[:start], text...)
+			copy(dst[start:], text)
+			return dst
 		}
-		dst = append(dst, c)
 	}
 	return dst
 }

@@ -88,6 +88,9 @@ func slowTrim(body string) string {
 	return strings.TrimRight(body, " \x00\r\n")
 }
 
+// torn stands for a value whose quote is never closed.
+const torn = "\x00torn"
+
 type slowField struct{ key, value string }
 
 // slowFields splits text into fields; ok is false when it met anything else,
@@ -114,7 +117,7 @@ func slowFields(text string, skip bool) (fields []slowField, ok bool) {
 		key, rest := text[:eq], text[eq+1:]
 		end := slowValueEnd(key, rest)
 		if end < 0 {
-			return append(fields, slowField{key, "\x00torn"}), false
+			return append(fields, slowField{key, torn}), false
 		}
 		fields = append(fields, slowField{key, rest[:end]})
 		text = rest[end:]
@@ -161,7 +164,7 @@ func slowIdentify(typ uint16, body string) (Class, Kind, string) {
 	fields, _ := slowFields(body, true)
 	byType := map[uint16]Kind{1403: KindPolicyLoad, 1404: KindEnforcement, 1405: KindPolicyActivate,
 		1421: KindPolicyActivate, 1422: KindPolicyLoad, 1420: KindAccess}
-	guess, dialect, mac := KindUnparsed, "", false
+	guess, dialect := KindUnparsed, ""
 	for _, f := range fields {
 		switch {
 		case f.key == "ipe_op" || f.key == "ipe_hook":
@@ -180,26 +183,25 @@ func slowIdentify(typ uint16, body string) (Class, Kind, string) {
 			guess, dialect = KindPolicyActivate, "mainline"
 		case dialect == "" && typ == 1420 && (f.key == "path" || f.key == "rule"):
 			guess, dialect = KindAccess, "rfc8"
-		case dialect == "" && (f.key == "domain" || f.key == "blockers"):
-			return ClassLandlock, 0, ""
-		case dialect == "" && (strings.HasPrefix(f.key, "subj_") || strings.HasPrefix(f.key, "obj_")):
-			return ClassLSMContext, 0, ""
-		case f.key == "enforcing" && typ == 1404:
-			mac = true
+		case f.key == "domain" || f.key == "blockers":
+			if f.value != torn {
+				return ClassLandlock, 0, ""
+			}
+		case strings.HasPrefix(f.key, "subj_") || strings.HasPrefix(f.key, "obj_"):
+			if f.value != torn {
+				return ClassLSMContext, 0, ""
+			}
 		case f.key == "lsm":
 			switch f.value {
-			case "\x00torn", "?", "":
+			case torn, "?", "":
 			case `ipe`, `"ipe"`:
 				if dialect != "" {
 					break
 				}
-				switch typ {
-				case 1403, 1405, 1420:
-					return ClassIPE, byType[typ], "rfc8"
-				case 1404, 1421, 1422:
-					return ClassIPE, byType[typ], "mainline"
+				guess, dialect = byType[typ], "mainline"
+				if typ == 1403 || typ == 1405 || typ == 1420 {
+					dialect = "rfc8"
 				}
-				dialect = "mainline"
 			default:
 				return ClassOtherLSM, 0, ""
 			}
@@ -208,7 +210,7 @@ func slowIdentify(typ uint16, body string) (Class, Kind, string) {
 	switch {
 	case dialect != "":
 		return ClassIPE, guess, dialect
-	case mac:
+	case typ == 1404:
 		return ClassOtherLSM, 0, ""
 	}
 	return ClassForeign, 0, ""
