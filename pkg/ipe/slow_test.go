@@ -344,8 +344,11 @@ func slowSet(ev *Event, dialect, meaning string, f slowField) bool {
 		return true
 	}
 	boolean := func(b *Bool, no, yes string) bool {
-		*b = map[string]Bool{no: False, yes: True}[f.value]
-		return *b != Unknown
+		v, ok := map[string]Bool{no: False, yes: True}[f.value]
+		if ok {
+			*b = v
+		}
+		return ok
 	}
 	digest := func(alg, text string) []byte {
 		return []byte(alg + ":" + slowLower(text))
