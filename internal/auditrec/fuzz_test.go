@@ -9,8 +9,8 @@ import (
 )
 
 // The grammar of the package comment, as regular expressions: the second
-// parser, obviously right. (?s) and \C-like classes keep them on bytes; text
-// that is no UTF-8 is mapped to Latin-1 first, byte for byte.
+// parser, obviously right. Regular expressions see runes, so the text is made
+// Latin-1 first: one rune for each byte.
 var (
 	slowBlank  = regexp.MustCompile(`^ +`)
 	slowKey    = regexp.MustCompile(`^([^ ="]+)=`)

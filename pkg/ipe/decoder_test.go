@@ -65,6 +65,19 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 	}
 }
 
+func TestDecodeReusesItsScratchSpace(t *testing.T) {
+	t.Parallel()
+	var d Decoder
+	var ev Event
+	for range 1000 {
+		d.Decode(&ev, TypeAccess, []byte(hexRecord))
+		d.Decode(&ev, TypePolicyLoad, []byte(loadRecord))
+	}
+	if n := cap(d.scratch); n != 4096 {
+		t.Errorf("the scratch space grew to %d bytes", n)
+	}
+}
+
 // TestDecodeForgetsTheLastEvent decodes every kind after every other.
 func TestDecodeForgetsTheLastEvent(t *testing.T) {
 	t.Parallel()

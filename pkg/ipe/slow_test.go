@@ -68,8 +68,7 @@ func slowStamp(text string) (body string, ok bool, time int64, serial uint64) {
 	if sec > math.MaxInt64/1000-1 {
 		return text, false, 0, 0
 	}
-	// Not m[5]: a regexp's "." and bytes that are no UTF-8 do not mix well.
-	return text[len(m[0])-len(m[5]):], true, int64(sec*1000 + msec), serial
+	return m[5], true, int64(sec*1000 + msec), serial
 }
 
 func slowTrim(body string) string {
