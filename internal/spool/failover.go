@@ -1,0 +1,245 @@
+package spool
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+// takeOver goes on in memory, under a new id, because the disk failed. It is
+// called with appendMu held, or before anybody else has the spool. Nothing of
+// the old epoch changes any more: what a writer that hangs does when it wakes
+// up, it does to a file nobody appends to.
+func (s *Spool) takeOver(why error) {
+	if s.writer != nil {
+		// A writer that failed or hangs is about to end by itself; an idle
+		// one, after a failed sync, has to be told.
+		if s.writer.state.Load() == writerIdle {
+			s.writer.end()
+		}
+		s.writer = nil
+	}
+	s.mu.Lock()
+	e := &epoch{id: s.mint(), memory: true, next: 1}
+	if s.cur != nil {
+		for _, g := range s.cur.segs {
+			if !g.sealed {
+				g.sealed, g.file = true, nil // the writer syncs and closes it
+			}
+		}
+	}
+	s.link(e)
+	s.failures++
+	s.err = why
+	s.mu.Unlock()
+	s.tell.tell(Change{Kind: WentToMemory, ID: e.id, Err: why})
+	s.returns.Add(1)
+	go s.returnToDisk(e)
+}
+
+// syncFailed is told by the syncer that epoch e could not be synced.
+func (s *Spool) syncFailed(e *epoch, err error) {
+	s.appendMu.Lock()
+	defer s.appendMu.Unlock()
+	if s.cur == e && s.writer != nil && !s.stopped {
+		s.takeOver(err)
+	}
+}
+
+// returnToDisk tries the disk until it can be written again, then switches
+// over to it. It is a goroutine of its own, one for each failure.
+func (s *Spool) returnToDisk(e *epoch) {
+	defer s.returns.Done()
+	s.mu.Lock()
+	// A disk that fails again and again is not tried at the same pace.
+	pause := s.opts.Retry << min(s.failures-1, 6)
+	s.mu.Unlock()
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		last := false
+		select {
+		case <-timer.C:
+		case <-s.closing:
+			last = true
+		}
+		err := s.tryReturn(e)
+		if err == nil || last {
+			return
+		}
+		s.mu.Lock()
+		s.err = err
+		s.mu.Unlock()
+		pause = min(2*pause, s.opts.Retry<<6)
+		timer.Reset(pause)
+	}
+}
+
+// tryReturn opens a new epoch on disk. What is in memory goes into a segment
+// before it, so that it outlives the process: most of it before the switch,
+// which proves that the disk has room, and the rest after.
+func (s *Spool) tryReturn(e *epoch) error {
+	if err := removeMark(s.opts.FS, s.opts.Dir); err != nil {
+		return err
+	}
+	sp := spill{s: s, e: e}
+	if err := sp.write(); err != nil {
+		sp.undo()
+		return err
+	}
+	s.mu.Lock()
+	id := s.mint()
+	s.mu.Unlock()
+	h := s.newHeader(id, 1)
+	f, err := s.newFile(h)
+	if err != nil {
+		sp.undo()
+		return err
+	}
+
+	s.appendMu.Lock()
+	s.writer = startWriter(s.opts.FS, s.opts.Dir, f)
+	s.mu.Lock()
+	d := &epoch{id: id, next: 1}
+	s.attach(d, newSegment(h, f))
+	s.link(d)
+	s.mu.Unlock()
+	s.appendMu.Unlock()
+
+	if err = sp.write(); err == nil {
+		err = sp.finish()
+	}
+	if err != nil {
+		sp.undo() // it stays in memory until it is overwritten
+	}
+	s.tell.tell(Change{Kind: BackOnDisk, ID: id})
+	return nil
+}
+
+// newFile makes a segment durable before anything depends on it.
+func (s *Spool) newFile(h *header) (File, error) {
+	f, err := createSegment(s.opts.FS, s.opts.Dir, h)
+	if err != nil {
+		return nil, err
+	}
+	if err = f.Sync(); err == nil {
+		err = s.opts.FS.SyncDir(s.opts.Dir)
+	}
+	if err != nil {
+		f.Close()
+		s.opts.FS.Remove(s.path(segmentName(h.ordinal)))
+		return nil, err
+	}
+	return f, nil
+}
+
+func (s *Spool) newHeader(id ID, first uint64) *header {
+	return &header{
+		id: id, ordinal: s.ordinal.Add(1) - 1, first: first,
+		boot: s.opts.BootID, created: time.Now().UnixNano(),
+	}
+}
+
+func newSegment(h *header, f File) *segment {
+	return &segment{
+		ordinal: h.ordinal, first: h.first, next: h.first, boot: h.boot,
+		created: h.created, size: headerSize, file: f,
+	}
+}
+
+// attach adds a segment to an epoch. It is called with mu held.
+func (s *Spool) attach(e *epoch, g *segment) {
+	e.segs = append(e.segs, g)
+	s.diskBytes += g.bytes()
+}
+
+// spill writes an epoch that is in memory into one segment.
+type spill struct {
+	s    *Spool
+	e    *epoch
+	g    *segment
+	name string
+}
+
+// write adds all that is published and not yet in the file.
+func (sp *spill) write() error {
+	for {
+		p, first, next, created := sp.more()
+		if len(p) == 0 {
+			return nil
+		}
+		if sp.g == nil {
+			h := sp.s.newHeader(sp.e.id, first)
+			h.created = created
+			f, err := createSegment(sp.s.opts.FS, sp.s.opts.Dir, h)
+			if err != nil {
+				return err
+			}
+			sp.g = newSegment(h, f)
+			sp.name = sp.s.path(segmentName(h.ordinal))
+		}
+		if _, err := sp.g.file.WriteAt(p, sp.g.size); err != nil {
+			return err
+		}
+		sp.g.marks = append(sp.g.marks, mark{first, sp.g.size})
+		sp.g.size += int64(len(p))
+		sp.g.next = next
+	}
+}
+
+// more returns the frames that are to be written next.
+func (sp *spill) more() (p []byte, first, next uint64, created int64) {
+	sp.s.mu.Lock()
+	defer sp.s.mu.Unlock()
+	seq := uint64(1)
+	if sp.g != nil {
+		seq = sp.g.next
+	}
+	seq = sp.e.available(seq) // what was overwritten meanwhile is a hole in the file
+	c := sp.e.chunkOf(seq)
+	if c == nil {
+		return nil, 0, 0, 0
+	}
+	p = c.buf[:c.n]
+	for at := c.first; at < seq; at++ {
+		_, size := getFrame(p)
+		p = p[size:]
+	}
+	return p, seq, c.next, c.created
+}
+
+// finish makes the file durable and part of the spool. Its chunks turn from
+// the only copy into a buffer.
+func (sp *spill) finish() error {
+	if sp.g == nil {
+		return nil // nothing came while we were in memory
+	}
+	s, g := sp.s, sp.g
+	if err := g.file.Sync(); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	if err := s.opts.FS.SyncDir(s.opts.Dir); err != nil {
+		return err
+	}
+	g.file.Close()
+	g.file, g.sealed = nil, true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attach(sp.e, g)
+	sp.e.memory = false
+	for _, c := range sp.e.chunks {
+		s.memBytes -= int64(len(c.buf))
+		s.bufBytes += int64(len(c.buf))
+	}
+	return nil
+}
+
+func (sp *spill) undo() {
+	if sp.g != nil && sp.g.file != nil {
+		sp.g.file.Close()
+		if err := sp.s.opts.FS.Remove(sp.name); err != nil && !os.IsNotExist(err) {
+			sp.s.tell.tell(Change{Kind: SetAside, File: sp.name, Err: err})
+		}
+	}
+	sp.g = nil
+}

@@ -1,0 +1,352 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// GapError says that entries are gone which a reader should have got. It is
+// returned once for each gap; the reader then goes on behind it.
+type GapError struct {
+	ID          ID
+	First, Last uint64 // sequence numbers; Last only if Known
+	Count       uint64 // entries; only if Known
+	Known       bool   // how many is known
+	Err         error  // what damaged them; nil when they were overwritten
+}
+
+// Error describes the gap.
+func (g *GapError) Error() string {
+	why := "overwritten"
+	if g.Err != nil {
+		why = g.Err.Error()
+	}
+	if !g.Known {
+		return fmt.Sprintf("entries from %v on missing, how many is not known: %s", Cursor{g.ID, g.First}, why)
+	}
+	return fmt.Sprintf("%d entries from %v to %d missing: %s", g.Count, Cursor{g.ID, g.First}, g.Last, why)
+}
+
+// Unwrap returns Err.
+func (g *GapError) Unwrap() error { return g.Err }
+
+// ErrDamaged is the reason of a gap whose entries were there, but not sound.
+var ErrDamaged = errors.New("damaged on disk")
+
+// errGone is the reason of a gap of unknown size: nothing of the cursor's id
+// is left.
+var errGone = errors.New("the spool no longer knows this id")
+
+// Start says where a reader begins. The zero Start is the oldest entry. Of
+// several the first that is set counts.
+type Start struct {
+	// After is the last entry delivered; the next one is the first that the
+	// reader gets. If its id is not the current one, what is left of it comes
+	// first, then the newer ids from their first entries. If nothing is known
+	// of the id, the reader is told a gap of unknown size and begins with the
+	// oldest entry.
+	After *Cursor
+	// Since begins with the first entry received at that time or later.
+	Since time.Time
+	// End begins after the newest entry there is now.
+	End bool
+
+	// Blocking makes AppendWait wait for what this reader has told by
+	// Delivered. Without, and for Append, entries are overwritten.
+	Blocking bool
+}
+
+// Reader reads the spool from one position on. Its methods are for one
+// goroutine, but for Lag and Delivered.
+type Reader struct {
+	s     *Spool
+	woken chan struct{} // one slot
+
+	seq atomic.Uint64 // of the next entry; stored by the reader's goroutine
+
+	// Guarded by Spool.mu.
+	epoch     *epoch
+	waits     bool // stands in Spool.waiting
+	delivered position
+	closed    bool
+
+	// Owned by the reader's goroutine.
+	gap   *GapError // to be told next
+	since int64     // pass over older entries until one is not
+	entry Entry
+	chunk *chunk // the window views it; nil when there is none
+	win   []byte // published frames not yet read
+	at    int    // where in the chunk the window ends
+	file  fileSource
+}
+
+// NewReader returns a reader that begins at start. It must be closed.
+func (s *Spool) NewReader(start Start) *Reader {
+	r := &Reader{s: s, woken: make(chan struct{}, 1)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.seek(start)
+	r.delivered = position{r.epoch, r.seq.Load()}
+	if start.Blocking {
+		s.blocking = append(s.blocking, r)
+	}
+	return r
+}
+
+// Rewind goes back to after c, to read again what was not delivered.
+func (r *Reader) Rewind(c Cursor) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.seek(Start{After: &c})
+}
+
+// Delivered tells that everything up to c was delivered, so that AppendWait
+// need not keep it for this reader.
+func (r *Reader) Delivered(c Cursor) {
+	s := r.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := r.delivered.epoch; e != nil; e = e.succ {
+		if e.id == c.ID && !r.delivered.reached(e, c.Seq+1) {
+			r.delivered = position{e, c.Seq + 1}
+			s.makeRoom()
+			return
+		}
+	}
+}
+
+// makeRoom lets AppendWait look again. It is called with mu held.
+func (s *Spool) makeRoom() {
+	if s.room != nil {
+		close(s.room)
+		s.room = nil
+	}
+}
+
+// Close releases what the reader holds.
+func (r *Reader) Close() error {
+	s := r.s
+	s.mu.Lock()
+	if r.closed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	r.closed = true
+	if i := slices.Index(s.blocking, r); i >= 0 {
+		s.blocking = slices.Delete(s.blocking, i, i+1)
+		s.makeRoom()
+	}
+	if i := slices.Index(s.waiting, r); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+	}
+	s.mu.Unlock()
+	r.file.close()
+	r.chunk, r.win = nil, nil
+	return nil
+}
+
+// Lag returns how many entries come after the last one that the reader got,
+// those included that are overwritten meanwhile.
+func (r *Reader) Lag() uint64 {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	n := r.epoch.next - min(r.seq.Load(), r.epoch.next)
+	for e := r.epoch.succ; e != nil; e = e.succ {
+		n += e.next - 1
+	}
+	return n
+}
+
+// seek sets the position. It is called with mu held.
+func (r *Reader) seek(start Start) {
+	s := r.s
+	r.chunk, r.win, r.gap, r.since = nil, nil, nil, math.MinInt64
+	r.file.leave()
+	switch {
+	case start.After != nil:
+		if e := s.find(start.After.ID); e != nil {
+			// An id that is still written can have no entry beyond its end.
+			r.move(e, min(start.After.Seq+1, e.next))
+			return
+		}
+		r.gap = &GapError{ID: start.After.ID, First: start.After.Seq + 1, Err: errGone}
+	case !start.Since.IsZero():
+		r.since = start.Since.UnixNano()
+		r.move(s.before(r.since))
+		return
+	case start.End:
+		r.move(s.cur, s.cur.next)
+		return
+	}
+	r.move(s.oldest, s.oldest.available(1))
+}
+
+func (r *Reader) move(e *epoch, seq uint64) {
+	r.epoch = e
+	r.seq.Store(seq)
+}
+
+// before returns a position with no entry from time t on before it: the first
+// segment or chunk that is followed by one made after t, or the last.
+func (s *Spool) before(t int64) (*epoch, uint64) {
+	at, seq := s.oldest, s.oldest.available(1)
+	for e := s.oldest; e != nil; e = e.succ {
+		for _, g := range e.segs {
+			if g.created > t {
+				return at, seq
+			}
+			at, seq = e, g.first
+		}
+		for _, c := range e.chunks {
+			if !e.memory {
+				break
+			}
+			if c.created > t {
+				return at, seq
+			}
+			at, seq = e, c.first
+		}
+	}
+	return at, seq
+}
+
+// Next returns the next entry and waits for one if there is none. Beside the
+// context's error it returns a *GapError where entries are missing, io.EOF
+// when the spool was closed and everything was read, and other errors when the
+// disk cannot be read now; after all but io.EOF and ErrClosed it may be called
+// again.
+func (r *Reader) Next(ctx context.Context) (*Entry, error) {
+	for {
+		e, err := r.next(true)
+		if e != nil || err != nil {
+			return e, err
+		}
+		select {
+		case <-r.woken:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// TryNext is Next without waiting: ok is false when there is no entry now.
+func (r *Reader) TryNext() (e *Entry, ok bool, err error) {
+	e, err = r.next(false)
+	return e, e != nil, err
+}
+
+// next returns neither entry nor error when there is none now; with wait the
+// reader then stands in the line of those to be woken.
+func (r *Reader) next(wait bool) (*Entry, error) {
+	for {
+		var f frame
+		switch {
+		case r.gap != nil:
+			gap := r.gap
+			r.gap = nil
+			return nil, gap
+		case len(r.win) > 0:
+			var size int
+			f, size = getFrame(r.win)
+			r.win = r.win[size:]
+			r.entry.BootID = r.s.opts.BootID
+		case r.file.reading:
+			var ok bool
+			var err error
+			if f, ok, err = r.fromFile(); err != nil {
+				return nil, err
+			} else if !ok {
+				continue
+			}
+			r.entry.BootID = r.file.boot
+		default:
+			if more, err := r.locate(wait); !more {
+				return nil, err
+			}
+			continue
+		}
+		r.seq.Store(f.seq + 1)
+		if f.time < r.since {
+			continue
+		}
+		r.since = math.MinInt64
+		r.entry.ID = r.file.id
+		r.entry.Seq, r.entry.Time, r.entry.Type, r.entry.Data = f.seq, f.time, f.typ, f.data
+		return &r.entry, nil
+	}
+}
+
+// locate finds the next entry. It reports false when there is none now.
+func (r *Reader) locate(wait bool) (bool, error) {
+	s := r.s
+	s.mu.Lock()
+	e, seq := r.epoch, r.seq.Load()
+	if r.closed {
+		s.mu.Unlock()
+		return false, ErrClosed
+	}
+	if seq >= e.next {
+		defer s.mu.Unlock()
+		switch {
+		case e.succ != nil:
+			if e.cut {
+				r.gap = &GapError{ID: e.id, First: e.next, Err: ErrDamaged}
+			}
+			r.chunk = nil
+			r.move(e.succ, 1)
+			return true, nil
+		case s.closed:
+			return false, io.EOF
+		case wait && !r.waits:
+			r.waits = true
+			s.waiting = append(s.waiting, r)
+		}
+		return false, nil
+	}
+	r.file.id = e.id
+	if c := e.chunkOf(seq); c != nil {
+		published := c.buf[:c.n:c.n]
+		s.mu.Unlock()
+		r.window(c, published, seq)
+		return true, nil
+	}
+	r.chunk = nil
+	if g := e.segmentOf(seq); g != nil {
+		at, next, size := g.seek(seq), g.next, g.size
+		s.mu.Unlock()
+		return true, r.open(e, g, at, next, size)
+	}
+	to := e.available(seq)
+	s.mu.Unlock()
+	r.skip(to, nil)
+	return true, nil
+}
+
+// window makes the published frames of c from seq on the next to be read.
+func (r *Reader) window(c *chunk, published []byte, seq uint64) {
+	at := 0
+	if c == r.chunk {
+		// Everything of the old window was read: go on behind it.
+		at = r.at
+	} else {
+		for n := c.first; n < seq; n++ {
+			_, size := getFrame(published[at:])
+			at += size
+		}
+	}
+	r.file.leave()
+	r.chunk, r.win, r.at = c, published[at:], len(published)
+}
+
+// skip tells a gap from the next entry to the one before to.
+func (r *Reader) skip(to uint64, why error) {
+	seq := r.seq.Load()
+	r.gap = &GapError{ID: r.file.id, First: seq, Last: to - 1, Count: to - seq, Known: true, Err: why}
+	r.seq.Store(to)
+}
