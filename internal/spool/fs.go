@@ -72,3 +72,13 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, &os.PathError{Op: "flock", Path: dir, Err: err}
 	}
 }
+
+// unlockDir gives the directory free. Closing alone would not do when another
+// goroutine is about to start a process: until that executes its program, it
+// has the file open too.
+func unlockDir(d *os.File) {
+	if d != nil {
+		syscall.Flock(int(d.Fd()), syscall.LOCK_UN)
+		d.Close()
+	}
+}

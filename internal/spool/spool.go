@@ -82,7 +82,7 @@ func Open(opts Options) (*Spool, error) {
 	s.lock = lock
 	rec, err := s.recover()
 	if err != nil {
-		lock.Close()
+		unlockDir(lock)
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
 	s.tell = startNotifier(opts.Notify)
@@ -173,9 +173,7 @@ func (s *Spool) Close() error {
 		err = fmt.Errorf("close spool: %w", err)
 	}
 	s.tell.end()
-	if s.lock != nil {
-		s.lock.Close()
-	}
+	unlockDir(s.lock)
 	return err
 }
 

@@ -9,7 +9,15 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// leaks runs the tests, then looks for goroutines that are left.
+func leaks(m *testing.M) int {
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Println(err)
+		return 1
+	}
+	return code
+}
 
 // boot returns a boot id for tests.
 func boot(n byte) [16]byte { return [16]byte{n, 1, 2, 3} }

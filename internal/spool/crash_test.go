@@ -1,0 +1,261 @@
+package spool
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// childEnv makes the test binary append to the spool in that directory until
+// it is killed, and print how far it has come.
+const childEnv = "SPOOL_TEST_APPEND_TO"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		appendForEver(dir)
+	}
+	os.Exit(leaks(m))
+}
+
+func appendForEver(dir string) {
+	s, err := Open(childOptions(dir))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	out := make([]byte, 0, 64)
+	for n := int(s.End().Seq); ; {
+		recs := text(n+1, 1+rand.IntN(100))
+		n += len(recs)
+		c := s.Append(recs)
+		out = fmt.Appendf(out[:0], "%v\n", c)
+		os.Stdout.Write(out)
+	}
+}
+
+func childOptions(dir string) Options {
+	return Options{Dir: dir, BootID: boot(1), Size: 1 << 20, Sync: time.Millisecond}
+}
+
+// TestKillNineLosesNothing kills a process that appends, at random moments,
+// and wants everything back that it was told to have appended, whole, in
+// order, and under the same id.
+func TestKillNineLosesNothing(t *testing.T) {
+	t.Parallel()
+	rounds := 50
+	if testing.Short() {
+		rounds = 5
+	}
+	dir := t.TempDir()
+	var id ID
+	for round := range rounds {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), childEnv+"="+dir)
+		pipe, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(pipe)
+		var told Cursor
+		for kill := 1 + rand.IntN(40); lines.Scan(); kill-- {
+			if told, err = ParseCursor(lines.Text()); err != nil {
+				t.Fatalf("the child says: %s", lines.Text())
+			}
+			if kill == 0 {
+				cmd.Process.Kill()
+			}
+		}
+		cmd.Wait()
+
+		s := mustOpen(t, childOptions(dir))
+		if id == 0 {
+			id = told.ID
+		}
+		if end := s.End(); end.ID != id || told.ID != id || end.Seq < told.Seq {
+			t.Fatalf("round %d: the child appended up to %v, found %v, the id was %v", round, told, end, id)
+		}
+		checkGapless(t, s)
+		// Half of the rounds go on after a kill, half after a clean end.
+		if round%2 == 0 {
+			crash(s)
+		} else if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// checkGapless reads everything and wants what appendForEver wrote.
+func checkGapless(t *testing.T, s *Spool) {
+	t.Helper()
+	r := s.NewReader(Start{})
+	defer r.Close()
+	var last uint64
+	for {
+		e, ok, err := r.TryNext()
+		if err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		if last != 0 && e.Seq != last+1 {
+			t.Fatalf("entry %d follows %d", e.Seq, last)
+		}
+		last = e.Seq
+		if n, err := strconv.ParseUint(string(e.Data[len("record "):]), 10, 64); err != nil || n != e.Seq {
+			t.Fatalf("entry %d says %q", e.Seq, e.Data)
+		}
+	}
+	if last != s.End().Seq {
+		t.Fatalf("read up to %d of %d", last, s.End().Seq)
+	}
+}
+
+// crash ends a spool as kill -9 would: nothing is synced nor marked.
+func crash(s *Spool) {
+	s.appendMu.Lock()
+	s.stopped = true
+	close(s.closing)
+	w := s.writer
+	s.writer = nil
+	s.appendMu.Unlock()
+	s.returns.Wait()
+	if s.sync != nil {
+		s.sync.end()
+	}
+	if w != nil {
+		w.end()
+		<-w.gone
+	}
+	s.tell.end()
+	unlockDir(s.lock)
+}
+
+// newest returns the path of the newest segment.
+func newest(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no segment in %s: %v", dir, err)
+	}
+	return files[len(files)-1]
+}
+
+// TestPowerLossSkipsNothing cuts the unsynced end off the newest segment, as a
+// power cut does, while a reader had already delivered it.
+func TestPowerLossSkipsNothing(t *testing.T) {
+	t.Parallel()
+	for _, cut := range []int64{0, 1, frameHeader + 9, 300, 1 << 20} {
+		t.Run(fmt.Sprint(cut), func(t *testing.T) {
+			t.Parallel()
+			o := Options{Dir: t.TempDir(), BootID: boot(1)}
+			s := mustOpen(t, o)
+			cursor := s.Append(text(1, 20))
+			crash(s)
+			path := newest(t, o.Dir)
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(path, max(0, info.Size()-cut)); err != nil {
+				t.Fatal(err)
+			}
+
+			o.BootID = boot(2)
+			s = mustOpen(t, o)
+			if s.End().ID == cursor.ID {
+				t.Errorf("goes on with %v, whose end may be lost", cursor.ID)
+			}
+			s.Append(text(21, 5))
+			r := s.NewReader(Start{After: &cursor})
+			defer r.Close()
+			var got []string
+			for {
+				e, ok, err := r.TryNext()
+				if _, gap := err.(*GapError); gap {
+					continue // whether something is missing is told by other tests
+				}
+				if !ok {
+					break
+				}
+				got = append(got, string(e.Data))
+			}
+			if len(got) != 5 {
+				t.Errorf("got %q, want the 5 new entries", got)
+			}
+			wantText(t, got, 21)
+		})
+	}
+}
+
+func TestIdentityOverRestarts(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name          string
+		first, second [16]byte
+		end           func(*Spool)
+		keeps         bool
+	}{
+		{"killed, same boot", boot(1), boot(1), crash, true},
+		{"killed, other boot", boot(1), boot(2), crash, false},
+		{"killed, boot unknown", [16]byte{}, [16]byte{}, crash, false},
+		{"clean, same boot", boot(1), boot(1), func(s *Spool) { s.Close() }, true},
+		{"clean, other boot", boot(1), boot(2), func(s *Spool) { s.Close() }, true},
+		{"clean, boot unknown", [16]byte{}, [16]byte{}, func(s *Spool) { s.Close() }, true},
+	}
+	for _, tt := range tests {
+		for _, n := range []int{0, 3} {
+			t.Run(fmt.Sprintf("%s, %d entries", tt.name, n), func(t *testing.T) {
+				t.Parallel()
+				o := Options{Dir: t.TempDir(), BootID: tt.first}
+				s := mustOpen(t, o)
+				id := s.End().ID
+				s.Append(text(0, n))
+				tt.end(s)
+				o.BootID = tt.second
+				s = mustOpen(t, o)
+				if keeps := s.End().ID == id; keeps != tt.keeps {
+					t.Errorf("keeps the id: %v, want %v", keeps, tt.keeps)
+				}
+				s.Append(text(n, 2))
+				// A new sink that started at the first end gets everything.
+				r := s.NewReader(Start{After: &Cursor{id, 0}})
+				defer r.Close()
+				wantText(t, datas(t, r, n+2), 0)
+				// The mark of a clean end must not outlive it.
+				crash(s)
+				o.BootID = boot(9)
+				if s2 := mustOpen(t, o); s2.End().ID == s.cur.id {
+					t.Error("an old mark vouches for what came after it")
+				}
+			})
+		}
+	}
+}
+
+func TestRestartsDoNotMakeFiles(t *testing.T) {
+	t.Parallel()
+	o := Options{Dir: t.TempDir(), BootID: boot(1)}
+	for i := range 20 {
+		s := mustOpen(t, o)
+		s.Append(text(i, 1))
+		if i%2 == 0 {
+			crash(s)
+		} else {
+			s.Close()
+		}
+	}
+	if files, _ := filepath.Glob(filepath.Join(o.Dir, "*")); len(files) != 2 {
+		t.Errorf("files: %q, want one segment and the mark", files)
+	}
+}
