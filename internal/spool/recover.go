@@ -59,17 +59,18 @@ func (s *Spool) recover() (*recovery, error) {
 		sameBoot := g.boot == s.opts.BootID && g.boot != [16]byte{}
 		mark, err := readCursor(s.opts.FS, filepath.Join(s.opts.Dir, markName))
 		clean := err == nil && mark == (Cursor{e.id, e.next - 1}) && found.tail == 0
-		rec.resume = whole && (clean || sameBoot && (found.tail == 0 || found.torn))
+		short := err == nil && !clean // it ended cleanly, but not here
+		rec.resume = whole && !short && (clean || sameBoot && (found.tail == 0 || found.torn))
 		path := s.path(segmentName(g.ordinal))
 		harmless := found.torn && sameBoot // the write was not over: nobody was told it had been appended
-		if bad := found.inner + found.tail; bad > 0 && !(harmless && found.inner == 0) {
+		if bad := found.inner + found.tail; short || bad > 0 && !(harmless && found.inner == 0) {
 			rec.changes = append(rec.changes, Change{Kind: Damaged, ID: e.id, File: path, Bytes: bad})
 		}
 		if harmless {
 			rec.torn = found.tail
 			rec.changes = append(rec.changes, Change{Kind: TornTail, ID: e.id, File: path, Bytes: found.tail})
 		}
-		e.cut = found.tail > 0 && !harmless
+		e.cut = short || found.tail > 0 && !harmless
 		if !clean && !sameBoot {
 			rec.changes = append(rec.changes, Change{Kind: TailUncertain, ID: e.id})
 		}

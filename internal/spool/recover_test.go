@@ -1,0 +1,322 @@
+package spool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func size(t testing.TB, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// edit changes a file.
+func edit(t *testing.T, path string, change func([]byte) []byte) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, change(b), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// frameAt returns the offset of the frame of an entry.
+func frameAt(b []byte, seq uint64) int {
+	for at := headerSize; ; {
+		f, n := getFrame(b[at:])
+		if f.seq == seq {
+			return at
+		}
+		at += n
+	}
+}
+
+// TestRecovery damages the only segment, of records 1 to 20, opens it again,
+// appends record 21, and reads.
+func TestRecovery(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(b []byte) []byte
+		end    func(*Spool)
+		keeps  bool // the id
+		told   ChangeKind
+		gap    string // the reader's first error
+		read   int    // entries, without the new one
+	}{
+		{
+			name:   "torn frame after a kill",
+			change: func(b []byte) []byte { return append(b, b[headerSize:headerSize+30]...)[:len(b)+20] },
+			keeps:  true, told: TornTail, read: 20,
+		}, {
+			name: "torn batch after a kill",
+			change: func(b []byte) []byte {
+				more := make([]byte, 100)
+				n := putFrame(more, ID(binary.LittleEndian.Uint32(b[12:])), 21, &Record{Data: []byte("never told")})
+				return append(b, more[:n-1]...)
+			},
+			keeps: true, told: TornTail, read: 20,
+		}, {
+			name:   "garbage at the end",
+			change: func(b []byte) []byte { return append(b, bytes.Repeat([]byte{0xff}, 100)...) },
+			told:   Damaged, gap: "entries from ID:21 on missing, how many is not known: damaged on disk", read: 20,
+		}, {
+			name:   "zeros at the end",
+			change: func(b []byte) []byte { return append(b, make([]byte, 4096)...) },
+			told:   Damaged, gap: "entries from ID:21 on missing, how many is not known: damaged on disk", read: 20,
+		}, {
+			name:   "a bit in the last entry",
+			change: func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
+			told:   Damaged, gap: "entries from ID:20 on missing, how many is not known: damaged on disk", read: 19,
+		}, {
+			name:   "a bit in the data of an entry",
+			change: func(b []byte) []byte { b[frameAt(b, 8)+frameHeader] ^= 1; return b },
+			keeps:  true, told: Damaged, gap: "1 entries from ID:8 to 8 missing: damaged on disk", read: 19,
+		}, {
+			name:   "a bit in the length of an entry",
+			change: func(b []byte) []byte { b[frameAt(b, 8)+5] ^= 0x40; return b },
+			keeps:  true, told: Damaged, gap: "1 entries from ID:8 to 8 missing: damaged on disk", read: 19,
+		}, {
+			name: "a page of zeros",
+			change: func(b []byte) []byte {
+				clear(b[frameAt(b, 5)+1 : frameAt(b, 10)+1])
+				return b
+			},
+			keeps: true, told: Damaged, gap: "6 entries from ID:5 to 10 missing: damaged on disk", read: 14,
+		}, {
+			name:   "damaged header",
+			change: func(b []byte) []byte { b[20] ^= 1; return b },
+			told:   SetAside, gap: "entries from ID:1 on missing, how many is not known: the spool no longer knows this id",
+		}, {
+			name:   "another version",
+			change: func(b []byte) []byte { b[8] = 2; return b },
+			told:   SetAside, gap: "entries from ID:1 on missing, how many is not known: the spool no longer knows this id",
+		}, {
+			name:   "no header yet",
+			change: func(b []byte) []byte { return b[:40] },
+			gap:    "entries from ID:1 on missing, how many is not known: the spool no longer knows this id",
+		}, {
+			name:   "cut after a clean end",
+			change: func(b []byte) []byte { return b[:frameAt(b, 18)] },
+			end:    func(s *Spool) { s.Close() },
+			told:   Damaged, gap: "entries from ID:18 on missing, how many is not known: damaged on disk", read: 17,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			notify, told := changes()
+			o := Options{Dir: t.TempDir(), BootID: boot(1)}
+			s := mustOpen(t, o)
+			s.Append(text(1, 20))
+			if tt.end == nil {
+				tt.end = crash
+			}
+			tt.end(s)
+			old := s.cur.id
+			path := newest(t, o.Dir)
+			edit(t, path, tt.change)
+			var was []byte
+			edit(t, path, func(b []byte) []byte { was = bytes.Clone(b); return b })
+
+			o.Notify = notify
+			s = mustOpen(t, o)
+			if keeps := s.cur.id == old; keeps != tt.keeps {
+				t.Errorf("keeps the id: %v, want %v", keeps, tt.keeps)
+			}
+			s.Append(text(21, 1))
+			r := s.NewReader(Start{After: &Cursor{old, 0}})
+			defer r.Close()
+			read, gap := 0, ""
+			for {
+				e, ok, err := r.TryNext()
+				if err != nil && gap == "" {
+					gap = strings.ReplaceAll(err.Error(), old.String(), "ID")
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				if !ok {
+					break
+				}
+				if read++; string(e.Data) == "record 21" {
+					read--
+				} else if e.ID != old || string(e.Data) != string(text(int(e.Seq), 1)[0].Data) {
+					t.Errorf("entry %v says %q", e.Cursor(), e.Data)
+				}
+			}
+			if read != tt.read || gap != tt.gap {
+				t.Errorf("read %d entries and %q, want %d and %q", read, gap, tt.read, tt.gap)
+			}
+			s.Close()
+			close(told)
+			seen := false
+			for c := range told {
+				seen = seen || c.Kind == tt.told
+			}
+			if !seen && tt.told != 0 {
+				t.Errorf("%v was not told", tt.told)
+			}
+			// Nothing is destroyed but what was never appended.
+			if tt.told == SetAside {
+				path += asideSuffix
+			}
+			if tt.told == Damaged || tt.told == SetAside {
+				if b, err := os.ReadFile(path); err != nil || !bytes.HasPrefix(b, was) {
+					t.Errorf("the damaged file was changed, %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestDamagedMiddleSegmentIsAGap(t *testing.T) {
+	t.Parallel()
+	o := small(t.TempDir())
+	s := mustOpen(t, o)
+	for i := range 500 {
+		s.Append(text(1+i, 1))
+	}
+	segs := s.cur.segs
+	crash(s)
+	first, next := segs[1].first, segs[1].next
+	edit(t, filepath.Join(o.Dir, segmentName(segs[1].ordinal)), func(b []byte) []byte {
+		clear(b[headerSize:])
+		return b
+	})
+	s = mustOpen(t, o)
+	r := s.NewReader(Start{})
+	defer r.Close()
+	wantText(t, datas(t, r, int(first-1)), 1)
+	_, err := r.Next(t.Context())
+	var gap *GapError
+	if !errors.As(err, &gap) || gap.First != first || gap.Count != next-first || !errors.Is(err, ErrDamaged) {
+		t.Fatalf("got %v, want the gap from %d to %d", err, first, next-1)
+	}
+	wantText(t, datas(t, r, int(500-next+1)), int(next))
+}
+
+func TestRemovedSegmentIsAGap(t *testing.T) {
+	t.Parallel()
+	o := small(t.TempDir())
+	s := mustOpen(t, o)
+	for i := range 500 {
+		s.Append(text(1+i, 1))
+	}
+	g := s.cur.segs[1]
+	if err := os.Remove(filepath.Join(o.Dir, segmentName(g.ordinal))); err != nil {
+		t.Fatal(err)
+	}
+	r := s.NewReader(Start{After: &Cursor{s.cur.id, g.first + 3}})
+	defer r.Close()
+	_, err := r.Next(t.Context())
+	var gap *GapError
+	if !errors.As(err, &gap) || gap.First != g.first+4 || gap.Last != g.next-1 || !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("got %v, want the gap from %d to %d", err, g.first+4, g.next-1)
+	}
+	wantText(t, datas(t, r, int(500-g.next+1)), int(g.next))
+}
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	t.Parallel()
+	o := Options{Dir: filepath.Join(t.TempDir(), "a", "b")}
+	s := mustOpen(t, o)
+	if info, err := os.Stat(o.Dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("directory %v, %v", info.Mode(), err)
+	}
+	if info, err := os.Stat(newest(t, o.Dir)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("segment %v, %v", info.Mode(), err)
+	}
+	if _, err := Open(o); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), o.Dir) {
+		t.Errorf("second Open: %v", err)
+	}
+	s.Close()
+	mustOpen(t, o)
+}
+
+func TestOpenRefusesWhatIsNoDirectory(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{Dir: path}); err == nil {
+		t.Error("opened a file")
+	}
+}
+
+func TestSmallerBoundIsKeptFromTheStart(t *testing.T) {
+	t.Parallel()
+	o := Options{Dir: t.TempDir(), BootID: boot(1), Size: 256 << 10}
+	s := mustOpen(t, o)
+	for i := range 500 {
+		s.Append(text(1+i*10, 10))
+	}
+	s.Close()
+	o.Size = 64 << 10
+	s = mustOpen(t, o)
+	if st := s.Stats(); st.Disk > o.Size || st.Entries == 0 || st.Oldest.Seq == 1 {
+		t.Errorf("stats %+v", st)
+	}
+	s.Append(text(5001, 1))
+	r := s.NewReader(Start{})
+	defer r.Close()
+	n := int(s.Stats().Entries)
+	wantText(t, datas(t, r, n), 5001-n+1)
+}
+
+// FuzzScanner feeds the scanner any file: it must end, stay inside, and find
+// the same frames whatever it is given at once.
+func FuzzScanner(f *testing.F) {
+	var good []byte
+	for i := range 3 {
+		b := make([]byte, 100)
+		n := putFrame(b, 7, uint64(i+1), &Record{Type: 1420, Time: 5, Data: []byte("some record")})
+		good = append(good, b[:n]...)
+	}
+	f.Add(good)
+	f.Add(append([]byte("garbage"), good...))
+	f.Add(good[:len(good)-3])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		path := filepath.Join(t.TempDir(), "segment")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := osFS{}.OpenFile(path, os.O_RDONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		var sc scanner
+		sc.reset(file, 7, 1, 0, int64(len(b)))
+		var last uint64
+		var sum int64
+		for {
+			fr, skipped, err := sc.next()
+			sum += skipped
+			if err != nil {
+				break
+			}
+			sum += frameHeader + int64(len(fr.data))
+			if fr.seq <= last {
+				t.Fatalf("entry %d after %d", fr.seq, last)
+			}
+			last = fr.seq
+		}
+		if sum != int64(len(b)) {
+			t.Fatalf("accounted for %d of %d bytes", sum, len(b))
+		}
+	})
+}
