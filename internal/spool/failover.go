@@ -2,7 +2,6 @@ package spool
 
 import (
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -33,8 +32,16 @@ func (s *Spool) takeOver(why error) {
 	s.err = why
 	s.mu.Unlock()
 	s.tell.tell(Change{Kind: WentToMemory, ID: e.id, Err: why})
+
+	// A disk that fails again and again is not tried at the same pace.
+	slowest := s.opts.slowestRetry()
+	if time.Since(s.backAt) > slowest {
+		s.pause = s.opts.Retry
+	} else {
+		s.pause = min(2*s.pause, slowest)
+	}
 	s.returns.Add(1)
-	go s.returnToDisk(e)
+	go s.returnToDisk(e, s.pause)
 }
 
 // syncFailed is told by the syncer that epoch e could not be synced.
@@ -48,12 +55,8 @@ func (s *Spool) syncFailed(e *epoch, err error) {
 
 // returnToDisk tries the disk until it can be written again, then switches
 // over to it. It is a goroutine of its own, one for each failure.
-func (s *Spool) returnToDisk(e *epoch) {
+func (s *Spool) returnToDisk(e *epoch, pause time.Duration) {
 	defer s.returns.Done()
-	s.mu.Lock()
-	// A disk that fails again and again is not tried at the same pace.
-	pause := s.opts.Retry << min(s.failures-1, 6)
-	s.mu.Unlock()
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -70,7 +73,7 @@ func (s *Spool) returnToDisk(e *epoch) {
 		s.mu.Lock()
 		s.err = err
 		s.mu.Unlock()
-		pause = min(2*pause, s.opts.Retry<<6)
+		pause = min(2*pause, s.opts.slowestRetry())
 		timer.Reset(pause)
 	}
 }
@@ -99,6 +102,7 @@ func (s *Spool) tryReturn(e *epoch) error {
 
 	s.appendMu.Lock()
 	s.writer = startWriter(s.opts.FS, s.opts.Dir, f)
+	s.backAt = time.Now()
 	s.mu.Lock()
 	d := &epoch{id: id, next: 1}
 	s.attach(d, newSegment(h, f))
@@ -155,10 +159,9 @@ func (s *Spool) attach(e *epoch, g *segment) {
 
 // spill writes an epoch that is in memory into one segment.
 type spill struct {
-	s    *Spool
-	e    *epoch
-	g    *segment
-	name string
+	s *Spool
+	e *epoch
+	g *segment
 }
 
 // write adds all that is published and not yet in the file.
@@ -176,7 +179,6 @@ func (sp *spill) write() error {
 				return err
 			}
 			sp.g = newSegment(h, f)
-			sp.name = sp.s.path(segmentName(h.ordinal))
 		}
 		if _, err := sp.g.file.WriteAt(p, sp.g.size); err != nil {
 			return err
@@ -235,11 +237,15 @@ func (sp *spill) finish() error {
 }
 
 func (sp *spill) undo() {
-	if sp.g != nil && sp.g.file != nil {
-		sp.g.file.Close()
-		if err := sp.s.opts.FS.Remove(sp.name); err != nil && !os.IsNotExist(err) {
-			sp.s.tell.tell(Change{Kind: SetAside, File: sp.name, Err: err})
-		}
+	if sp.g == nil || sp.g.file == nil {
+		return
+	}
+	sp.g.file.Close()
+	name := segmentName(sp.g.ordinal)
+	if sp.s.opts.FS.Remove(sp.s.path(name)) != nil {
+		sp.s.appendMu.Lock()
+		sp.s.doomed = append(sp.s.doomed, name) // with the next segment given up
+		sp.s.appendMu.Unlock()
 	}
 	sp.g = nil
 }

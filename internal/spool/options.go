@@ -66,6 +66,9 @@ func (o *Options) setDefaults() {
 	}
 }
 
+// slowestRetry is the longest pause before a failed disk is tried again.
+func (o *Options) slowestRetry() time.Duration { return 64 * o.Retry }
+
 // segmentSize returns the size at which a segment is full, in bytes.
 func (o *Options) segmentSize() int64 { return max(o.Size/8, 4096) }
 

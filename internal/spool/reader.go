@@ -171,8 +171,11 @@ func (r *Reader) seek(start Start) {
 	switch {
 	case start.After != nil:
 		if e := s.find(start.After.ID); e != nil {
-			// An id that is still written can have no entry beyond its end.
-			r.move(e, min(start.After.Seq+1, e.next))
+			seq := start.After.Seq + 1
+			if e == s.cur {
+				seq = min(seq, e.next) // skip nothing that will be appended
+			}
+			r.move(e, seq)
 			return
 		}
 		r.gap = &GapError{ID: start.After.ID, First: start.After.Seq + 1, Err: errGone}
@@ -296,7 +299,7 @@ func (r *Reader) locate(wait bool) (bool, error) {
 		switch {
 		case e.succ != nil:
 			if e.cut {
-				r.gap = &GapError{ID: e.id, First: e.next, Err: ErrDamaged}
+				r.gap = &GapError{ID: e.id, First: seq, Err: ErrDamaged}
 			}
 			r.chunk = nil
 			r.move(e.succ, 1)

@@ -28,9 +28,11 @@ type Spool struct {
 	// for much longer than Options.StallTimeout. Taken before mu.
 	appendMu sync.Mutex
 	timer    *time.Timer
-	writer   *writer  // nil in the memory form
-	doomed   []string // segments given up, still to be removed
-	stopped  bool     // nothing is appended any more
+	writer   *writer       // nil in the memory form
+	doomed   []string      // segments given up, still to be removed
+	stopped  bool          // nothing is appended any more
+	backAt   time.Time     // when the disk was last taken back
+	pause    time.Duration // before a failed disk is tried again
 
 	// mu guards what follows. It is never held while something is read or
 	// written.
