@@ -343,7 +343,7 @@ func (r *Reader) window(c *chunk, published []byte, seq uint64) {
 			at += size
 		}
 	}
-	r.file.leave()
+	r.file.close() // or a segment that is given up would keep its place on the disk
 	r.chunk, r.win, r.at = c, published[at:], len(published)
 }
 

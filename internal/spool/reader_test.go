@@ -311,6 +311,18 @@ func TestUrgentRecordsAreSyncedAtOnce(t *testing.T) {
 	<-synced
 }
 
+func TestReaderThatKeepsUpHoldsNoFile(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, small(t.TempDir()))
+	s.Append(text(0, 500))
+	r := s.NewReader(Start{})
+	defer r.Close()
+	datas(t, r, int(s.Stats().Entries))
+	if _, ok, err := r.TryNext(); ok || err != nil || r.file.f != nil {
+		t.Errorf("at the end %v, %v, file %v", ok, err, r.file.f)
+	}
+}
+
 func TestLag(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, Options{})

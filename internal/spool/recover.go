@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // recovery is what Open finds in the directory, besides the epochs.
@@ -25,11 +26,15 @@ func (s *Spool) recover() (*recovery, error) {
 	}
 	whole := true // no segment had to be set aside
 	for _, n := range names {
-		ordinal, ok := parseSegmentName(n.Name())
+		name, aside := strings.CutSuffix(n.Name(), asideSuffix)
+		ordinal, ok := parseSegmentName(name)
 		if !ok {
 			continue
 		}
 		s.ordinal.Store(ordinal + 1) // names come sorted
+		if aside {
+			continue
+		}
 		h, size, err := s.readHeader(n.Name())
 		if err == nil && size >= headerSize {
 			h.ordinal = ordinal

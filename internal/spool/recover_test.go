@@ -257,6 +257,22 @@ func TestOpenRefusesWhatIsNoDirectory(t *testing.T) {
 	}
 }
 
+func TestFilesSetAsideAreNeverReplaced(t *testing.T) {
+	t.Parallel()
+	o := Options{Dir: t.TempDir(), BootID: boot(1)}
+	const rounds = 3
+	for i := range rounds {
+		s := mustOpen(t, o)
+		s.Append(text(i, 1))
+		s.Close()
+		edit(t, newest(t, o.Dir), func(b []byte) []byte { b[8]++; return b })
+	}
+	mustOpen(t, o)
+	if files, _ := filepath.Glob(filepath.Join(o.Dir, "*"+asideSuffix)); len(files) != rounds {
+		t.Errorf("%d files set aside, want %d", len(files), rounds)
+	}
+}
+
 func TestSmallerBoundIsKeptFromTheStart(t *testing.T) {
 	t.Parallel()
 	o := Options{Dir: t.TempDir(), BootID: boot(1), Size: 256 << 10}
