@@ -24,9 +24,13 @@ type Entry struct {
 //   - Flush returns nil when everything written since Open is delivered, as far
 //     as this kind of sink can promise it. Only then does the cursor move; what
 //     was not flushed is written again after the next Open.
-//   - Both return soon after ctx ends or Close is called.
+//   - All three return soon after ctx ends or Close is called. Write and Flush on
+//     a sink that is not open return an error: Close may have come in between.
 //   - Close releases everything that Open acquired, loses no flushed entry, and
-//     may be called on a sink that is not open.
+//     may be called on a sink that is not open. It leaves no goroutine and no
+//     descriptor behind.
+//
+// Package sinktest checks these rules.
 type Sink interface {
 	Open(ctx context.Context) error
 	Write(ctx context.Context, e *Entry) error

@@ -1,0 +1,214 @@
+package sink
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// session opens the sink and delivers until something fails or all is done.
+func (r *Runner) session(ctx context.Context) (err error) {
+	closed := make(chan struct{})
+	keepOpen := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		r.config.Sink.Close() // unblocks what ctx does not; the error comes from the second call
+	})
+	defer func() {
+		if !keepOpen() {
+			<-closed
+		}
+		if cerr := r.config.Sink.Close(); cerr != nil && err == nil {
+			// Everything is flushed: nothing that another attempt would mend.
+			r.change(r.status.State, fmt.Errorf("close: %w", cerr))
+		}
+	}()
+	if err := r.config.Sink.Open(ctx); err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	idle, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.draining, cancel)()
+	for {
+		if done, err := r.deliver(ctx, idle); done || err != nil {
+			return err
+		}
+	}
+}
+
+// deliver delivers one batch. It waits for its first entry until idle ends. It
+// reports true when there will be no other one.
+func (r *Runner) deliver(ctx, idle context.Context) (done bool, err error) {
+	r.batch = batch{}
+	if done, err = r.fill(ctx, idle); err != nil {
+		return false, err
+	}
+	if r.batch.counts.Delivered > 0 {
+		if err := r.config.Sink.Flush(ctx); err != nil {
+			return false, fmt.Errorf("flush: %w", err)
+		}
+		r.limit = min(2*r.limit, r.config.Batch)
+		r.pause = minPause
+	}
+	if r.batch.read > 0 {
+		r.advance()
+	}
+	if !done && r.halting.Err() != nil {
+		return false, ErrUndelivered
+	}
+	return done, nil
+}
+
+// fill reads and writes until the batch is full or there is nothing more at
+// once. It reports true when there will be nothing more.
+func (r *Runner) fill(ctx, idle context.Context) (done bool, err error) {
+	for r.batch.read < r.limit && r.batch.bytes < maxBatchBytes && r.halting.Err() == nil {
+		e, err := r.next(ctx, idle)
+		switch {
+		case e != nil:
+			err = r.take(ctx, e)
+		case err == nil:
+			return r.batch.read == 0, nil
+		case errors.Is(err, io.EOF):
+			return true, nil
+		default:
+			err = r.interrupted(ctx, err)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// next returns the next entry. With nothing to flush it waits for one; when the
+// runner drains, it returns nil instead.
+func (r *Runner) next(ctx, idle context.Context) (*spool.Entry, error) {
+	e, ok, err := r.config.Source.TryNext()
+	if ok || err != nil || r.batch.read > 0 {
+		return e, err
+	}
+	if r.status.State != OK {
+		r.change(OK, nil)
+	}
+	if r.draining.Err() != nil {
+		return nil, ctx.Err()
+	}
+	e, err = r.config.Source.Next(idle)
+	if err != nil && ctx.Err() == nil && errors.Is(err, idle.Err()) {
+		return r.next(ctx, idle) // draining began: see once more whether there is nothing
+	}
+	return e, err
+}
+
+// take passes one entry, and writes it if it is wanted.
+func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
+	r.begin(spool.Cursor{ID: e.ID, Seq: e.Seq - 1})
+	switch {
+	case r.decoder.Decode(&r.event, e.Type, e.Data) != ipe.ClassIPE:
+		r.batch.counts.Skipped++
+	case !r.config.Match.Match(&r.event):
+		r.batch.counts.Unmatched++
+	default:
+		r.context.Spool, r.context.Seq = uint32(e.ID), e.Seq
+		if e.BootID != r.bootID {
+			r.bootID = e.BootID
+			r.context.BootID = formatBootID(e.BootID)
+		}
+		if err := r.write(ctx); err != nil {
+			return err
+		}
+	}
+	r.batch.read++
+	r.batch.cursor, r.batch.time = e.Cursor(), e.Time
+	return nil
+}
+
+// interrupted passes a gap, and returns any other error of the source. It is
+// apart from fill because errors.As makes the variable escape, for every entry.
+func (r *Runner) interrupted(ctx context.Context, err error) error {
+	var gap *spool.GapError
+	if errors.As(err, &gap) {
+		return r.tell(ctx, gap)
+	}
+	return fmt.Errorf("read spool: %w", err)
+}
+
+// tell passes a gap, and writes it as an event if that is wanted. The event is
+// no entry of the spool, so it has no identity.
+func (r *Runner) tell(ctx context.Context, g *spool.GapError) error {
+	r.begin(spool.Cursor{ID: g.ID, Seq: g.First - 1})
+	r.event.Reset()
+	r.event.Kind = ipe.KindLost
+	r.event.Stage = []byte("spool")
+	r.event.Has = ipe.HasUntil
+	r.event.Until = time.Now().UnixMilli()
+	r.event.Accuracy = ipe.AccuracyUnknown
+	cursor := spool.Cursor{ID: g.ID, Seq: g.First - 1} // told again when nothing follows before a stop
+	if g.Known {
+		r.event.Accuracy = ipe.AccuracyExact
+		r.event.Has |= ipe.HasCount | ipe.HasSeqRange
+		r.event.Count, r.event.FirstSeq, r.event.LastSeq = g.Count, g.First, g.Last
+		cursor.Seq = g.Last
+	}
+	if r.config.Match.Match(&r.event) {
+		r.context.Spool, r.context.Seq = 0, 0
+		if err := r.write(ctx); err != nil {
+			return err
+		}
+	}
+	r.batch.read++
+	r.batch.cursor = cursor
+	r.batch.counts.Gaps++
+	r.batch.counts.Overwritten += g.Count
+	return nil
+}
+
+// begin learns from what is read first where the source stood.
+func (r *Runner) begin(c spool.Cursor) {
+	if r.cursor == (spool.Cursor{}) {
+		r.cursor = c
+	}
+}
+
+// write writes the event to the sink.
+func (r *Runner) write(ctx context.Context) error {
+	r.buf = r.config.Format(r.buf[:0], &r.event, &r.context)
+	r.entry = Entry{Event: &r.event, Bytes: r.buf}
+	if err := r.config.Sink.Write(ctx, &r.entry); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	r.batch.bytes += len(r.buf)
+	r.batch.counts.Delivered++
+	return nil
+}
+
+// advance moves the cursor behind the batch, which is flushed.
+func (r *Runner) advance() {
+	r.cursor = r.batch.cursor
+	if r.saver != nil {
+		r.saver.set(r.cursor)
+	}
+	if r.config.Delivered != nil {
+		r.config.Delivered(r.cursor)
+	}
+	r.passed()
+	if r.batch.counts.Delivered > 0 && r.status.State != OK {
+		r.change(OK, nil)
+	}
+}
+
+// formatBootID returns id as in /proc/sys/kernel/random/boot_id, or nothing for
+// one that is not known.
+func formatBootID(id [16]byte) string {
+	if id == ([16]byte{}) {
+		return ""
+	}
+	h := hex.EncodeToString(id[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}

@@ -1,0 +1,236 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/match"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// The bounds of a batch and of the pause after a failure.
+const (
+	DefaultBatch = 512 // entries
+
+	maxBatchBytes = 256 << 10 // formatted, overstepped by one entry at most
+	minPause      = 100 * time.Millisecond
+	maxPause      = 30 * time.Second
+	maxStopPause  = time.Second // once Stop was called
+
+	// stopGrace is how long a sink has to end a batch, and then to be
+	// cancelled, when the time for draining is over.
+	stopGrace = time.Second
+)
+
+// ErrUndelivered says that a runner had to stop before everything in the spool
+// was delivered. The rest waits for the next start.
+var ErrUndelivered = errors.New("stopped before everything was delivered")
+
+// Source is where a runner reads. A *spool.Reader is one.
+type Source interface {
+	Next(ctx context.Context) (*spool.Entry, error)
+	TryNext() (e *spool.Entry, ok bool, err error)
+	Rewind(c spool.Cursor)
+}
+
+// Config is what a runner is made of. Sink, Source and Format are needed.
+type Config struct {
+	Name   string // of the sink, for errors
+	Sink   Sink
+	Source Source         // used by the runner alone; whoever made it closes it after Run
+	Start  spool.Cursor   // where Source stands; the zero cursor if that is not known
+	Match  *match.Matcher // nil: everything
+	Format format.Func
+
+	// Context holds what is the same for all events: Host and Raw.
+	Context format.Context
+
+	// Batch is the most entries between two flushes, DefaultBatch if 0. A sink
+	// whose every entry costs (a process, a page to somebody) wants 1, so that
+	// a crash repeats one only.
+	Batch int
+
+	// Save keeps the cursor for the next start. It is called from a goroutine of
+	// its own, so that a slow disk delays no entry, at most every 100 ms, and a
+	// last time before Run returns. Start is saved first: a sink that was new
+	// keeps its place in the spool, even if it never delivers. Nil: not kept.
+	Save func(spool.Cursor) error
+
+	// Delivered is told the new cursor after each flush, from the runner's
+	// goroutine, for Reader.Delivered. It may be nil.
+	Delivered func(spool.Cursor)
+
+	// OnChange is told when the state changes, from the runner's goroutine. It
+	// must not block, and may be nil.
+	OnChange func(Status)
+}
+
+// Runner delivers to one sink.
+type Runner struct {
+	config Config
+
+	drain, halt       context.CancelFunc
+	draining, halting context.Context // end with the first and second phase of Stop
+	cancel            context.CancelFunc
+	cancelled         context.Context // ends with the last phase
+	done              chan struct{}   // closed when Run returns
+	err               error           // of Run, once done is closed
+	saver             *saver          // nil when the cursor is not kept
+
+	// Owned by Run.
+	decoder ipe.Decoder
+	event   ipe.Event
+	context format.Context
+	bootID  [16]byte // what context.BootID says
+	entry   Entry
+	buf     []byte
+	cursor  spool.Cursor // everything up to it is flushed
+	batch   batch
+	limit   int           // of the next batch, in entries
+	pause   time.Duration // after the next failure
+
+	mu     sync.Mutex
+	status Status
+}
+
+// batch is what was read since the last flush.
+type batch struct {
+	cursor spool.Cursor // of the newest entry
+	time   int64        // when that was received
+	read   int          // entries and gaps
+	bytes  int
+	counts Counts
+}
+
+// New returns a runner. Run must be called once.
+func New(c Config) *Runner {
+	if c.Batch == 0 {
+		c.Batch = DefaultBatch
+	}
+	r := &Runner{config: c, done: make(chan struct{}), context: c.Context,
+		cursor: c.Start, limit: c.Batch, pause: minPause}
+	r.draining, r.drain = context.WithCancel(context.Background())
+	r.halting, r.halt = context.WithCancel(context.Background())
+	r.cancelled, r.cancel = context.WithCancel(context.Background())
+	r.status = Status{Since: time.Now(), Cursor: c.Start}
+	if c.Save != nil {
+		r.saver = newSaver(c.Save, r.saved)
+	}
+	return r
+}
+
+// Run delivers until the source ends (io.EOF) or Stop was called, and
+// everything is delivered; then it returns nil. When ctx ends it returns at
+// once, with the context's error. An error of the last Save is returned too:
+// then the next start may repeat entries.
+func (r *Runner) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.cancelled, cancel)()
+	if r.saver != nil {
+		if r.config.Start != (spool.Cursor{}) {
+			r.saver.set(r.config.Start)
+		}
+		r.saver.start()
+	}
+	r.err = r.run(ctx)
+	if r.saver != nil {
+		r.err = errors.Join(r.err, r.saver.stop())
+	}
+	r.change(Stopped, nil)
+	close(r.done)
+	return r.err
+}
+
+func (r *Runner) run(ctx context.Context) error {
+	for {
+		err := r.session(ctx)
+		if err == nil {
+			return nil
+		}
+		if stopped := r.stopped(ctx); stopped != nil {
+			return stopped
+		}
+		r.limit = 1
+		if r.cursor != (spool.Cursor{}) {
+			r.config.Source.Rewind(r.cursor)
+		}
+		r.change(Retrying, err)
+		r.wait(ctx)
+		if stopped := r.stopped(ctx); stopped != nil {
+			return stopped
+		}
+	}
+}
+
+// stopped returns why there is to be no other attempt, nil if there is.
+func (r *Runner) stopped(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if r.halting.Err() != nil {
+		return ErrUndelivered
+	}
+	return nil
+}
+
+// wait makes the pause after a failure: longer each time, and at random, so
+// that sinks that failed together do not come back together. Stop ends it.
+func (r *Runner) wait(ctx context.Context) {
+	t := time.NewTimer(r.pause/2 + rand.N(r.pause/2))
+	defer t.Stop()
+	r.pause = min(2*r.pause, maxPause)
+	stopping := r.draining.Done()
+	if r.draining.Err() != nil {
+		stopping = nil // it ended a pause already
+		r.pause = min(r.pause, maxStopPause)
+	}
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	case <-r.halting.Done():
+	case <-stopping:
+		r.pause = minPause
+	}
+}
+
+// Stop lets the runner deliver everything that the spool has, and waits for Run
+// to return. When ctx ends before, the runner may still flush the batch that it
+// has begun, so that this is not repeated at the next start; a second later it
+// is cancelled. Stop returns the error of Run, or one that says that even then
+// the sink did not return. It must not be called before Run.
+func (r *Runner) Stop(ctx context.Context) error {
+	r.drain()
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+	}
+	r.halt()
+	if r.ended(stopGrace) {
+		return r.err
+	}
+	r.cancel()
+	if r.ended(stopGrace) {
+		return r.err
+	}
+	return fmt.Errorf("sink %q: does not return from a call", r.config.Name)
+}
+
+// ended waits for Run to return.
+func (r *Runner) ended(patience time.Duration) bool {
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-r.done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
