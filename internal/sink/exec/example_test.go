@@ -1,0 +1,42 @@
+package exec_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/exec"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// One run for each event, which says something on standard error.
+func Example() {
+	s, err := exec.New(exec.Options{
+		Command: []string{"/bin/sh", "-c", `echo "page: $IPE_VERDICT $IPE_PATH" >&2`},
+		Mode:    exec.Each,
+		Timeout: 10 * time.Second,
+		Log:     func(line string) { fmt.Println(line) },
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	if err := s.Open(ctx); err != nil {
+		panic(err)
+	}
+	defer s.Close()
+
+	ev := &ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictDenied, Path: []byte("/tmp/x")}
+	if err := s.Write(ctx, &sink.Entry{Event: ev, Bytes: exec.AppendEntry(nil, ev, &format.Context{})}); err != nil {
+		panic(err)
+	}
+	if err := s.Flush(ctx); err != nil {
+		panic(err)
+	}
+	fmt.Println(s.Stats().Runs, "run")
+	// Output:
+	// page: denied /tmp/x
+	// 1 run
+}
