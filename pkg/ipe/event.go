@@ -185,7 +185,8 @@ type Event struct {
 	Type    uint16 // record type as received; 0 for the daemon's own events
 	Has     Has
 
-	// The stamp, with HasStamp.
+	// The stamp, with HasStamp. The daemon's own events have a time, but no
+	// serial.
 	Time   int64  // milliseconds since 1970 UTC
 	Serial uint64 // the kernel's are 32 bit
 

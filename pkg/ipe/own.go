@@ -13,11 +13,16 @@ import (
 // The form is the kernel's grammar: numbers in decimal, booleans 0 and 1, all
 // strings untrusted strings; what is absent is left out.
 //
-//	event="lost" count=7 accuracy="exact" stage="socket" since=1795440103669
+// Of the stamp it has the time; a serial is the kernel's to give.
+//
+//	event="lost" time=1795440104000 count=7 accuracy="exact" stage="socket"
 func AppendOwn(dst []byte, ev *Event) []byte {
 	dst = append(dst, `event="`...)
 	dst = append(dst, ev.Kind.String()...)
 	dst = append(dst, '"')
+	if ev.Has&HasStamp != 0 {
+		dst = strconv.AppendInt(append(dst, " time="...), ev.Time, 10)
+	}
 	if ev.Has&HasCount != 0 {
 		dst = strconv.AppendUint(append(dst, " count="...), ev.Count, 10)
 	}
@@ -94,6 +99,8 @@ func (d *Decoder) setOwn(ev *Event, name []byte, v auditrec.Value) bool {
 		k := index(kindNames[:], v.Text())
 		ev.Kind = Kind(k)
 		return k > 0
+	case "time":
+		return setInt(ev, HasStamp, &ev.Time, v)
 	case "count":
 		return setUint(ev, HasCount, &ev.Count, v)
 	case "accuracy":

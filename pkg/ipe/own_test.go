@@ -29,6 +29,10 @@ func TestAppendOwnIsReadBackExactly(t *testing.T) {
 			SuccessAudit: boolean.Draw(t, "success_audit"),
 			Policy:       Policy{str("name"), str("policy version"), str("digest")},
 		}
+		if rapid.Bool().Draw(t, "has time") {
+			want.Has |= HasStamp
+			want.Time = rapid.Int64().Draw(t, "time")
+		}
 		if rapid.Bool().Draw(t, "has count") {
 			want.Has |= HasCount
 			want.Count = rapid.Uint64().Draw(t, "count")
