@@ -348,9 +348,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("configuration %v with error %v", c, err)
 		}
 		if err != nil {
-			for _, p := range err.(*Error).Problems {
-				warnings = append(warnings, p)
-			}
+			warnings = append(warnings, err.(*Error).Problems...)
 			_ = err.Error()
 		}
 		for _, p := range warnings {

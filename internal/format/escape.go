@@ -11,7 +11,7 @@ import (
 func appendQuoted(dst, b []byte) []byte {
 	start := len(dst)
 	dst = appendEscaped(dst, b, true)
-	if written := dst[start:]; len(b) != 0 && bytes.IndexAny(written, ` "\`) < 0 {
+	if written := dst[start:]; len(b) != 0 && !bytes.ContainsAny(written, ` "\`) {
 		return dst
 	}
 	dst = append(dst, '"', '"')

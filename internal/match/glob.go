@@ -137,9 +137,7 @@ func compileSet(s string) (t token, rest string, err error) {
 	}
 	unclosed := errors.New(`[ without ]; write \[ for the character`)
 	next := func() (rune, error) {
-		if strings.HasPrefix(s, `\`) {
-			s = s[1:]
-		}
+		s = strings.TrimPrefix(s, `\`)
 		if s == "" {
 			return 0, unclosed
 		}
