@@ -137,6 +137,9 @@ func crash(s *Spool) {
 		w.end()
 		<-w.gone
 	}
+	for _, w := range s.left {
+		<-w.gone
+	}
 	s.tell.end()
 	unlockDir(s.lock)
 }

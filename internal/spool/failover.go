@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,7 @@ func (s *Spool) takeOver(why error) {
 		if s.writer.state.Load() == writerIdle {
 			s.writer.end()
 		}
+		s.left = slices.DeleteFunc(append(s.left, s.writer), (*writer).isGone)
 		s.writer = nil
 	}
 	s.mu.Lock()

@@ -269,7 +269,7 @@ func (r *Reader) next(wait bool) (*Entry, error) {
 			}
 			r.entry.BootID = r.file.boot
 		default:
-			if more, err := r.locate(wait); !more {
+			if more, err := r.locate(wait); err != nil || !more {
 				return nil, err
 			}
 			continue

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -225,6 +226,46 @@ func TestRemovedSegmentIsAGap(t *testing.T) {
 	var gap *GapError
 	if !errors.As(err, &gap) || gap.First != g.first+4 || gap.Last != g.next-1 || !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("got %v, want the gap from %d to %d", err, g.first+4, g.next-1)
+	}
+	wantText(t, datas(t, r, int(500-g.next+1)), int(g.next))
+}
+
+// TestReaderSurvivesErrors gives a reader errors that say nothing about the
+// disk, then one that does.
+func TestReaderSurvivesErrors(t *testing.T) {
+	t.Parallel()
+	fs := &faultFS{}
+	o := small(t.TempDir())
+	s := mustOpen(t, o)
+	for i := range 500 {
+		s.Append(text(1+i, 1))
+	}
+	s.Close()
+	o.FS = fs
+	s = mustOpen(t, o)
+	r := s.NewReader(Start{})
+	defer r.Close()
+	fs.set(func(fs *faultFS) { fs.open = func(string) error { return syscall.EMFILE } })
+	for range 2 {
+		if _, err := r.Next(t.Context()); err != syscall.EMFILE {
+			t.Fatalf("got %v, want EMFILE", err)
+		}
+	}
+	fs.heal()
+	wantText(t, datas(t, r, 10), 1)
+	g := s.cur.segs[1]
+	fs.set(func(fs *faultFS) {
+		fs.open = func(name string) error {
+			if filepath.Base(name) == segmentName(g.ordinal) {
+				return syscall.EIO
+			}
+			return nil
+		}
+	})
+	wantText(t, datas(t, r, int(g.first)-11), 11)
+	var gap *GapError
+	if _, err := r.Next(t.Context()); !errors.As(err, &gap) || gap.Count != g.next-g.first || !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v, want a gap of %d", err, g.next-g.first)
 	}
 	wantText(t, datas(t, r, int(500-g.next+1)), int(g.next))
 }

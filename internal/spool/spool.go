@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type Spool struct {
 	appendMu sync.Mutex
 	timer    *time.Timer
 	writer   *writer       // nil in the memory form
+	left     []*writer     // of failed disks; they clean up behind themselves
 	doomed   []string      // segments given up, still to be removed
 	stopped  bool          // nothing is appended any more
 	backAt   time.Time     // when the disk was last taken back
@@ -143,7 +145,8 @@ func (s *Spool) Sync(ctx context.Context) error {
 // continued by the next Open. Readers get what is left, then io.EOF. Entries
 // that are in memory only because the disk failed are written if the disk lets
 // it; the loss of others is told to Options.Notify. A disk that hangs holds up
-// Close for at most some multiples of Options.StallTimeout.
+// Close for at most some multiples of Options.StallTimeout, and leaves the
+// directory locked until the process ends.
 func (s *Spool) Close() error {
 	s.appendMu.Lock()
 	if s.stopped {
@@ -154,7 +157,10 @@ func (s *Spool) Close() error {
 	close(s.closing)
 	s.appendMu.Unlock()
 
-	err := s.closeDisk()
+	var err error
+	if s.lock != nil {
+		err = s.closeDisk()
+	}
 	s.mu.Lock()
 	s.closed = true
 	s.wake()
@@ -175,37 +181,40 @@ func (s *Spool) Close() error {
 		err = fmt.Errorf("close spool: %w", err)
 	}
 	s.tell.end()
-	unlockDir(s.lock)
+	if !errors.Is(err, errSilent) {
+		unlockDir(s.lock)
+	} // else something of ours may still write: the lock ends with the process
 	return err
 }
 
-// patience is how long Close waits for each of its steps.
-func (s *Spool) patience() time.Duration { return 5 * s.opts.StallTimeout }
-
-var errNotReturned = errors.New("the disk does not answer")
+var errSilent = errors.New("the disk does not answer")
 
 // closeDisk brings everything to the disk, as far as it answers.
 func (s *Spool) closeDisk() error {
-	if s.lock == nil {
+	if err := s.within(func() error { s.returns.Wait(); return nil }); err != nil {
+		return err
+	}
+	err := s.within(s.finish)
+	left := s.within(func() error {
+		for _, w := range s.left {
+			<-w.gone
+		}
 		return nil
-	}
-	timeout := time.NewTimer(s.patience())
-	defer timeout.Stop()
-	returned := make(chan struct{})
-	go func() { s.returns.Wait(); close(returned) }()
-	select {
-	case <-returned:
-	case <-timeout.C:
-		return errNotReturned
-	}
-	timeout.Reset(s.patience())
+	})
+	return cmp.Or(left, err)
+}
+
+// within returns what f does, or errSilent when that takes too long.
+func (s *Spool) within(f func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- s.finish() }()
+	go func() { done <- f() }()
+	timeout := time.NewTimer(5 * s.opts.StallTimeout)
+	defer timeout.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-timeout.C:
-		return errNotReturned
+		return errSilent
 	}
 }
 

@@ -67,6 +67,15 @@ func (w *writer) do(j job, timer *time.Timer) error {
 // end lets the writer end once it has nothing to do.
 func (w *writer) end() { close(w.jobs) }
 
+func (w *writer) isGone() bool {
+	select {
+	case <-w.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 func (w *writer) run() {
 	defer close(w.gone)
 	for j := range w.jobs {
