@@ -62,7 +62,8 @@
 // without lock or copy: [Entry].Data is shared and must not be written to. It
 // lives until the reader's next call. A reader holds on to one chunk (at most
 // 256 KiB) or one buffer (64 KiB, or the longest frame) whatever the bound
-// gives up behind it. A chunk is allocated about once in a thousand records,
+// gives up behind it; one that reads from the disk keeps its segment's place
+// there until it goes on to the next. A chunk is allocated about once in a thousand records,
 // and nothing per record.
 //
 // # Why not a library
