@@ -114,21 +114,20 @@ func (e *epoch) segmentOf(seq uint64) *segment {
 // available returns the lowest sequence number from seq on that is still
 // there, or next when there is none.
 func (e *epoch) available(seq uint64) uint64 {
-	for n := e.next; ; {
-		for _, g := range e.segs {
-			if g.next > seq && g.first < g.next {
-				n = min(n, max(g.first, seq))
-				break
-			}
+	n := e.next
+	for _, g := range e.segs {
+		if g.next > seq && g.first < g.next {
+			n = min(n, max(g.first, seq))
+			break
 		}
-		for _, c := range e.chunks {
-			if c.next > seq && c.first < c.next {
-				n = min(n, max(c.first, seq))
-				break
-			}
-		}
-		return n
 	}
+	for _, c := range e.chunks {
+		if c.next > seq && c.first < c.next {
+			n = min(n, max(c.first, seq))
+			break
+		}
+	}
+	return n
 }
 
 // position is a place between two entries: after seq-1, before seq.
