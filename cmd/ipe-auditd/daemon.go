@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
+)
+
+// runDaemon is the command without a subcommand.
+func runDaemon(cmd *cobra.Command, opts *options) error {
+	if err := opts.check(cmd); err != nil {
+		return err
+	}
+	cfg, warnings, err := opts.configuration()
+	if err != nil {
+		return err
+	}
+	log, err := newLog(cmd.ErrOrStderr(), cfg.Log.Level)
+	if err != nil {
+		return err
+	}
+	defer log.Sync() //nolint:errcheck // stderr cannot be synced
+	for _, w := range warnings {
+		log.Warn(w.String())
+	}
+
+	d := daemon.Options{
+		Version: daemonVersion(),
+		Config:  cfg,
+		Console: daemon.Console{Out: cmd.OutOrStdout(), Colour: wantColour(cmd.OutOrStdout())},
+		Timeout: opts.timeout,
+		Log:     log,
+		Notify:  notifySystemd,
+	}
+	switch {
+	case opts.input == "":
+		files, err := daemon.InheritedFiles()
+		if err != nil {
+			return err
+		}
+		defer files.Close()
+		d.Inherited = files
+	default:
+		r, closeInput, err := openInput(opts.input, cmd.InOrStdin())
+		if err != nil {
+			return err
+		}
+		defer closeInput()
+		d.Input, d.InputName = r, displayName(opts.input)
+	}
+
+	ctx, stop := signalContext(cmd.Context())
+	defer stop()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	d.Hangup = hangup
+	d.Reload = func() (*config.Config, error) {
+		cfg, warnings, err := opts.configuration()
+		for _, w := range warnings {
+			log.Warn(w.String())
+		}
+		return cfg, err
+	}
+	return daemon.Run(ctx, d)
+}
+
+// check refuses combinations of flags that contradict each other.
+func (o *options) check(cmd *cobra.Command) error {
+	switch {
+	case o.debug && o.config != "":
+		return usageError{errors.New("--debug needs no configuration: leave out --config")}
+	case o.debug && len(o.sinks) > 0:
+		return usageError{errors.New("--debug prints on the console: leave out --sink")}
+	case o.config != "" && (len(o.sinks) > 0 || o.format != "" || o.raw):
+		return usageError{errors.New("--sink, --format and --raw say what a configuration says: leave out --config")}
+	case o.timeout < 0:
+		return usageError{errors.New("--timeout must not be negative")}
+	case cmd.Flags().Changed("timeout") && o.input == "":
+		return usageError{errors.New("--timeout goes with --input")}
+	case o.format != "" && o.format != config.FormatText && o.format != config.FormatJSON:
+		return usageError{fmt.Errorf("unknown format %q: text or json", o.format)}
+	}
+	_, err := o.flagSinks()
+	return err
+}
+
+// configuration returns what the daemon is to do: as the file says, or as the
+// flags say.
+func (o *options) configuration() (*config.Config, []config.Problem, error) {
+	flagSinks, err := o.flagSinks()
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.debug || o.input != "" && o.config == "" {
+		cfg := config.Defaults()
+		cfg.Sinks = flagSinks
+		if cfg.Sinks == nil {
+			cfg.Sinks = []config.Sink{o.console()}
+		}
+		if o.debug {
+			cfg.Log.Level = "debug"
+		}
+		return cfg, nil, nil
+	}
+	cfg, warnings, err := config.Load(o.config)
+	if err != nil {
+		return nil, warnings, err
+	}
+	switch {
+	case flagSinks != nil:
+		cfg.Sinks = flagSinks
+	case cfg.Sinks == nil && os.Getenv("NOTIFY_SOCKET") == "":
+		cfg.Sinks = []config.Sink{o.console()}
+	case cfg.Sinks == nil:
+		cfg.Sinks = config.DefaultSinks(true)
+	}
+	return cfg, warnings, nil
+}
+
+// console returns the sink that stands for no configuration.
+func (o *options) console() config.Sink {
+	sink := config.DefaultSinks(false)[0]
+	if o.format != "" {
+		sink.Format = o.format
+	}
+	sink.Raw = o.raw
+	return sink
+}
+
+// flagSinks returns the sinks that --sink asks for, or nil.
+func (o *options) flagSinks() ([]config.Sink, error) {
+	var sinks []config.Sink
+	for i, arg := range o.sinks {
+		kind, path, _ := strings.Cut(arg, ":")
+		switch {
+		case kind == config.TypeConsole && path == "":
+			sink := o.console()
+			sink.Name = fmt.Sprintf("console-%d", i+1)
+			sinks = append(sinks, sink)
+		case kind == config.TypeFile && path != "":
+			abs, err := filepath.Abs(path)
+			if err != nil {
+				return nil, err
+			}
+			sink := config.Sink{
+				Name: fmt.Sprintf("file-%d", i+1), Type: config.TypeFile, Format: config.FormatJSON, From: config.FromEnd, Raw: o.raw,
+				File: &config.File{Path: abs, Mode: 0o640},
+			}
+			if o.format != "" {
+				sink.Format = o.format
+			}
+			sinks = append(sinks, sink)
+		default:
+			return nil, usageError{fmt.Errorf("--sink %q: must be console or file:PATH", arg)}
+		}
+	}
+	return sinks, nil
+}
+
+// openInput opens what --input names.
+func openInput(name string, stdin io.Reader) (io.Reader, func(), error) {
+	if name == "-" {
+		return stdin, func() {}, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, func() { f.Close() }, nil
+}
+
+// signalContext returns a context that ends at the first SIGINT or SIGTERM. The
+// second one ends the process at once.
+func signalContext(parent context.Context) (context.Context, func()) {
+	if parent == nil {
+		parent = context.Background()
+	}
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+			return
+		}
+		if _, ok := <-signals; ok {
+			fmt.Fprintln(os.Stderr, "ipe-auditd: second signal: ended at once; what was not delivered stays in the spool")
+			os.Exit(exitFailure)
+		}
+	}()
+	return ctx, func() { cancel(); signal.Stop(signals); close(signals) }
+}
+
+// notifySystemd tells the service manager a state, as in sd_notify(3). Without
+// a manager it does nothing.
+func notifySystemd(state string) {
+	_, _ = sd.SdNotify(false, state)
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/input"
+	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+func newDecode() *cobra.Command {
+	var formatName string
+	var raw bool
+	cmd := &cobra.Command{
+		Use:   "decode [--format json|text] [FILE...]",
+		Short: "Decode IPE records from captures and logs",
+		Long: `decode reads records from the files, or from stdin, and prints one event for
+each record of IPE. It keeps no state and needs no rights.
+
+It finds out by itself what it is given: a capture (.nlcap), audit.log,
+ausearch --raw, journalctl -o export, json or short, dmesg, or lines as in the
+mails about IPE. Lines that hold no record are passed over.`,
+		Example: `  ipe-auditd decode /var/log/audit/audit.log
+  dmesg | ipe-auditd decode --format text
+  journalctl -o export _TRANSPORT=audit | ipe-auditd decode`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			encode, err := parseFormat(formatName, cmd.OutOrStdout())
+			if err != nil {
+				return err
+			}
+			d := decoder{encode: encode, context: format.Context{Raw: raw}, out: bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)}
+			if len(args) == 0 {
+				args = []string{"-"}
+			}
+			var errs []error
+			for _, name := range args {
+				errs = append(errs, d.file(name, cmd.InOrStdin()))
+			}
+			return errors.Join(append(errs, d.out.Flush())...)
+		},
+	}
+	cmd.Flags().StringVar(&formatName, "format", "json", "`json` or text")
+	cmd.Flags().BoolVar(&raw, "raw", false, "add the record text as received to every event in JSON")
+	return cmd
+}
+
+// parseFormat returns the line format of that name, in colour where out is a
+// terminal.
+func parseFormat(name string, out io.Writer) (format.Func, error) {
+	switch name {
+	case "json":
+		return format.AppendJSON, nil
+	case "text":
+		if wantColour(out) {
+			return format.AppendTextColour, nil
+		}
+		return format.AppendText, nil
+	}
+	return nil, usageError{fmt.Errorf("unknown format %q: json or text", name)}
+}
+
+// decoder turns records into lines without a spool or an identity.
+type decoder struct {
+	encode  format.Func
+	context format.Context
+	out     *bufio.Writer
+
+	records ipe.Decoder
+	event   ipe.Event
+	line    []byte
+
+	forged      uint64 // not yet printed
+	forgedSince int64  // when the first of them came, monotonic nanoseconds
+}
+
+// file decodes one file; everything before a damage is printed.
+func (d *decoder) file(name string, stdin io.Reader) error {
+	r := stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		r = f
+	}
+	prompt := !isRegular(r)
+	records := input.NewReader(r)
+	var record input.Record
+	for {
+		err := records.Next(&record)
+		if err != nil {
+			d.printForged()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return fmt.Errorf("%s: %w", displayName(name), err)
+		}
+		if d.forged > 0 && record.Monotonic-d.forgedSince >= int64(time.Second) {
+			d.printForged()
+		}
+		switch {
+		case record.Forged:
+			if d.forged == 0 {
+				d.forgedSince = record.Monotonic
+			}
+			d.forged++
+			continue
+		case d.records.Decode(&d.event, record.Type, record.Text) != ipe.ClassIPE:
+			continue
+		}
+		d.print()
+		if prompt {
+			if err := d.out.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// printForged prints the event that the records counted so far were not sent
+// by the kernel. There is at most one for each second of the capture.
+func (d *decoder) printForged() {
+	if d.forged == 0 {
+		return
+	}
+	d.event.Reset()
+	d.event.Kind = ipe.KindForged
+	d.event.Has = ipe.HasCount
+	d.event.Count = d.forged
+	d.event.Accuracy = ipe.AccuracyExact
+	d.event.Stage = []byte(ledger.Forged.Stage())
+	d.forged = 0
+	d.print()
+}
+
+func (d *decoder) print() {
+	d.line = d.encode(d.line[:0], &d.event, &d.context)
+	_, _ = d.out.Write(d.line) // the error stays and comes back from Flush
+}
+
+// displayName is how messages call the input.
+func displayName(name string) string {
+	if name == "-" {
+		return "stdin"
+	}
+	return name
+}

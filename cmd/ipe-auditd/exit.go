@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
+)
+
+// The exit codes. Those from 64 on are of sysexits(3head), so that systemd
+// gives them a name.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitUnavailable = 69 // EX_UNAVAILABLE: the audit group cannot be heard here
+	exitPermission  = 77 // EX_NOPERM
+	exitConfig      = 78 // EX_CONFIG
+)
+
+// usageError is a mistake in the command line.
+type usageError struct{ err error }
+
+func (e usageError) Error() string {
+	return e.err.Error() + "; see ipe-auditd --help"
+}
+
+func (e usageError) Unwrap() error { return e.err }
+
+// exitCode returns the exit code that tells err to a script or to systemd.
+func exitCode(err error) int {
+	var usage usageError
+	var conf *config.Error
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &conf):
+		return exitConfig
+	case errors.Is(err, netlinkaudit.ErrPermission):
+		return exitPermission
+	case errors.Is(err, netlinkaudit.ErrUnavailable), errors.Is(err, netlinkaudit.ErrForeignNamespace),
+		errors.Is(err, netlinkaudit.ErrNotAudit), errors.Is(err, netlinkaudit.ErrNotJoined):
+		return exitUnavailable
+	}
+	return exitFailure
+}

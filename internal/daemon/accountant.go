@@ -1,0 +1,60 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
+)
+
+// accountant compares the counters of the socket with what it has told, at
+// most once a second, and only while something is received: drops and
+// forgeries come with traffic.
+type accountant struct {
+	conn   *netlinkaudit.Conn
+	ledger *ledger.Ledger
+	active <-chan struct{}
+
+	drops   uint64    // told, or told by an earlier process
+	checked time.Time // when Drops was that number; zero if that is not known
+	stats   netlinkaudit.Stats
+}
+
+// run checks until ctx ends, and once more then.
+func (a *accountant) run(ctx context.Context) {
+	a.check(time.Now())
+	for {
+		select {
+		case <-ctx.Done():
+			a.check(time.Now())
+			return
+		case <-a.active:
+		}
+		a.check(time.Now())
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// check enters what is new into the ledger.
+func (a *accountant) check(now time.Time) {
+	add := func(account ledger.Account, n uint64) {
+		if n > 0 {
+			a.ledger.Add(account, ledger.Loss{Count: n, Accuracy: ipe.AccuracyExact, Since: a.checked, Until: now})
+		}
+	}
+	if drops, err := a.conn.Drops(); err == nil {
+		// The kernel's counter has 32 bits, and so has what an earlier process
+		// has kept of it.
+		add(ledger.Socket, uint64(uint32(drops)-uint32(a.drops)))
+		a.drops = drops
+	}
+	stats := a.conn.Stats()
+	add(ledger.Forged, stats.Forged-a.stats.Forged)
+	add(ledger.Truncated, stats.Truncated-a.stats.Truncated)
+	a.stats, a.checked = stats, now
+}

@@ -1,0 +1,111 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// books are the loss ledger and what feeds it.
+type books struct {
+	d      *daemon
+	ledger *ledger.Ledger
+	kernel *ledger.KernelWatch
+	state  ledger.State
+	done   chan struct{}
+	end    context.CancelFunc
+}
+
+// openBooks opens the ledger where the last process of this boot left it.
+func (d *daemon) openBooks() *books {
+	b := &books{d: d, done: make(chan struct{})}
+	b.ledger = ledger.New(b.tell)
+	b.kernel = ledger.NewKernelWatch(b.ledger)
+	fresh := ledger.State{BootID: d.boot.String(), Cookie: d.conn.Cookie()}
+	if dir := d.dir(""); dir != "" {
+		last, err := ledger.LoadState(dir)
+		if err != nil {
+			d.log.Warn("what was told of losses before is not known, and may be told again", zap.Error(err))
+		}
+		if last.BootID == fresh.BootID && fresh.BootID != "" {
+			if last.Known {
+				b.kernel.Resume(last.Lost, last.At)
+				fresh.Lost, fresh.Known = last.Lost, true
+			}
+			if last.Cookie == fresh.Cookie {
+				fresh.Drops = last.Drops
+			}
+			fresh.At = last.At
+		}
+	}
+	b.state = fresh
+	ctx, cancel := context.WithCancel(context.Background())
+	b.end = cancel
+	go func() { defer close(b.done); b.ledger.Run(ctx) }()
+	return b
+}
+
+// watch follows the kernel's own count until ctx ends.
+func (b *books) watch(ctx context.Context) {
+	kmsg := b.d.Inherited.Kmsg
+	if kmsg == nil {
+		var err error
+		if kmsg, err = ledger.OpenKmsg(); err != nil && !b.kernel.Permitted() {
+			b.d.log.Warn("what the kernel loses before any socket cannot be known here: it needs CAP_AUDIT_CONTROL, or the right to read /dev/kmsg", zap.Error(err))
+			return
+		}
+	}
+	if err := b.kernel.Run(ctx, kmsg); err != nil {
+		b.d.log.Warn("what the kernel loses before any socket can no longer be known", zap.Error(err))
+	}
+}
+
+// tell puts a loss into the stream and into the log, and remembers that.
+func (b *books) tell(ev *ipe.Event) {
+	b.d.teller.tell(ev)
+	b.d.logLoss(ev)
+	if string(ev.Stage) == ledger.Socket.Stage() && ev.Kind == ipe.KindLost {
+		b.state.Drops += ev.Count
+	}
+	b.save()
+}
+
+// logLoss says a loss to the operator, with what to do.
+func (d *daemon) logLoss(ev *ipe.Event) {
+	fields := []zap.Field{zap.ByteString("stage", ev.Stage), zap.Stringer("accuracy", ev.Accuracy)}
+	if ev.Has&ipe.HasCount != 0 {
+		fields = append(fields, zap.Uint64("count", ev.Count))
+	}
+	switch {
+	case ev.Kind == ipe.KindForged:
+		d.log.Warn("refused audit messages that a process sent, not the kernel", fields...)
+	case string(ev.Stage) == ledger.Kernel.Stage():
+		d.log.Warn("the kernel lost audit records before any listener could get them: raise audit_backlog_limit", fields...)
+	default:
+		d.log.Warn("audit records were lost", fields...)
+	}
+}
+
+// save writes what was told so far.
+func (b *books) save() {
+	dir := b.d.dir("")
+	if dir == "" {
+		return
+	}
+	b.state.Lost, b.state.Known = b.kernel.Lost()
+	b.state.At = time.Now()
+	if err := b.state.Save(dir); err != nil {
+		b.d.log.Warn("what was told of losses may be told again by the next start", zap.Error(err))
+	}
+}
+
+// close tells what is left.
+func (b *books) close() {
+	b.end()
+	<-b.done
+	b.save()
+}

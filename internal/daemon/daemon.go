@@ -1,0 +1,280 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/trust"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
+)
+
+const (
+	// drainTimeout is how long a stopping daemon lets its sinks deliver what is
+	// spooled. The rest is delivered by the next start.
+	drainTimeout = 10 * time.Second
+
+	// lastBatch is how long a stopping daemon goes on taking what is queued at
+	// a socket that ends with it.
+	lastBatch = 100 * time.Millisecond
+)
+
+// Options say what a daemon does. Config, Console and Log must be set.
+type Options struct {
+	Version string
+	Config  *config.Config // with its sinks filled in
+	Console Console
+	Log     *zap.Logger
+
+	// Inherited are the files that a service manager passed. Run closes them.
+	Inherited Inherited
+
+	// Input, when not nil, is read instead of the kernel. Run then ends when
+	// every sink has everything, or fails after Timeout, if that is not 0.
+	Input     io.Reader
+	InputName string
+	Timeout   time.Duration
+
+	// Hangup asks to reopen files and to replace the configuration by what
+	// Reload returns. Both may be nil.
+	Hangup <-chan os.Signal
+	Reload func() (*config.Config, error)
+
+	// Notify tells a service manager a state, as in sd_notify(3); may be nil.
+	Notify func(state string)
+
+	// For tests of this module: whose messages are believed, and which types
+	// are received besides IPE's.
+	Trust trust.Senders
+}
+
+// Run is the daemon. It returns when ctx ends and everything was delivered that
+// could be in a short time; nil then.
+func Run(ctx context.Context, o Options) error {
+	defer o.Inherited.Close()
+	if o.Notify == nil {
+		o.Notify = func(string) {}
+	}
+	if err := CheckSinks(o.Config.Sinks); err != nil {
+		return err
+	}
+	d := &daemon{Options: o, log: o.Log}
+
+	// The socket first: from here on the kernel keeps records for us.
+	if o.Input == nil {
+		if err := d.listen(); err != nil {
+			return err
+		}
+		defer d.conn.Close()
+	}
+	if err := d.openSpool(); err != nil {
+		return err
+	}
+	d.sinks = newFleet(d)
+	if err := d.sinks.startAll(o.Config.Sinks); err != nil {
+		d.spool.Close()
+		return err
+	}
+	var err error
+	if o.Input != nil {
+		err = d.feed(ctx)
+	} else {
+		err = d.serve(ctx)
+	}
+	return errors.Join(err, d.finish(ctx))
+}
+
+// daemon is one run.
+type daemon struct {
+	Options
+	log *zap.Logger
+
+	boot   host.BootID
+	conn   *netlinkaudit.Conn // nil with Input
+	spool  *spool.Spool
+	teller teller
+	sinks  *fleet
+}
+
+// listen opens or adopts the socket.
+func (d *daemon) listen() error {
+	cfg := netlinkaudit.Config{Types: ipe.Types(), ReadBuffer: int(d.Config.Source.ReceiveBuffer), Trust: d.Trust}
+	var err error
+	if d.Inherited.Audit != nil {
+		d.conn, err = netlinkaudit.FileConn(d.Inherited.Audit, &cfg)
+	} else {
+		d.conn, err = netlinkaudit.Listen(&cfg)
+	}
+	if err != nil {
+		return err
+	}
+	if granted, met := d.conn.ReadBuffer(); !met {
+		d.log.Warn("the receive buffer is smaller than asked for, so bursts are lost earlier: give the daemon CAP_NET_ADMIN, use the socket unit, or raise net.core.rmem_max",
+			zap.Stringer("asked", d.Config.Source.ReceiveBuffer), zap.Stringer("granted", config.Size(granted)))
+	}
+	return nil
+}
+
+// openSpool opens the spool where the configuration says.
+func (d *daemon) openSpool() error {
+	var err error
+	if d.boot, err = host.CurrentBootID(); err != nil {
+		d.log.Warn("the boot is not known, so the spool begins anew after every start", zap.Error(err))
+	}
+	cfg := d.Config.Spool
+	opened := make(chan struct{})
+	defer close(opened)
+	s, err := spool.Open(spool.Options{
+		Dir: cfg.Dir, Size: int64(cfg.Size), Memory: int64(cfg.Memory), Sync: cfg.Sync,
+		BootID: d.boot,
+		Notify: func(c spool.Change) { <-opened; d.spoolChanged(c) },
+	})
+	if errors.Is(err, spool.ErrLocked) {
+		return fmt.Errorf("%w: is another ipe-auditd running? One state directory (%s) serves one daemon", err, cfg.Dir)
+	}
+	if err != nil {
+		return err
+	}
+	d.spool, d.teller.spool = s, s
+	return nil
+}
+
+// spoolChanged says aloud what happened to the spool.
+func (d *daemon) spoolChanged(c spool.Change) {
+	log := d.log.With(zap.Stringer("id", c.ID), zap.String("file", c.File), zap.Error(c.Err))
+	switch c.Kind {
+	case spool.WentToMemory:
+		log.Error("the spool's disk failed: events are kept in memory until it is back, and would be lost with this process")
+		d.tellDisk()
+	case spool.BackOnDisk:
+		log.Warn("the spool's disk is back: events are kept on disk again")
+	case spool.LostInMemory:
+		log.Error("events were kept in memory only and not delivered to every sink", zap.Uint64("count", c.Count))
+	default:
+		log.Warn("spool: "+c.Kind.String(), zap.Int64("bytes", c.Bytes), zap.Uint64("count", c.Count))
+	}
+}
+
+// tellDisk says in the stream that the spool has left its disk. Nothing is lost
+// by that yet, so the count is 0.
+func (d *daemon) tellDisk() {
+	d.teller.tell(&ipe.Event{
+		Kind: ipe.KindLost, Stage: []byte("disk"), Accuracy: ipe.AccuracyExact, Has: ipe.HasCount,
+	})
+}
+
+// serve receives from the kernel until ctx ends.
+func (d *daemon) serve(ctx context.Context) error {
+	kernel := host.KernelRelease()
+	state := d.hostState()
+	logIPE(d.log, kernel, state)
+	started := startedEvent(d.Version, kernel, state)
+	d.teller.tell(&started)
+
+	books := d.openBooks()
+	receiver := newReceiver(d.conn, d.spool)
+	accounts := &accountant{conn: d.conn, ledger: books.ledger, active: receiver.active, drops: books.state.Drops, checked: books.state.At}
+
+	received := make(chan error, 1)
+	go func() { received <- receiver.run() }()
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { accounts.run(background) })
+	wg.Go(func() { books.watch(background) })
+
+	granted, _ := d.conn.ReadBuffer()
+	d.log.Info("listening", zap.String("version", d.Version), zap.Bool("inherited_socket", d.Inherited.Audit != nil),
+		zap.Stringer("receive_buffer", config.Size(granted)), zap.Stringer("spool", d.spool.End().ID))
+	d.Notify("READY=1\nSTATUS=Listening")
+
+	var err error
+	for running := true; running; {
+		select {
+		case <-ctx.Done():
+			running = false
+		case err = <-received:
+			err = fmt.Errorf("receiving ended: %w", err)
+			received <- nil
+			running = false
+		case <-d.Hangup:
+			d.reload()
+		}
+	}
+
+	d.Notify("STOPPING=1\nSTATUS=Delivering what is spooled")
+	d.stopReceiving()
+	<-received
+	stop()
+	wg.Wait()
+	books.close()
+	d.teller.tell(&ipe.Event{Kind: ipe.KindStopped, Version: []byte(d.Version), Kernel: []byte(kernel)})
+	return err
+}
+
+// stopReceiving lets the receiver end. What is queued at an inherited socket
+// waits for the next daemon; our own socket ends with us, so what it holds is
+// taken now.
+func (d *daemon) stopReceiving() {
+	deadline := time.Now()
+	if d.Inherited.Audit == nil {
+		deadline = deadline.Add(lastBatch)
+	}
+	if err := d.conn.SetReadDeadline(deadline); err != nil {
+		d.conn.Close()
+	}
+}
+
+// hostState reads how IPE stands, through inherited files where there are any.
+func (d *daemon) hostState() host.IPE {
+	fs := host.Securityfs{Root: "/sys"}
+	if f := d.Inherited.Enforce; f != nil {
+		fs.Enforce = f
+	}
+	if f := d.Inherited.SuccessAudit; f != nil {
+		fs.SuccessAudit = f
+	}
+	return fs.IPE()
+}
+
+// finish delivers what is spooled. With Input the sinks get all the time they
+// are given.
+func (d *daemon) finish(ctx context.Context) error {
+	err := d.spool.Close()
+	if err != nil {
+		d.log.Error("the spool could not be closed in order; the next start begins a new one", zap.Error(err))
+		err = nil
+	}
+	timeout := drainTimeout
+	if d.Input != nil && ctx.Err() == nil {
+		timeout = d.Timeout
+	}
+	late := d.sinks.wait(ctx, timeout)
+	if len(late) == 0 {
+		return nil
+	}
+	d.log.Warn("stopped before every sink had everything; the rest is delivered by the next start, if the spool is on disk", zap.Strings("sinks", late))
+	if d.Input != nil {
+		return fmt.Errorf("not everything was delivered in %v by %v", timeout, late)
+	}
+	return nil
+}
+
+// dir returns the folder for what must survive a restart beside the spool, or
+// the empty string when nothing can.
+func (d *daemon) dir(name string) string {
+	if d.Config.Spool.Dir == "" {
+		return ""
+	}
+	return filepath.Join(d.Config.Spool.Dir, name)
+}

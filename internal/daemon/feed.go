@@ -1,0 +1,107 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/input"
+	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// feedBatch is how many records of an input are appended at once.
+const feedBatch = 64
+
+// feeder moves records from an input to the spool. It waits for the sinks
+// instead of giving up entries.
+type feeder struct {
+	spool   *spool.Spool
+	records []spool.Record
+	text    []byte // of records; the input reuses its own
+}
+
+// feed reads the whole input. Everything before a damage gets into the spool.
+func (d *daemon) feed(ctx context.Context) error {
+	f := feeder{spool: d.spool, records: make([]spool.Record, 0, feedBatch)}
+	if !isRegular(d.Input) {
+		f.records = make([]spool.Record, 0, 1) // whoever writes it may pause
+	}
+	r := input.NewReader(d.Input)
+	var record input.Record
+	var forged, truncated uint64
+	for {
+		err := r.Next(&record)
+		if err != nil {
+			if flushErr := f.flush(ctx); flushErr != nil {
+				return flushErr
+			}
+			d.tellInput(ledger.Forged, forged)
+			d.tellInput(ledger.Truncated, truncated)
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return fmt.Errorf("%s: %w", d.InputName, err)
+		}
+		if record.Forged {
+			forged++
+			continue
+		}
+		class := ipe.Classify(record.Type, record.Text)
+		if record.Truncated && (class == ipe.ClassIPE || class == ipe.ClassEmpty) {
+			truncated++
+		}
+		if class != ipe.ClassIPE {
+			continue
+		}
+		if err := f.add(ctx, &record); err != nil {
+			return err
+		}
+	}
+}
+
+// isRegular reports whether r is a plain file, which nobody watches grow.
+func isRegular(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+// tellInput says that n records of the input were not to be trusted, or not
+// whole.
+func (d *daemon) tellInput(a ledger.Account, n uint64) {
+	if n == 0 {
+		return
+	}
+	ev := a.Event(ledger.Loss{Count: n, Accuracy: ipe.AccuracyExact})
+	d.teller.tell(&ev)
+	d.logLoss(&ev)
+}
+
+// add copies a record into the batch.
+func (f *feeder) add(ctx context.Context, r *input.Record) error {
+	start := len(f.text)
+	f.text = append(f.text, r.Text...)
+	f.records = append(f.records, spool.Record{Type: r.Type, Time: time.Now().UnixNano(), Data: f.text[start:len(f.text):len(f.text)]})
+	if len(f.records) < cap(f.records) {
+		return nil
+	}
+	return f.flush(ctx)
+}
+
+// flush appends the batch.
+func (f *feeder) flush(ctx context.Context) error {
+	_, err := f.spool.AppendWait(ctx, f.records)
+	f.records, f.text = f.records[:0], f.text[:0]
+	if err != nil {
+		return fmt.Errorf("append to the spool: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+)
+
+// cursorsDir is the folder of cursors within the state directory.
+const cursorsDir = "cursors"
+
+// ship is a sink with its runner.
+type ship struct {
+	config config.Sink
+	outlet outlet
+	runner *sink.Runner
+	done   chan struct{} // closed when the runner has returned
+}
+
+// fleet holds the runners. Its methods are for one goroutine.
+type fleet struct {
+	d      *daemon
+	host   string
+	ships  map[string]*ship
+	cancel context.CancelFunc
+	ctx    context.Context
+	wg     sync.WaitGroup
+}
+
+func newFleet(d *daemon) *fleet {
+	f := &fleet{d: d, host: host.Name(), ships: make(map[string]*ship)}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
+}
+
+// startAll starts the sinks of a daemon that begins. Those that never ran get
+// the events from this start on.
+func (f *fleet) startAll(sinks []config.Sink) error {
+	if dir := f.d.dir(cursorsDir); dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			f.d.log.Error("where the sinks stand cannot be kept: a restart delivers again", zap.Error(err))
+		}
+	}
+	for i := range sinks {
+		if err := f.start(&sinks[i], f.d.spool.End()); err != nil {
+			f.cancel()
+			return err
+		}
+	}
+	return nil
+}
+
+// start starts one sink where it stood, or behind end if it never ran.
+func (f *fleet) start(c *config.Sink, end spool.Cursor) error {
+	log := f.d.log.With(zap.String("sink", c.Name))
+	outlet, matcher, err := build(c, f.d.Console, f.d.log)
+	if err != nil {
+		return fmt.Errorf("sink %q: %w", c.Name, err)
+	}
+	begin := f.begin(c, end, log)
+	begin.Blocking = f.d.Input != nil
+	reader := f.d.spool.NewReader(begin)
+	rc := sink.Config{
+		Name: c.Name, Sink: outlet.sink, Source: reader, Match: matcher, Format: outlet.format,
+		Context: format.Context{Host: f.host, Raw: c.Raw}, Batch: outlet.batch,
+		Delivered: reader.Delivered,
+		OnChange:  func(s sink.Status) { logChange(log, s) },
+	}
+	if begin.After != nil {
+		rc.Start = *begin.After
+	}
+	if dir := f.d.dir(cursorsDir); dir != "" {
+		name := c.Name
+		rc.Save = func(c spool.Cursor) error { return spool.SaveCursor(dir, name, c, false) }
+	}
+	s := &ship{config: *c, outlet: outlet, runner: sink.New(rc), done: make(chan struct{})}
+	f.ships[c.Name] = s
+	f.wg.Go(func() {
+		defer close(s.done)
+		defer reader.Close()
+		if err := s.runner.Run(f.ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, sink.ErrUndelivered) {
+			log.Warn("sink ended with an error", zap.Error(err))
+		}
+	})
+	return nil
+}
+
+// begin says where in the spool a sink goes on.
+func (f *fleet) begin(c *config.Sink, end spool.Cursor, log *zap.Logger) spool.Start {
+	dir := f.d.dir(cursorsDir)
+	if dir != "" {
+		cursor, err := spool.LoadCursor(dir, c.Name)
+		switch {
+		case err == nil:
+			return spool.Start{After: &cursor}
+		case !errors.Is(err, fs.ErrNotExist):
+			log.Error("where the sink stood is not known: it gets everything that is left in the spool, part of it again", zap.Error(err))
+			return spool.Start{}
+		}
+	}
+	if c.From == config.FromOldest {
+		return spool.Start{}
+	}
+	if dir != "" {
+		// At once, before anything is appended: a process that is killed before
+		// the first delivery must not make the next one begin behind it.
+		if err := spool.SaveCursor(dir, c.Name, end, false); err != nil {
+			log.Error("where the sink begins cannot be kept", zap.Error(err))
+		}
+	}
+	return spool.Start{After: &end}
+}
+
+// logChange says once when a sink starts to fail, and once when it is well
+// again.
+func logChange(log *zap.Logger, s sink.Status) {
+	switch {
+	case s.State == sink.Retrying:
+		log.Warn("sink fails; its events wait in the spool and are tried again", zap.NamedError("cause", lastError(s)))
+	case s.State == sink.OK && s.Failures > 0:
+		log.Info("sink delivers again")
+	}
+}
+
+// stop ends one sink. It gets a moment for what is spooled; the cursor keeps
+// the rest, if there is a state directory.
+func (f *fleet) stop(name string, patience time.Duration) {
+	s := f.ships[name]
+	delete(f.ships, name)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.runner.Stop(ctx); err != nil {
+		f.d.log.Warn("sink stopped before it had everything", zap.String("sink", name), zap.Error(err))
+	}
+}
+
+// wait waits until every sink has what the closed spool holds, for at most
+// timeout if that is not 0, and until ctx ends if it had not ended before. It
+// returns the names of those that were late.
+func (f *fleet) wait(ctx context.Context, timeout time.Duration) (late []string) {
+	all := make(chan struct{})
+	go func() { f.wg.Wait(); close(all) }()
+	var expired <-chan time.Time
+	if timeout > 0 {
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	cancelled := ctx.Done()
+	if ctx.Err() != nil {
+		cancelled = nil // that is why we stop
+	}
+	select {
+	case <-all:
+		return nil
+	case <-expired:
+	case <-cancelled:
+	}
+	for name, s := range f.ships {
+		select {
+		case <-s.done:
+		default:
+			late = append(late, name)
+		}
+	}
+	slices.Sort(late)
+	// They end their batch, so that it does not come again, or are cancelled.
+	past, cancel := context.WithCancel(context.Background())
+	cancel()
+	var wg sync.WaitGroup
+	for _, name := range late {
+		wg.Go(func() { _ = f.ships[name].runner.Stop(past) })
+	}
+	wg.Wait()
+	f.cancel()
+	return late
+}

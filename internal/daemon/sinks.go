@@ -1,0 +1,171 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"go.uber.org/zap"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/match"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/console"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/exec"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
+)
+
+// Console is where sinks of type console write.
+type Console struct {
+	Out    io.Writer
+	Colour bool // whether a person sees it in colour
+}
+
+// outlet is a sink that was built, with the form in which it takes events.
+type outlet struct {
+	sink   sink.Sink
+	format format.Func
+	batch  int // entries between two flushes; 0 for the runner's default
+}
+
+// builders has one line for each type of sink.
+var builders = map[string]func(c *config.Sink, console Console, log *zap.Logger) (outlet, error){
+	config.TypeConsole:  buildConsole,
+	config.TypeFile:     buildFile,
+	config.TypeJournald: buildJournald,
+	config.TypeExec:     buildExec,
+}
+
+func buildConsole(c *config.Sink, out Console, _ *zap.Logger) (outlet, error) {
+	encode, err := lineFormat(c.Format)
+	if err != nil {
+		return outlet{}, err
+	}
+	if c.Format == config.FormatText && out.Colour {
+		encode = format.AppendTextColour
+	}
+	w := out.Out
+	if w == nil {
+		w = os.Stdout
+	}
+	return outlet{sink: console.New(w), format: encode}, nil
+}
+
+func buildFile(c *config.Sink, _ Console, log *zap.Logger) (outlet, error) {
+	encode, err := lineFormat(c.Format)
+	if err != nil {
+		return outlet{}, err
+	}
+	o := file.Options{
+		Path: c.File.Path, Mode: c.File.Mode, Group: c.File.Group, Sync: c.File.Sync,
+		Report: func(err error) {
+			log.Warn("sink: trouble that does not stop delivery", zap.String("sink", c.Name), zap.Error(err))
+		},
+	}
+	if r := c.File.Rotate; r != nil {
+		o.Rotate = file.Rotation{Size: int64(r.Size), Age: r.Age, Keep: r.Keep, Compress: r.Compress}
+	}
+	s, err := file.New(o)
+	return outlet{sink: s, format: encode}, err
+}
+
+func buildJournald(*config.Sink, Console, *zap.Logger) (outlet, error) {
+	return outlet{sink: journald.New(""), format: format.AppendJournal}, nil
+}
+
+// execBatch is large because a flush in mode each may wait for the next minute
+// in which a run is allowed.
+const execBatch = 4096
+
+func buildExec(c *config.Sink, _ Console, log *zap.Logger) (outlet, error) {
+	o := exec.Options{
+		Command: c.Exec.Command, Mode: exec.Stream, Timeout: c.Exec.Timeout, MaxPerMinute: c.Exec.MaxPerMinute,
+		Log: func(line string) { log.Info("command says: "+line, zap.String("sink", c.Name)) },
+	}
+	encode := format.Func(format.AppendJSON)
+	if c.Exec.Mode == config.ModeEach {
+		o.Mode, encode = exec.Each, exec.AppendEntry
+	}
+	s, err := exec.New(o)
+	return outlet{sink: s, format: encode, batch: execBatch}, err
+}
+
+// lineFormat returns the line format of that name.
+func lineFormat(name string) (format.Func, error) {
+	switch name {
+	case config.FormatJSON:
+		return format.AppendJSON, nil
+	case config.FormatText:
+		return format.AppendText, nil
+	case config.FormatRaw:
+		return format.AppendRaw, nil
+	}
+	return nil, fmt.Errorf("unknown format %q", name)
+}
+
+// build makes a sink and what selects its events.
+func build(c *config.Sink, out Console, log *zap.Logger) (outlet, *match.Matcher, error) {
+	builder, ok := builders[c.Type]
+	if !ok {
+		return outlet{}, nil, fmt.Errorf("this build has no sinks of type %s", c.Type)
+	}
+	matcher, err := compile(c.Match)
+	if err != nil {
+		return outlet{}, nil, err
+	}
+	o, err := builder(c, out, log)
+	return o, matcher, err
+}
+
+// compile makes a matcher of what the configuration says.
+func compile(selections []config.Selection) (*match.Matcher, error) {
+	if len(selections) == 0 {
+		return nil, nil
+	}
+	list := make([]match.Selection, len(selections))
+	for i := range selections {
+		list[i] = *selection(&selections[i])
+	}
+	return match.Compile(list)
+}
+
+func selection(s *config.Selection) *match.Selection {
+	if s == nil {
+		return nil
+	}
+	return &match.Selection{
+		Events: s.Events, Verdicts: s.Verdicts, Ops: s.Ops, Hooks: s.Hooks, Paths: s.Paths,
+		Not: selection(s.Not),
+	}
+}
+
+// CheckSinks returns what is wrong with sinks beyond what the configuration's
+// own rules say, as a *config.Error.
+func CheckSinks(sinks []config.Sink) error {
+	var problems []config.Problem
+	for i := range sinks {
+		if _, _, err := build(&sinks[i], Console{Out: io.Discard}, zap.NewNop()); err != nil {
+			problems = append(problems, sinks[i].Problem(err.Error()))
+		}
+	}
+	if problems == nil {
+		return nil
+	}
+	return &config.Error{Problems: problems}
+}
+
+// reopener is a sink that can be told that its file was moved.
+type reopener interface{ Reopen() }
+
+var errUnknown = errors.New("unknown error")
+
+// lastError is what a status says is wrong.
+func lastError(s sink.Status) error {
+	if s.LastError != nil {
+		return s.LastError
+	}
+	return errUnknown
+}

@@ -1,0 +1,141 @@
+// Package rules holds tests about the shape of the project: which package may
+// import which, how long a file may be, what must not be named.
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/ipe-auditd/ipe-auditd/"
+
+// allowed says which packages of ours a package may import, tests aside. A
+// name that ends in /... stands for everything below it. What is not listed may
+// import nothing of ours.
+var allowed = map[string][]string{
+	"cmd/ipe-auditd":                     {"internal/...", "pkg/..."},
+	"pkg/netlinkaudit":                   {"internal/trust"}, // the key to what only this module may do
+	"pkg/ipe":                            {"internal/auditrec"},
+	"internal/auditrec":                  {},
+	"internal/trust":                     {},
+	"internal/spool":                     {},
+	"internal/config":                    {"pkg/ipe"},
+	"internal/host":                      {"pkg/ipe"},
+	"internal/ledger":                    {"internal/host", "pkg/ipe"},
+	"internal/match":                     {"pkg/ipe"},
+	"internal/format":                    {"pkg/ipe"},
+	"internal/input":                     {},
+	"internal/sink":                      {"internal/format", "internal/match", "internal/spool", "pkg/ipe"},
+	"internal/sink/*":                    {"internal/sink", "internal/format", "pkg/ipe"},
+	"internal/sink/journald/journaltest": {},
+	"internal/audittest":                 {"internal/trust"},
+	"internal/daemon":                    {"internal/...", "pkg/..."},
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Dir        string
+	GoFiles    []string
+}
+
+// packages lists every package of the module.
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Dir,GoFiles", module+"...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// rule returns what the package may import.
+func rule(name string) (imports []string, ok bool) {
+	if imports, ok = allowed[name]; ok {
+		return imports, true
+	}
+	imports, ok = allowed[filepath.Dir(name)+"/*"]
+	return imports, ok
+}
+
+func permits(imports []string, name string) bool {
+	return slices.ContainsFunc(imports, func(p string) bool {
+		if prefix, ok := strings.CutSuffix(p, "..."); ok {
+			return strings.HasPrefix(name, prefix)
+		}
+		return p == name
+	})
+}
+
+func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if len(p.GoFiles) == 0 {
+			continue // tests only
+		}
+		imports, ok := rule(name)
+		if !ok {
+			t.Errorf("%s has no rule: add one, or put the code where it belongs", name)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if ours, ok := strings.CutPrefix(imported, module); ok && !permits(imports, ours) {
+				t.Errorf("%s must not import %s", name, ours)
+			}
+		}
+	}
+}
+
+// longest is how many lines a file may have: past some 400, look for the
+// second idea.
+const longest = 450
+
+func TestNoFileIsTooLong(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		for _, file := range p.GoFiles {
+			text, err := os.ReadFile(filepath.Join(p.Dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := bytes.Count(text, []byte("\n")); n > longest {
+				t.Errorf("%s/%s has %d lines", strings.TrimPrefix(p.ImportPath, module), file, n)
+			}
+		}
+	}
+}
+
+func TestNoStateAtPackageLevelIsMadeByInit(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		for _, file := range p.GoFiles {
+			text, err := os.ReadFile(filepath.Join(p.Dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(text, []byte("\nfunc init()")) {
+				t.Errorf("%s/%s has an init function", strings.TrimPrefix(p.ImportPath, module), file)
+			}
+		}
+	}
+}
