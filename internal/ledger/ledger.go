@@ -38,7 +38,7 @@ func (a Account) Stage() string { return accountInfo[a].stage }
 // known is said less often: it may go on for days (audit=1 without auditd).
 const (
 	interval        = time.Second
-	intervalUnknown = time.Minute
+	intervalUnknown = time.Hour
 )
 
 // Loss is a number of records that were lost between two moments.
