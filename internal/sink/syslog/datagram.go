@@ -1,0 +1,133 @@
+package syslog
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxUDP is what UDP carries over IPv4; over IPv6 it would be 20 bytes more.
+	maxUDP = 65507
+
+	// minDatagram is below what no path needs messages to be cut: RFC 5426
+	// section 3.2 has every receiver take 480 and most of them 2048 bytes.
+	minDatagram = 1024
+
+	// unixOverhead is what the kernel wants free in the send buffer beside the
+	// message: unix_dgram_sendmsg in net/unix/af_unix.c.
+	unixOverhead = 32
+)
+
+// datagram is a connected datagram socket. It is connected so that the kernel
+// can tell of a peer that is gone, and when the queue of a local one has room.
+type datagram struct {
+	net.Conn
+	raw syscall.RawConn
+
+	// What attempt sends and how that ended; owned by the runner's goroutine.
+	msg     []byte
+	wait    bool // let the poller wait while there is no room
+	err     error
+	attempt func(fd uintptr) bool // made once: a closure per message would allocate
+}
+
+func dialDatagram(ctx context.Context, network, address string) (conn, error) {
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c := &datagram{Conn: nc}
+	if c.raw, err = nc.(syscall.Conn).SyscallConn(); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	c.attempt = func(fd uintptr) bool {
+		for {
+			c.err = unix.Send(int(fd), c.msg, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+			if c.err != unix.EINTR {
+				return c.err != unix.EAGAIN || !c.wait
+			}
+		}
+	}
+	return c, nil
+}
+
+// write sends the message, cut if it is too long for this socket.
+func (c *datagram) write(ctx context.Context, msg []byte) error {
+	err := c.send(ctx, msg)
+	if !errors.Is(err, unix.EMSGSIZE) {
+		return err
+	}
+	limit, lerr := c.limit()
+	if lerr != nil {
+		return lerr
+	}
+	// A path may take less than its transport; then half of it, and so on.
+	for limit = min(limit, len(msg)-1); limit >= minDatagram && errors.Is(err, unix.EMSGSIZE); limit /= 2 {
+		err = c.send(ctx, cut(msg, limit))
+	}
+	return err
+}
+
+// limit returns how long a message may be.
+func (c *datagram) limit() (n int, err error) {
+	if c.LocalAddr().Network() == "udp" {
+		return maxUDP, nil
+	}
+	n, err = c.option(unix.SO_SNDBUF)
+	return n - unixOverhead, err
+}
+
+// option returns a socket option.
+func (c *datagram) option(name int) (n int, err error) {
+	cerr := c.raw.Control(func(fd uintptr) {
+		n, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, name)
+	})
+	return n, errors.Join(cerr, os.NewSyscallError("getsockopt", err))
+}
+
+// send sends one datagram. It costs nothing but the system call unless there is
+// no room; only then it arranges for ctx to interrupt it.
+func (c *datagram) send(ctx context.Context, msg []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := c.try(msg, false)
+	if !errors.Is(err, unix.EAGAIN) {
+		return err
+	}
+	defer interrupt(ctx, c.Conn)()
+	if err = c.try(msg, true); err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (c *datagram) try(msg []byte, wait bool) error {
+	c.msg, c.wait, c.err = msg, wait, nil
+	err := c.raw.Write(c.attempt)
+	c.msg = nil
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("send", c.err)
+}
+
+// flush asks whether the kernel has heard that something was refused. It would
+// say so at the next message too, instead of sending it, but what was refused
+// would then count as delivered.
+func (c *datagram) flush(context.Context) error {
+	code, err := c.option(unix.SO_ERROR)
+	if err == nil && code != 0 {
+		err = os.NewSyscallError("send", syscall.Errno(code))
+	}
+	return err
+}
+
+func (c *datagram) close() error { return c.Conn.Close() }

@@ -1,0 +1,257 @@
+package syslog
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxPending is how many bytes are collected before they are flushed
+	// without being asked to. The runner's batches are hardly larger.
+	maxPending = 512 << 10
+
+	// settleTime is how long a connection must have lasted before anything
+	// counts as delivered over it.
+	settleTime = time.Second
+
+	// userTimeout is when a peer that acknowledges nothing, or whose window
+	// stays closed, is given up: TCP_USER_TIMEOUT of tcp(7). Keepalive probes
+	// follow it too.
+	userTimeout = 2 * time.Minute
+
+	// The pauses between two looks at the queue. A peer that reads acknowledges
+	// at once, one that does not may delay that by 40 ms.
+	minPause = 50 * time.Microsecond
+	maxPause = 50 * time.Millisecond
+)
+
+var errPeerClosed = errors.New("the peer closed the connection")
+
+// stream is a TCP connection, with TLS or without.
+type stream struct {
+	// Set by dialStream.
+	tcp    *net.TCPConn
+	raw    syscall.RawConn
+	tls    *tls.Conn // nil without TLS
+	io     io.ReadWriter
+	begun  time.Time
+	settle time.Duration
+
+	// Set by the reading goroutine before it closes ended.
+	ended   chan struct{}
+	endErr  error
+	endTime time.Time
+
+	unflushed atomic.Bool // something may be on its way
+
+	// Owned by the runner's goroutine.
+	history *history
+	failed  error // of an earlier flush: a frame may be torn
+	timer   *time.Timer
+	inspect func(fd uintptr) // look, made once: a closure per call would allocate
+	queued  int              // bytes that the peer's kernel has not acknowledged
+	hungUp  bool             // FIN or RST has arrived
+	lookErr error
+	poll    [1]unix.PollFd
+}
+
+func (s *Sink) dialStream(ctx context.Context) (conn, error) {
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4,
+	}}
+	nc, err := d.DialContext(ctx, "tcp", s.options.Address)
+	if err != nil {
+		return nil, err
+	}
+	c := &stream{tcp: nc.(*net.TCPConn), begun: time.Now(), settle: s.settle, ended: make(chan struct{}),
+		history: &s.history, timer: time.NewTimer(0)}
+	c.io, c.inspect = c.tcp, c.look
+	if err := c.prepare(); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	if s.options.Network == TLS {
+		if err := c.handshake(ctx, &s.options); err != nil {
+			nc.Close()
+			return nil, err
+		}
+	}
+	s.history.reset()
+	go c.read()
+	return c, nil
+}
+
+func (c *stream) prepare() error {
+	var err error
+	if c.raw, err = c.tcp.SyscallConn(); err != nil {
+		return err
+	}
+	cerr := c.raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
+	})
+	return errors.Join(cerr, os.NewSyscallError("setsockopt", err))
+}
+
+// read reads what a syslog receiver has no reason to send, until the connection
+// ends: nothing else would tell of that between events. For TLS it is what
+// handles alerts and renewed keys.
+func (c *stream) read() {
+	defer close(c.ended)
+	buf := make([]byte, 512)
+	var err error
+	for err == nil {
+		_, err = c.io.Read(buf)
+	}
+	if errors.Is(err, io.EOF) {
+		err = errPeerClosed
+	}
+	c.endErr, c.endTime = err, time.Now()
+	c.tcp.SetWriteDeadline(longAgo) // a peer may end its half and still not read ours
+}
+
+// gone reports whether the connection has ended.
+func (c *stream) gone() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// write collects the message.
+func (c *stream) write(ctx context.Context, msg []byte) error {
+	if c.failed != nil {
+		return c.failed
+	}
+	if c.gone() {
+		return c.fail(c.endErr)
+	}
+	c.unflushed.Store(true)
+	c.history.add(msg)
+	if len(c.history.cur.frames)-c.history.pending < maxPending {
+		return nil
+	}
+	return c.flush(ctx)
+}
+
+// flush sends what was collected and waits until it is acknowledged.
+func (c *stream) flush(ctx context.Context) error {
+	if c.failed != nil {
+		return c.failed
+	}
+	if err := c.deliver(ctx); err != nil {
+		return c.fail(err)
+	}
+	return nil
+}
+
+// fail makes every later call return err too.
+func (c *stream) fail(err error) error {
+	at := time.Now()
+	if c.gone() {
+		at = c.endTime
+	}
+	c.history.broken(at)
+	c.failed = err
+	return err
+}
+
+func (c *stream) deliver(ctx context.Context) error {
+	if !c.unflushed.Load() {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	defer interrupt(ctx, c.tcp)()
+	for _, b := range c.history.unsent() {
+		if len(b) == 0 {
+			continue // TLS would send an empty record
+		}
+		if _, err := c.io.Write(b); err != nil {
+			return c.reason(ctx, err)
+		}
+	}
+	if err := c.acknowledged(ctx); err != nil {
+		return err
+	}
+	c.history.delivered(time.Now())
+	c.unflushed.Store(false)
+	return nil
+}
+
+// reason returns why a write failed. What the reader met tells more than "broken
+// pipe": a TLS alert, for example.
+func (c *stream) reason(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// Our deadline is set by the end of ctx or of the reader only, and after any
+	// other error of the socket nothing can block the reader.
+	select {
+	case <-c.ended:
+		return c.endErr
+	case <-ctx.Done():
+		return err
+	}
+}
+
+// acknowledged waits until the peer's kernel has everything and the connection
+// has lasted long enough.
+func (c *stream) acknowledged(ctx context.Context) error {
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		if err := errors.Join(c.raw.Control(c.inspect), c.lookErr); err != nil {
+			return err
+		}
+		if c.hungUp {
+			return c.reason(ctx, errPeerClosed)
+		}
+		if c.queued == 0 && !c.gone() && time.Since(c.begun) >= c.settle {
+			return nil
+		}
+		c.timer.Reset(pause)
+		select {
+		case <-c.timer.C:
+		case <-c.ended:
+			return c.endErr
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// look asks the kernel how the connection is: first what is not acknowledged,
+// then whether the peer has ended it, for only in this order an empty queue and
+// a live connection prove that everything arrived while it lived. The reader
+// would tell of the end too, but later.
+func (c *stream) look(fd uintptr) {
+	c.queued, c.lookErr = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+	if c.lookErr != nil {
+		c.lookErr = os.NewSyscallError("ioctl", c.lookErr)
+		return
+	}
+	c.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLRDHUP}
+	n, err := unix.Poll(c.poll[:], 0)
+	c.hungUp, c.lookErr = n > 0, os.NewSyscallError("poll", err)
+}
+
+// close ends the connection. If all was delivered, TLS says farewell, which
+// cannot block then.
+func (c *stream) close() error {
+	if c.tls != nil && !c.unflushed.Load() {
+		c.tls.CloseWrite()
+	}
+	err := c.tcp.Close()
+	<-c.ended
+	return err
+}

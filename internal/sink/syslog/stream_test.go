@@ -1,0 +1,519 @@
+package syslog
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	gosyslog "github.com/leodido/go-syslog/v4"
+	"github.com/leodido/go-syslog/v4/octetcounting"
+	"github.com/leodido/go-syslog/v4/rfc5424"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
+)
+
+func texts(msgs [][]byte) (all []string) {
+	for _, m := range msgs {
+		all = append(all, string(m))
+	}
+	return all
+}
+
+func checkGot(t *testing.T, r *receiver, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, texts(r.wait(len(want)))); diff != "" {
+		t.Errorf("messages -want +got:\n%s", diff)
+	}
+}
+
+func TestStreamCountsOctets(t *testing.T) {
+	t.Parallel()
+	r := begun(t, TCP)
+	s := r.sink()
+	open(t, s)
+	msgs := []string{"a", "two\nlines\n", "5 12345", "é\x00\xff", strings.Repeat("x", 100_000), "\r\n"}
+	mustDeliver(t, s, msgs...)
+	checkGot(t, r, msgs...)
+}
+
+// A parser of somebody else reads the very bytes of the stream.
+func TestStreamIsReadByAnotherParser(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	s := newSink(t, Options{Network: TCP, Address: l.Addr().String()})
+	open(t, s)
+	c, err := l.Accept()
+	check(t, err)
+	defer c.Close()
+	f := rfc5424Func(t)
+	for i := range 50 {
+		check(t, s.Write(context.Background(), message(t, f, i+1)))
+	}
+	check(t, s.Flush(context.Background()))
+	check(t, s.Close())
+	seq := 0
+	octetcounting.NewParser(gosyslog.WithListener(func(res *gosyslog.Result) {
+		if res.Error != nil {
+			t.Error(res.Error)
+			return
+		}
+		seq++
+		got := (*res.Message.(*rfc5424.SyslogMessage).StructuredData)["ipe@32473"]
+		if got["seq"] != fmt.Sprint(seq) || got["path_hex"] != "2F746D702F610A225D5CFF" {
+			t.Errorf("message %d: got %v", seq, got)
+		}
+	})).Parse(c)
+	if seq != 50 {
+		t.Errorf("%d of 50 messages were read", seq)
+	}
+}
+
+// What the peer's kernel has is not delivered if the receiver turns us down.
+func TestConnectionMustLast(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	s, err := New(Options{Network: TCP, Address: l.Addr().String()})
+	check(t, err)
+	defer s.Close()
+	open(t, s)
+	c, err := l.Accept()
+	check(t, err)
+	check(t, s.Write(context.Background(), &sink.Entry{Bytes: []byte("one")}))
+	flushed := make(chan error, 1)
+	go func() { flushed <- s.Flush(context.Background()) }()
+	b := make([]byte, 5)
+	if _, err := c.Read(b); err != nil || string(b) != "3 one" {
+		t.Fatalf("got %q, %v", b, err)
+	}
+	c.Close()
+	if err := <-flushed; !errors.Is(err, errPeerClosed) {
+		t.Errorf("got %v, want errPeerClosed", err)
+	}
+}
+
+func TestLastingConnectionCounts(t *testing.T) {
+	t.Parallel()
+	r := begun(t, TCP)
+	s := r.sink()
+	s.settle = 50 * time.Millisecond
+	begin := time.Now()
+	open(t, s)
+	mustDeliver(t, s, "one")
+	if d := time.Since(begin); d < s.settle {
+		t.Errorf("delivered after %v, want not before %v", d, s.settle)
+	}
+}
+
+// Flush waits for the peer's kernel, not only for room in ours.
+func TestFlushWaitsForTheAcknowledgement(t *testing.T) {
+	t.Parallel()
+	r := begun(t, TCP)
+	s := r.sink()
+	open(t, s)
+	mustDeliver(t, s, "one")
+	r.wait(1)
+	check(t, s.conn.(*stream).tcp.SetWriteBuffer(400_000))
+	r.reading.Lock()
+	long := strings.Repeat("x", 200_000) // more than the window of a receiver that reads nothing
+	check(t, s.Write(context.Background(), &sink.Entry{Bytes: []byte(long)}))
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	err := s.Flush(ctx)
+	r.reading.Unlock()
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want context.DeadlineExceeded", err)
+	}
+}
+
+// A batch that no buffer takes blocks in the middle of sending.
+func TestSendingIsUnblocked(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	for _, network := range []string{TCP, TLS} {
+		for _, how := range []string{"context", "Close"} {
+			t.Run(network+" by "+how, func(t *testing.T) {
+				t.Parallel()
+				r := newReceiver(t, network)
+				o := Options{Network: network}
+				if network == TLS {
+					r.tls, o.CA = p.server(t), p.ca
+				}
+				r.begin()
+				o.Address = r.address
+				s := newSink(t, o)
+				open(t, s)
+				mustDeliver(t, s, "one")
+				r.wait(1)
+				r.reading.Lock()
+				defer r.reading.Unlock()
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				sent := make(chan error, 1)
+				go func() { sent <- s.Write(ctx, &sink.Entry{Bytes: make([]byte, 32<<20)}) }()
+				select {
+				case err := <-sent:
+					t.Fatalf("got %v, want it to block", err)
+				case <-time.After(100 * time.Millisecond): // so that it is under way; either way must pass
+				}
+				if how == "Close" {
+					closed := make(chan error, 1)
+					go func() { closed <- s.Close() }()
+					select {
+					case <-closed:
+					case <-time.After(10 * time.Second):
+						t.Fatal("Close does not return")
+					}
+				}
+				cancel()
+				select {
+				case err := <-sent:
+					if err == nil {
+						t.Error("got nil, want an error")
+					}
+				case <-time.After(10 * time.Second):
+					t.Fatal("Write does not return")
+				}
+			})
+		}
+	}
+}
+
+func TestClosedBeforeFlushIsSentOnce(t *testing.T) {
+	t.Parallel()
+	r := begun(t, TCP)
+	s := r.sink()
+	open(t, s)
+	check(t, s.Write(context.Background(), &sink.Entry{Bytes: []byte("one")}))
+	check(t, s.Close())
+	open(t, s)
+	mustDeliver(t, s, "one", "two")
+	mustDeliver(t, s, "three")
+	checkGot(t, r, "one", "two", "three")
+}
+
+// The kernel knows of the end of a connection before our reader does.
+func TestEndIsNoticedBeforeTheReader(t *testing.T) {
+	t.Parallel()
+	r := begun(t, TCP)
+	s := r.sink()
+	open(t, s)
+	mustDeliver(t, s, "one")
+	r.wait(1)
+	c := s.conn.(*stream)
+	slow := &stream{raw: c.raw, timer: c.timer, ended: make(chan struct{})}
+	slow.inspect = slow.look
+	check(t, slow.acknowledged(context.Background()))
+	r.end()
+	<-c.ended
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if err := slow.acknowledged(ctx); !errors.Is(err, errPeerClosed) {
+		t.Errorf("got %v, want errPeerClosed", err)
+	}
+}
+
+func TestWriteFailsWhenThePeerEndedBefore(t *testing.T) {
+	t.Parallel()
+	r := begun(t, TCP)
+	s := r.sink()
+	open(t, s)
+	mustDeliver(t, s, "one")
+	r.wait(1)
+	r.end()
+	<-s.conn.(*stream).ended
+	if err := deliver(s, "two"); !errors.Is(err, errPeerClosed) {
+		t.Errorf("got %v, want errPeerClosed", err)
+	}
+	if err := s.Flush(context.Background()); err == nil {
+		t.Error("Flush after a failure returned nil")
+	}
+}
+
+// The kernel of a receiver that is killed acknowledged what it never read.
+func TestUnreadMessagesAreSentAgain(t *testing.T) {
+	t.Parallel()
+	r := begun(t, TCP)
+	s := r.sink()
+	open(t, s)
+	mustDeliver(t, s, "one", "two")
+	checkGot(t, r, "one", "two")
+	r.reading.Lock()
+	mustDeliver(t, s, "three")
+	mustDeliver(t, s, "four", "five")
+	ended := s.conn.(*stream).ended
+	r.mu.Lock()
+	check(t, r.conn.(*gated).Conn.(*net.TCPConn).SetLinger(0))
+	r.conn.Close() // before anything was read of it
+	r.mu.Unlock()
+	<-ended
+	r.reading.Unlock()
+	if err := deliver(s, "six"); err == nil {
+		t.Fatal("delivered on a connection that was reset")
+	}
+	check(t, s.Close())
+	open(t, s)
+	mustDeliver(t, s, "six")
+	checkGot(t, r, "one", "two", "one", "two", "three", "four", "five", "six")
+
+	check(t, s.Close()) // by our choice: nothing is sent again
+	open(t, s)
+	mustDeliver(t, s, "seven")
+	if got := texts(r.wait(9)); got[8] != "seven" {
+		t.Errorf("after a reopening got %q, want seven", got[8:])
+	}
+}
+
+func TestCloseUnblocksOpen(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // and nobody shakes hands
+	check(t, err)
+	defer l.Close()
+	s := newSink(t, Options{Network: TLS, Address: l.Addr().String()})
+	opened := make(chan error, 1)
+	go func() { opened <- s.Open(context.Background()) }()
+	c, err := l.Accept()
+	check(t, err)
+	defer c.Close()
+	check(t, s.Close())
+	if err := <-opened; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("got %v, want os.ErrClosed", err)
+	}
+}
+
+func TestTLSVerifiesTheServer(t *testing.T) {
+	t.Parallel()
+	p, other := newPKI(t), newPKI(t)
+	r := newReceiver(t, TLS)
+	r.tls = p.server(t)
+	r.begin()
+	_, port, err := net.SplitHostPort(r.address)
+	check(t, err)
+	tests := []struct {
+		name string
+		in   Options
+		want string
+	}{
+		{"another authority", Options{Address: r.address, CA: other.ca}, "unknown authority"},
+		{"the system's authorities", Options{Address: r.address}, "unknown authority"},
+		{"another name", Options{Address: "localhost:" + port, CA: p.ca}, "localhost"},
+		{"no authority in the file", Options{Address: r.address, CA: os.DevNull}, "no certificate in"},
+		{"no file", Options{Address: r.address, CA: p.ca + "x"}, "no such file"},
+		{"no own certificate", Options{Address: r.address, CA: p.ca, Cert: p.ca + "x", Key: p.ca}, "own certificate"},
+	}
+	for _, tt := range tests {
+		tt.in.Network = TLS
+		s := newSink(t, tt.in)
+		if err := s.Open(context.Background()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want an error that says %q", tt.name, err, tt.want)
+		}
+		if err := s.Write(context.Background(), &sink.Entry{Bytes: []byte("x")}); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s: Write returned %v, want os.ErrClosed", tt.name, err)
+		}
+	}
+}
+
+func TestTLSRefusesOldVersions(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	r := newReceiver(t, TLS)
+	r.tls = p.server(t)
+	r.tls.MaxVersion = tls.VersionTLS11
+	r.begin()
+	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
+	if err := s.Open(context.Background()); err == nil {
+		t.Error("opened with TLS 1.1")
+	}
+}
+
+// TLS 1.3 lets a client write before the server has looked at its certificate.
+func TestTLSRefusedClientIsTold(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	r := newReceiver(t, TLS)
+	r.tls = p.strict(t)
+	r.begin()
+	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
+	s.settle = settleTime
+	open(t, s)
+	if err := deliver(s, "one"); err == nil || !strings.Contains(err.Error(), "certificate required") {
+		t.Errorf("got %v, want the server's alert", err)
+	}
+}
+
+func TestTLSReadsItsFilesAtEveryOpen(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	r := newReceiver(t, TLS)
+	r.tls = p.strict(t)
+	names := make(chan string, 2)
+	r.tls.VerifyConnection = func(c tls.ConnectionState) error {
+		names <- c.PeerCertificates[0].Subject.CommonName
+		return nil
+	}
+	r.begin()
+	cert, key := p.issue("first.test")
+	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca, Cert: cert, Key: key})
+	for _, name := range []string{"first.test", "second.test"} {
+		newCert, newKey := p.issue(name)
+		check(t, os.Rename(newCert, cert))
+		check(t, os.Rename(newKey, key))
+		open(t, s)
+		mustDeliver(t, s, name)
+		check(t, s.Close())
+		if got := <-names; got != name {
+			t.Errorf("got the certificate of %s, want %s", got, name)
+		}
+	}
+	checkGot(t, r, "first.test", "second.test")
+}
+
+func TestStreamOptionsAreSet(t *testing.T) {
+	t.Parallel()
+	r := begun(t, TCP)
+	s := r.sink()
+	open(t, s)
+	raw := s.conn.(*stream).raw
+	for _, o := range []struct{ level, name, want int }{
+		{syscall.IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, 120_000},
+		{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1},
+		{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, 30},
+	} {
+		check(t, raw.Control(func(fd uintptr) {
+			if got, err := syscall.GetsockoptInt(int(fd), o.level, o.name); err != nil || got != o.want {
+				t.Errorf("option %d: got %d, %v, want %d", o.name, got, err, o.want)
+			}
+		}))
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		in   Options
+		want string
+	}{
+		{Options{}, "network"},
+		{Options{Network: "http", Address: "a:1"}, "network"},
+		{Options{Network: Unix, Address: "log"}, "absolute"},
+		{Options{Network: TCP, Address: "host"}, "host:port"},
+		{Options{Network: TCP, Address: "a:1", CA: "/x"}, "want tls"},
+		{Options{Network: TLS, Address: "a:1", Cert: "/x"}, "both"},
+	} {
+		if _, err := New(tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: got %v, want an error that says %q", tt.in, err, tt.want)
+		}
+	}
+}
+
+func TestWriteDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	path := t.TempDir() + "/log"
+	local, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path})
+	check(t, err)
+	defer local.Close()
+	remote, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	check(t, err)
+	defer remote.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+
+	e := &sink.Entry{Bytes: bytes.Repeat([]byte("x"), 300)}
+	buf := make([]byte, 1024)
+	for _, tt := range []struct {
+		network, address string
+		read             func([]byte) (int, error) // make room for the next one
+	}{
+		{Unix, path, local.Read},
+		{UDP, remote.LocalAddr().String(), remote.Read},
+		{TCP, l.Addr().String(), func([]byte) (int, error) { return 0, nil }},
+	} {
+		s := newSink(t, Options{Network: tt.network, Address: tt.address})
+		open(t, s)
+		s.history.cur.frames = make([]byte, 0, maxPending) // as after the first batches
+		n := testing.AllocsPerRun(500, func() {
+			if err := s.Write(context.Background(), e); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tt.read(buf); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations per Write, want 0", tt.network, n)
+		}
+	}
+}
+
+// Each iteration is one message; 64 of them are a batch.
+func BenchmarkWrite(b *testing.B) {
+	for _, network := range []string{Unix, TCP, TLS} {
+		b.Run(network, func(b *testing.B) {
+			o := Options{Network: network}
+			var l net.Listener
+			var err error
+			switch network {
+			case Unix:
+				o.Address = b.TempDir() + "/log"
+				c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: o.Address})
+				check(b, err)
+				defer c.Close()
+				go discard(c)
+			default:
+				l, err = net.Listen("tcp", "127.0.0.1:0")
+				check(b, err)
+				defer l.Close()
+				o.Address = l.Addr().String()
+				if network == TLS {
+					p := newPKI(b)
+					l, o.CA = tls.NewListener(l, p.server(b)), p.ca
+				}
+				go func() {
+					if c, err := l.Accept(); err == nil {
+						discard(c)
+					}
+				}()
+			}
+			s := newSink(b, o)
+			open(b, s)
+			ctx := context.Background()
+			e := &sink.Entry{Bytes: bytes.Repeat([]byte("x"), 600)}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if err := s.Write(ctx, e); err != nil {
+					b.Fatal(err)
+				}
+				if i%64 == 63 {
+					if err := s.Flush(ctx); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+func discard(c net.Conn) {
+	defer c.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		if _, err := c.Read(buf); err != nil {
+			return
+		}
+	}
+}
