@@ -16,6 +16,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/exec"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/syslog"
 )
 
 // Console is where sinks of type console write.
@@ -36,6 +37,7 @@ var builders = map[string]func(c *config.Sink, console Console, log *zap.Logger)
 	config.TypeConsole:  buildConsole,
 	config.TypeFile:     buildFile,
 	config.TypeJournald: buildJournald,
+	config.TypeSyslog:   buildSyslog,
 	config.TypeExec:     buildExec,
 }
 
@@ -74,6 +76,26 @@ func buildFile(c *config.Sink, _ Console, log *zap.Logger) (outlet, error) {
 
 func buildJournald(*config.Sink, Console, *zap.Logger) (outlet, error) {
 	return outlet{sink: journald.New(""), format: format.AppendJournal}, nil
+}
+
+func buildSyslog(c *config.Sink, _ Console, _ *zap.Logger) (outlet, error) {
+	facility, ok := syslog.Facility(c.Syslog.Facility)
+	if !ok {
+		return outlet{}, fmt.Errorf("unknown facility %q", c.Syslog.Facility)
+	}
+	form := format.Syslog{Facility: facility, SDID: c.Syslog.SDID, PID: os.Getpid()}
+	encode, err := form.RFC5424()
+	if c.Syslog.RFC == 3164 {
+		encode, err = form.RFC3164()
+	}
+	if err != nil {
+		return outlet{}, err
+	}
+	s, err := syslog.New(syslog.Options{
+		Network: c.Syslog.Network, Address: c.Syslog.Target,
+		CA: c.Syslog.CA, Cert: c.Syslog.Cert, Key: c.Syslog.Key,
+	})
+	return outlet{sink: s, format: encode}, err
 }
 
 // execBatch is large because a flush in mode each may wait for the next minute
