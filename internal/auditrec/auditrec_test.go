@@ -59,9 +59,9 @@ func TestTrimEnd(t *testing.T) {
 		{"interpreted fields", "auid=0\x1dAUID=\"root\" UID=\"some one\"\n", "auid=0"},
 		{"raw policy name", "policy_name=\"a\x1dUID=b\" auid=0", "policy_name=\"a\x1dUID=b\" auid=0"},
 		{"raw policy name and interpreted fields", "policy_name=\"a\x1dUID=b\" auid=0\x1dAUID=\"root\"", "policy_name=\"a\x1dUID=b\" auid=0"},
-		{"torn interpretation", "auid=0\x1dAUID=\"ro", "auid=0\x1dAUID=\"ro"},
+		{"torn interpretation", "auid=0\x1dAUID=\"ro", "auid=0"},
 		{"word behind the interpretation", "auid=0\x1dAUID=\"root\" x", "auid=0\x1dAUID=\"root\" x"},
-		{"separator at the end", "auid=0\x1d", "auid=0\x1d"},
+		{"empty interpretation", "auid=0\x1d\n", "auid=0"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -55,17 +55,22 @@ func digits(text []byte, i int) (n uint64, end int) {
 }
 
 // TrimEnd cuts off what transports append to a record: NULs, line ends,
-// blanks, and the interpreted fields that auditd writes behind a group
-// separator (0x1d) with log_format=ENRICHED, whose keys are in upper case. A
-// group separator inside of a raw policy name is no end: fields of the kernel
-// follow it, and their keys are in lower case.
+// blanks, and what [CutInterpretation] cuts.
 func TrimEnd(text []byte) []byte {
-	text = trimEnd(text)
+	return trimEnd(CutInterpretation(trimEnd(text)))
+}
+
+// CutInterpretation cuts off the interpreted fields that auditd writes behind a
+// group separator (0x1d) with log_format=ENRICHED, whose keys are in upper case
+// (audit-userspace, src/auditd-event.c, format_enrich). The last of them may be
+// torn. A group separator inside of a raw policy name is no end: fields of the
+// kernel follow it, and their keys are in lower case.
+func CutInterpretation(text []byte) []byte {
 	if bytes.IndexByte(text, groupSeparator) < 0 { // much faster than LastIndexByte
 		return text
 	}
-	if i := bytes.LastIndexByte(text, groupSeparator); interpreted(text[i+1:]) {
-		text = trimEnd(text[:i])
+	if i := bytes.LastIndexByte(text, groupSeparator); interpreted(trimEnd(text[i+1:])) {
+		return text[:i]
 	}
 	return text
 }
@@ -87,10 +92,10 @@ const groupSeparator = 0x1d
 
 // interpreted reports whether text consists of fields with upper-case keys.
 func interpreted(text []byte) bool {
-	for n := 0; ; n++ {
+	for {
 		key, rest, ok := CutKey(text)
 		if !ok {
-			return n > 0 && len(key) == 0
+			return len(key) == 0
 		}
 		for _, c := range key {
 			if 'a' <= c && c <= 'z' {
@@ -98,7 +103,7 @@ func interpreted(text []byte) bool {
 			}
 		}
 		if _, text, ok = CutValue(rest); !ok {
-			return false
+			return true // torn
 		}
 	}
 }

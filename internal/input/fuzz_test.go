@@ -11,6 +11,8 @@ import (
 	"slices"
 	"testing"
 	"testing/iotest"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/auditrec"
 )
 
 // FuzzReader looks for inputs that make a Reader panic, run for ever, hold more
@@ -133,7 +135,7 @@ func FuzzKmsg(f *testing.F) {
 		}
 		var rec Record
 		ok := new(Reader).textLine(line, &rec)
-		want := cutEnrichment(bytes.TrimPrefix(bytes.TrimLeft(body, " "), []byte("msg=")))
+		want := auditrec.CutInterpretation(bytes.TrimPrefix(bytes.TrimLeft(body, " "), []byte("msg=")))
 		if len(line) < maxLine && (!ok || !bytes.Equal(rec.Text, want)) {
 			t.Errorf("%v\nwant %q\ngot  %q", ok, want, rec.Text)
 		}

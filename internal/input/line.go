@@ -1,6 +1,10 @@
 package input
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/auditrec"
+)
 
 // maxIndent is how far a line may be indented, or quoted as in mails. journalctl
 // indents the rest of a message of several lines under its beginning, which is
@@ -10,9 +14,8 @@ const maxIndent = 12
 
 // textLine fills rec if line is a record in one of the text forms.
 func (r *Reader) textLine(line []byte, rec *Record) bool {
-	line = bytes.TrimLeft(line, "\x00") // left by a crash or by copytruncate
 	text := bytes.TrimLeft(line, " \t>")
-	if len(line)-len(text) > maxIndent || bytes.IndexByte(text, 0) >= 0 {
+	if len(line)-len(text) > maxIndent {
 		return false
 	}
 	if rest, ok := bytes.CutPrefix(text, []byte("node=")); ok {
@@ -49,28 +52,8 @@ func recordLine(p []byte, rec *Record) bool {
 		text = bytes.TrimLeft(text, " ")
 		text, _ = bytes.CutPrefix(text, []byte("msg="))
 	}
-	rec.Type, rec.Text = typ, cutEnrichment(text)
+	rec.Type, rec.Text = typ, auditrec.CutInterpretation(text)
 	return true
-}
-
-// cutEnrichment cuts off what auditd adds with log_format = ENRICHED: the
-// separator 0x1d and fields in upper case (audit-userspace, src/auditd-event.c,
-// format_enrich). Without such fields behind it, 0x1d belongs to the name of a
-// policy, which the kernel prints as it is.
-func cutEnrichment(p []byte) []byte {
-	i := bytes.LastIndexByte(p, 0x1d)
-	if i < 0 {
-		return p
-	}
-	key := bytes.TrimLeft(p[i+1:], " ")
-	n := 0
-	for n < len(key) && (key[n] >= 'A' && key[n] <= 'Z' || key[n] == '_') {
-		n++
-	}
-	if len(key) > 0 && (n == 0 || n == len(key) || key[n] != '=') {
-		return p
-	}
-	return p[:i]
 }
 
 // typeByName returns the record type that name stands for: AUDIT1420, as

@@ -45,6 +45,8 @@ var lines = []struct {
 	{"0x1d and half a field", "type=UNKNOWN[1422] msg=" + stamp + "res=1\x1dAUID", 1422, stamp + "res=1\x1dAUID"},
 	{"0x1d in a policy name", "type=1422 msg=" + stamp + "policy_name=\"a\x1db\" res=1", 1422, stamp + "policy_name=\"a\x1db\" res=1"},
 	{"0x1d in a policy name, enriched", "type=1422 msg=" + stamp + "policy_name=\"a\x1db\" res=1\x1dAUID=\"root\"", 1422, stamp + "policy_name=\"a\x1db\" res=1"},
+	{"0x1d and what looks like a field in a policy name", "type=1422 msg=" + stamp + "policy_name=\"a\x1dA=b\" res=1", 1422, stamp + "policy_name=\"a\x1dA=b\" res=1"},
+	{"NUL behind it", "type=1420 " + text + "\x00", 1420, text},
 	{"NUL before it", "\x00\x00\x00type=1420 " + text, 1420, text},
 	{"other type by number", "type=1300 " + stamp + "arch=c000003e", 1300, stamp + "arch=c000003e"},
 
@@ -111,6 +113,17 @@ func TestLinesOfEveryForm(t *testing.T) {
 	}
 }
 
+// What a crash leaves: the half of a line, NULs, and the next line.
+func TestNULEndsALine(t *testing.T) {
+	t.Parallel()
+	in := "type=1420 " + stamp + "ipe_op=EXE\x00\x00\x00type=1420 " + text + "\x00\x00\nx\x00y\n\x00\n"
+	got, passed := readAll(t, []byte(in))
+	want := []record{{Type: 1420, Text: stamp + "ipe_op=EXE"}, {Type: 1420, Text: text}}
+	if d := cmp.Diff(want, got); d != "" || passed != 3 {
+		t.Errorf("passed over %d, -want +got\n%s", passed, d)
+	}
+}
+
 func TestOtherLinesArePassedOver(t *testing.T) {
 	t.Parallel()
 	kernel := "audit: type=1420 " + text
@@ -128,7 +141,6 @@ func TestOtherLinesArePassedOver(t *testing.T) {
 		{"node alone", "node=vm"},
 		{"ausearch separator", "----"},
 		{"ausearch time", "time->Mon Nov 23 13:31:41 2026"},
-		{"NUL inside", "type=1420 audit(1.000:2): a\x00b"},
 		{"binary", "\x80\xff\x01\x02"},
 		{"indented as far as journalctl does", strings.Repeat(" ", 18) + kernel},
 		{"indented as far as dmesg does", strings.Repeat(" ", 15) + kernel},

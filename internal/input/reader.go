@@ -156,12 +156,24 @@ func (r *Reader) parseLine(rec *Record) (done bool, err error) {
 	if object, ok := cutJSON(line); ok {
 		done, err = r.jsonEntry(object, rec)
 	} else {
-		done = r.textLine(line, rec)
+		done = r.textLine(r.cutNUL(line), rec)
 	}
 	if !done && err == nil {
 		r.passed++
 	}
 	return done, err
+}
+
+// cutNUL ends the line at its first NUL byte, and hands what follows back as a
+// line of its own. A crash leaves NULs between the half of a line and the next
+// one, copytruncate leaves them at the beginning, a careless writer at the end.
+func (r *Reader) cutNUL(line []byte) []byte {
+	line = bytes.TrimLeft(line, "\x00")
+	line, rest, _ := bytes.Cut(line, []byte{0})
+	if rest = bytes.TrimLeft(rest, "\x00"); len(rest) > 0 {
+		r.text, r.unread = rest, true
+	}
+	return line
 }
 
 // readLine reads the next line into r.text, without LF or CR LF. Lines of more

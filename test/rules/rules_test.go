@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"internal/ledger":                    {"internal/host", "pkg/ipe"},
 	"internal/match":                     {"pkg/ipe"},
 	"internal/format":                    {"pkg/ipe"},
-	"internal/input":                     {},
+	"internal/input":                     {"internal/auditrec"},
 	"internal/sink":                      {"internal/format", "internal/match", "internal/spool", "pkg/ipe"},
 	"internal/sink/*":                    {"internal/sink", "internal/format", "pkg/ipe"},
 	"internal/sink/journald/journaltest": {},
