@@ -10,6 +10,8 @@ import "bytes"
 //	5,165,324717,-;audit: type=1420 ...                    /dev/kmsg
 //	Nov 23 13:31:41 vm kernel: [   12.345678] audit: type=1420 ...
 //	Nov 23 13:31:41 vm audit[570]: AUDIT1420 ...           journalctl
+//	Nov 23 13:31:41 vm kern.notice kernel: audit: type=1420 ...      busybox syslogd
+//	<5>1 2026-11-23T13:31:41Z vm kernel - - - audit: type=1420 ...   RFC 5424
 //	audit: type=1420 ...
 //
 // The result may view r.built.
@@ -22,6 +24,7 @@ func (r *Reader) cutTag(p []byte) ([]byte, bool) {
 		r.built = appendUnescaped(r.built[:0], p)
 		return bytes.CutPrefix(r.built, []byte("audit: "))
 	}
+	p, rfc5424 := bytes.CutPrefix(p, []byte("1 "))
 	p, timed := cutTime(p)
 	if rest, ok := cutKernelTag(p); ok || !timed {
 		return rest, ok
@@ -30,7 +33,13 @@ func (r *Reader) cutTag(p []byte) ([]byte, bool) {
 	if !ok || !isHost(host) {
 		return nil, false
 	}
-	return cutKernelTag(rest)
+	if rfc5424 {
+		if rest, ok = bytes.CutPrefix(rest, []byte("kernel - - - ")); !ok {
+			return nil, false
+		}
+		return cutKernelMessage(bytes.TrimPrefix(rest, []byte(" ")))
+	}
+	return cutKernelTag(bytes.TrimPrefix(rest, []byte("kern.notice ")))
 }
 
 // isHost reports whether p can be the name of a host, and not somebody's tag,
@@ -51,8 +60,7 @@ func isHost(p []byte) bool {
 // lines appear: "audit: ", "audit[570]: " and "kernel: audit: ".
 func cutKernelTag(p []byte) ([]byte, bool) {
 	if rest, ok := bytes.CutPrefix(p, []byte("kernel: ")); ok {
-		rest, _ = cutBrackets(rest)
-		return bytes.CutPrefix(rest, []byte("audit: "))
+		return cutKernelMessage(rest)
 	}
 	p, ok := bytes.CutPrefix(p, []byte("audit"))
 	if !ok {
@@ -69,6 +77,13 @@ func cutKernelTag(p []byte) ([]byte, bool) {
 		}
 	}
 	return bytes.CutPrefix(p, []byte(": "))
+}
+
+// cutKernelMessage cuts what is before a record in a message of the kernel: its
+// time, which some syslog daemons keep, and "audit: ".
+func cutKernelMessage(p []byte) ([]byte, bool) {
+	p, _ = cutBrackets(p)
+	return bytes.CutPrefix(p, []byte("audit: "))
 }
 
 // cutPriority cuts the facility and level before a line of the kernel log: "<5>"
