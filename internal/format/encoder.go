@@ -76,7 +76,7 @@ func (e *encoder) errno(key string, n int64, known bool) {
 	switch {
 	case !e.want(key, known):
 	case e.form == formJournal:
-		e.dst = strconv.AppendInt(append(e.dst, "ERRNO="...), -n, 10)
+		e.dst = strconv.AppendUint(append(e.dst, "ERRNO="...), uint64(max(n, -n)), 10)
 		e.end()
 	default:
 		e.begin(key)

@@ -104,10 +104,18 @@ func rawText(ev *ipe.Event, c *Context) []byte {
 }
 
 // errorName returns the name of a failure, such as EBADMSG. It is empty when
-// there was none, and for numbers that Linux has no name for.
+// there was none, and for numbers that Linux has no name for. The kernel prints
+// the number with a minus sign; a tree that leaves it out means the same.
 func errorName(ev *ipe.Event) string {
-	if ev.Has&ipe.HasErrno == 0 || ev.Errno >= 0 {
+	if ev.Has&ipe.HasErrno == 0 {
 		return ""
 	}
-	return unix.ErrnoName(syscall.Errno(-ev.Errno))
+	n := ev.Errno
+	if n < 0 {
+		n = -n
+	}
+	if syscall.Errno(n) == unix.EOPNOTSUPP {
+		return "EOPNOTSUPP" // and not ENOTSUP, which the kernel does not know
+	}
+	return unix.ErrnoName(syscall.Errno(n))
 }

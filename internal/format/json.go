@@ -16,7 +16,8 @@ import (
 // KEY is not valid UTF-8, it has U+FFFD for each byte that is wrong, and
 // KEY_hex, directly behind it, has all of the bytes in upper-case hex (for a
 // list: a list of them). Control characters are escaped as \u00XX, DEL and
-// U+0080 to U+009F too, so that a line may be shown on a terminal.
+// U+0080 to U+009F too, so that a line may be shown on a terminal; so are
+// U+2028 and U+2029, which end a line for many a reader of lines.
 //
 // A member of "extra" is named by the key of the record. A key that is odd (not
 // only printable ASCII, or with one of # " \ in it, or _hex at its end) becomes
@@ -47,6 +48,8 @@ func appendJSONString(dst, s []byte) ([]byte, bool) {
 			dst = append(dst, '\\', byte(r))
 		case r < 0xa0:
 			dst = append(dst, '\\', 'u', '0', '0', lowerHex[r>>4], lowerHex[r&15])
+		case r == '\u2028' || r == '\u2029':
+			dst = append(dst, '\\', 'u', '2', '0', '2', lowerHex[r&15])
 		case r == utf8.RuneError && n == 1:
 			dst = append(dst, "\uFFFD"...)
 			valid = false

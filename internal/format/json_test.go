@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +53,7 @@ func TestAppendJSON(t *testing.T) {
 			`"version":"1.0.0","kernel":"6.12.117","ipe_status":"active","success_audit":false}`},
 		{"hostile", hostile(), Context{}, `{"time":"2026-11-23T13:35:56.605Z","serial":590,"type":1420,"event":"access","dialect":"mainline",` +
 			`"verdict":"allowed","ipe_op":"EXECUTE","ipe_hook":"BPRM_CHECK","comm":"a\u000ab\u0000c",` +
-			`"path":"/tmp/\"x\\ ]\u001b[2J` + "\ufffd" + `\u0085` + "\u202e\u2028\ufffd\U0001f600" + ` (deleted)",` +
+			`"path":"/tmp/\"x\\ ]\u001b[2J` + "\ufffd" + `\u0085` + "\u202e" + `\u2028` + "\ufffd\U0001f600" + ` (deleted)",` +
 			`"path_hex":"2F746D702F22785C205D1B5B324AFFC285E280AEE280A8EFBFBDF09F9880202864656C6574656429",` +
 			`"dev":"vda2","rule":"op=EXECUTE dmverity_roothash=\"sha256\":26C6 action=ALLOW","enforcing":true,"pid":2204,"ino":1024,` +
 			`"rule_kind":"rule","action":"ALLOW","rule_properties":["intended_pathname=/a` + "\ufffd" + `b","x=\u0007"],` +
@@ -67,6 +68,17 @@ func TestAppendJSON(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestErrorIsTheNameOfTheNumber(t *testing.T) {
+	t.Parallel()
+	for errno, want := range map[int64]string{
+		0: "", -74: "EBADMSG", 74: "EBADMSG", -95: "EOPNOTSUPP", -4000: "", math.MinInt64: "", math.MaxInt64: "",
+	} {
+		if got := errorName(&ipe.Event{Has: ipe.HasErrno, Errno: errno}); got != want {
+			t.Errorf("%d: got %q, want %q", errno, got, want)
+		}
 	}
 }
 
