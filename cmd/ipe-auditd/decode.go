@@ -77,6 +77,7 @@ type decoder struct {
 	event   ipe.Event
 	line    []byte
 
+	omitted     uint64 // messages that journalctl left out as too long
 	forged      uint64 // not yet printed
 	forgedSince int64  // when the first of them came, monotonic nanoseconds
 }
@@ -99,6 +100,8 @@ func (d *decoder) file(name string, stdin io.Reader) error {
 		err := records.Next(&record)
 		if err != nil {
 			d.printForged()
+			d.printOwn(ipe.KindLost, ledger.Truncated, d.omitted)
+			d.omitted = 0
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
@@ -114,8 +117,17 @@ func (d *decoder) file(name string, stdin io.Reader) error {
 			}
 			d.forged++
 			continue
-		case d.records.Decode(&d.event, record.Type, record.Text) != ipe.ClassIPE:
+		case record.Type == 0:
+			continue // no type of the kernel's; to the decoder, our own events
+		}
+		switch class := d.records.Decode(&d.event, record.Type, record.Text); {
+		case class == ipe.ClassEmpty && record.Truncated:
+			d.omitted++
 			continue
+		case class != ipe.ClassIPE:
+			continue
+		case record.Truncated:
+			d.event = unparsed(&d.event)
 		}
 		d.print()
 		if prompt {
@@ -126,19 +138,33 @@ func (d *decoder) file(name string, stdin io.Reader) error {
 	}
 }
 
+// unparsed returns what may be said of a record whose end is missing: a value
+// may be cut and look whole.
+func unparsed(ev *ipe.Event) ipe.Event {
+	return ipe.Event{
+		Kind: ipe.KindUnparsed, Dialect: ev.Dialect, Type: ev.Type, Raw: ev.Raw,
+		Has: ev.Has & ipe.HasStamp, Time: ev.Time, Serial: ev.Serial,
+	}
+}
+
 // printForged prints the event that the records counted so far were not sent
 // by the kernel. There is at most one for each second of the capture.
 func (d *decoder) printForged() {
-	if d.forged == 0 {
+	d.printOwn(ipe.KindForged, ledger.Forged, d.forged)
+	d.forged = 0
+}
+
+// printOwn prints an event of ours about n records, if there are any.
+func (d *decoder) printOwn(kind ipe.Kind, account ledger.Account, n uint64) {
+	if n == 0 {
 		return
 	}
 	d.event.Reset()
-	d.event.Kind = ipe.KindForged
+	d.event.Kind = kind
 	d.event.Has = ipe.HasCount
-	d.event.Count = d.forged
+	d.event.Count = n
 	d.event.Accuracy = ipe.AccuracyExact
-	d.event.Stage = []byte(ledger.Forged.Stage())
-	d.forged = 0
+	d.event.Stage = []byte(account.Stage())
 	d.print()
 }
 
