@@ -75,12 +75,15 @@ func slowTrim(body string) string {
 	body = strings.TrimRight(strings.TrimLeft(body, " "), " \x00\r\n")
 	if i := strings.LastIndexByte(body, 0x1d); i >= 0 {
 		fields, ok := slowFields(body[i+1:], false)
+		if n := len(fields); n > 0 && fields[n-1].value == torn {
+			ok = true // the last of them may be
+		}
 		for _, f := range fields {
 			if strings.ContainsAny(f.key, "abcdefghijklmnopqrstuvwxyz") {
 				ok = false
 			}
 		}
-		if ok && len(fields) > 0 {
+		if ok {
 			body = body[:i]
 		}
 	}
