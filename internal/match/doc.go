@@ -10,17 +10,15 @@
 //   - An event that does not have the field does not match. So verdicts, ops,
 //     hooks and paths select accesses only, and paths none of the accesses to
 //     anonymous memory.
-//   - The daemon's own events (started, stopped, lost, forged) match only a
-//     selection whose own events key names them.
 //   - not holds another selection, read by these same rules, and is true for
 //     an event that this inner selection does not match. So an event without
 //     the field passes a not that asks for it: {verdicts: [denied], not:
 //     {paths: ["/tmp/build/**"]}} matches a denied access to anonymous memory.
 //     Like every key, not can only take away from its selection: {not: {events:
-//     [access]}} is every event of the kernel that is no access, and still no
-//     event of the daemon. Several keys inside one not must hold together
-//     before they take an event away; to take away either of two things, use a
-//     list with two values, or a not inside the not.
+//     [access]}} is every event that is no access, those of the daemon included.
+//     Several keys inside one not must hold together before they take an event
+//     away; to take away either of two things, use a list with two values, or a
+//     not inside the not.
 //
 // # Paths
 //

@@ -41,14 +41,13 @@ type (
 	verdictSet uint8  // bit 1<<Verdict
 )
 
-// The kinds of events, those of them that come from the kernel, and the
-// verdicts, as pkg/ipe has them.
+// The kinds of events and the verdicts, as pkg/ipe has them.
 const (
 	lastKind    = ipe.KindForged
 	lastVerdict = ipe.VerdictUnknown
 
-	kernelKinds = 1<<(ipe.KindEnforcement+1) - 1
-	accessKind  = 1 << ipe.KindAccess
+	allKinds   = 1<<(lastKind+1) - 1
+	accessKind = 1 << ipe.KindAccess
 )
 
 // Compile compiles selections. The first mistake is returned as an [*Error].
@@ -169,7 +168,7 @@ func (c *compiler) fail(key, value, reason string) {
 
 // selection compiles in, whose keys are called by prefix and their name.
 func (c *compiler) selection(in *Selection, prefix string) *selection {
-	s := &selection{kinds: kernelKinds}
+	s := &selection{kinds: allKinds}
 	if in.Events != nil {
 		s.kinds = 0
 		for _, i := range c.names(prefix+"events", in.Events, kindNames()) {

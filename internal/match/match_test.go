@@ -59,9 +59,9 @@ func TestMatchSelectsEvents(t *testing.T) {
 		{name: "a not inside not gives back",
 			in:   []Selection{{Not: &Selection{Ops: []string{"EXECUTE"}, Not: build}}},
 			want: []*ipe.Event{buildFile, allowed}, not: []*ipe.Event{sshFile}},
-		{name: "the daemon's events need their name",
-			in:   []Selection{{Not: build}, {Not: &Selection{Events: []string{"access"}}}},
-			want: []*ipe.Event{load, unparsed}, not: []*ipe.Event{lost}},
+		{name: "the daemon's events are no accesses",
+			in:   []Selection{{Not: &Selection{Events: []string{"access"}}}},
+			want: []*ipe.Event{load, unparsed, lost}, not: []*ipe.Event{sshFile}},
 		{name: "the daemon's events by name",
 			in:   []Selection{{Events: []string{"lost", "policy_load"}, Not: build}},
 			want: []*ipe.Event{lost, load}, not: []*ipe.Event{sshFile, unparsed}},
@@ -175,7 +175,7 @@ func TestReachesSaysWhichKindsCanMatch(t *testing.T) {
 		not  []ipe.Kind
 	}{
 		{"no events key", Selection{Not: &Selection{Verdicts: []string{"allowed"}}},
-			[]ipe.Kind{ipe.KindAccess, ipe.KindEnforcement}, []ipe.Kind{ipe.KindLost}},
+			[]ipe.Kind{ipe.KindAccess, ipe.KindEnforcement, ipe.KindLost}, nil},
 		{"verdicts", Selection{Verdicts: []string{"denied"}},
 			[]ipe.Kind{ipe.KindAccess}, []ipe.Kind{ipe.KindEnforcement, ipe.KindLost}},
 		{"events", Selection{Events: []string{"lost"}},
