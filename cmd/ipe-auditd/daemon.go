@@ -86,6 +86,8 @@ func (o *options) check(cmd *cobra.Command) error {
 		return usageError{errors.New("--debug prints on the console: leave out --sink")}
 	case o.config != "" && (len(o.sinks) > 0 || o.format != "" || o.raw):
 		return usageError{errors.New("--sink, --format and --raw say what a configuration says: leave out --config")}
+	case (o.format != "" || o.raw) && !o.debug && o.input == "" && len(o.sinks) == 0:
+		return usageError{errors.New("--format and --raw go with --debug, --input or --sink")}
 	case o.timeout < 0:
 		return usageError{errors.New("--timeout must not be negative")}
 	case cmd.Flags().Changed("timeout") && o.input == "":

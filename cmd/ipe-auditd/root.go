@@ -28,10 +28,19 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.Execute()
-	if err != nil {
+	printError(stderr, err)
+	return exitCode(err)
+}
+
+// printError prints one line for each of the errors that are joined in err.
+func printError(stderr io.Writer, err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range joined.Unwrap() {
+			printError(stderr, err)
+		}
+	} else if err != nil {
 		fmt.Fprintf(stderr, "ipe-auditd: %v\n", err)
 	}
-	return exitCode(err)
 }
 
 // newRoot returns the whole tree of commands.
