@@ -31,7 +31,7 @@ func runDaemon(cmd *cobra.Command, opts *options) error {
 	if err != nil {
 		return err
 	}
-	defer log.Sync() //nolint:errcheck // stderr cannot be synced
+	defer log.Sync() //nolint:errcheck // nobody is left to tell
 	for _, w := range warnings {
 		log.Warn(w.String())
 	}
@@ -61,12 +61,20 @@ func runDaemon(cmd *cobra.Command, opts *options) error {
 		d.Input, d.InputName = r, displayName(opts.input)
 	}
 
-	ctx, stop := signalContext(cmd.Context())
+	endings := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if opts.config == "" && (opts.debug || opts.input != "") {
+		// There is nothing to reload, so it means that the terminal has gone.
+		if !signal.Ignored(syscall.SIGHUP) { // nohup(1)
+			endings = append(endings, syscall.SIGHUP)
+		}
+	} else {
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+		d.Hangup = hangup
+	}
+	ctx, stop := signalContext(cmd.Context(), endings...)
 	defer stop()
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-	d.Hangup = hangup
 	d.Reload = func() (*config.Config, error) {
 		cfg, warnings, err := opts.configuration()
 		for _, w := range warnings {
@@ -184,15 +192,15 @@ func openInput(name string, stdin io.Reader) (io.Reader, func(), error) {
 	return f, func() { f.Close() }, nil
 }
 
-// signalContext returns a context that ends at the first SIGINT or SIGTERM. The
+// signalContext returns a context that ends at the first of the signals. The
 // second one ends the process at once.
-func signalContext(parent context.Context) (context.Context, func()) {
+func signalContext(parent context.Context, endings ...os.Signal) (context.Context, func()) {
 	if parent == nil {
 		parent = context.Background()
 	}
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, endings...)
 	go func() {
 		select {
 		case <-signals:
@@ -201,7 +209,9 @@ func signalContext(parent context.Context) (context.Context, func()) {
 			return
 		}
 		if _, ok := <-signals; ok {
-			fmt.Fprintln(os.Stderr, "ipe-auditd: second signal: ended at once; what was not delivered stays in the spool")
+			last := newBacklog(os.Stderr) // which may be what we hang at
+			fmt.Fprintln(last, "ipe-auditd: second signal: ended at once; what was not delivered stays in the spool")
+			_ = last.Sync()
 			os.Exit(exitFailure)
 		}
 	}()

@@ -11,7 +11,8 @@ import (
 
 // newLog returns the daemon's own log: lines for a person, or, when stderr is
 // connected to the journal, without a time and with the level as the prefix
-// that journald reads (sd-daemon(3)).
+// that journald reads (sd-daemon(3)). Logging never waits for stderr; Sync does,
+// for a moment.
 func newLog(stderr io.Writer, level string) (*zap.Logger, error) {
 	lvl, err := zapcore.ParseLevel(level)
 	if err != nil {
@@ -30,7 +31,7 @@ func newLog(stderr io.Writer, level string) (*zap.Logger, error) {
 		enc.TimeKey = ""
 		enc.EncodeLevel = encodeJournalLevel
 	}
-	core := zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(zapcore.AddSync(stderr)), lvl)
+	core := zapcore.NewCore(zapcore.NewConsoleEncoder(enc), newBacklog(stderr), lvl)
 	return zap.New(core), nil
 }
 
