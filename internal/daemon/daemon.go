@@ -41,7 +41,8 @@ type Options struct {
 	Inherited Inherited
 
 	// Input, when not nil, is read instead of the kernel. Run then ends when
-	// every sink has everything, or fails after Timeout, if that is not 0.
+	// every sink has everything, or fails Timeout after its start, if that is
+	// not 0.
 	Input     io.Reader
 	InputName string
 	Timeout   time.Duration
@@ -70,6 +71,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	d := &daemon{Options: o, log: o.Log}
+	if o.Input != nil && o.Timeout > 0 {
+		d.deadline = time.Now().Add(o.Timeout)
+	}
 
 	// The socket first: from here on the kernel keeps records for us.
 	if o.Input == nil {
@@ -92,7 +96,10 @@ func Run(ctx context.Context, o Options) error {
 	} else {
 		err = d.serve(ctx)
 	}
-	return errors.Join(err, d.finish(ctx))
+	if late := d.finish(ctx); err == nil {
+		err = late
+	}
+	return err
 }
 
 // daemon is one run.
@@ -105,6 +112,8 @@ type daemon struct {
 	spool  *spool.Spool
 	teller teller
 	sinks  *fleet
+
+	deadline time.Time // start and Timeout; zero: none
 }
 
 // listen opens or adopts the socket.
@@ -257,7 +266,10 @@ func (d *daemon) finish(ctx context.Context) error {
 	}
 	timeout := drainTimeout
 	if d.Input != nil && ctx.Err() == nil {
-		timeout = d.Timeout
+		timeout = 0
+		if !d.deadline.IsZero() {
+			timeout = max(time.Until(d.deadline), 1)
+		}
 	}
 	late := d.sinks.wait(ctx, timeout)
 	if len(late) == 0 {
@@ -265,7 +277,7 @@ func (d *daemon) finish(ctx context.Context) error {
 	}
 	d.log.Warn("stopped before every sink had everything; the rest is delivered by the next start, if the spool is on disk", zap.Strings("sinks", late))
 	if d.Input != nil {
-		return fmt.Errorf("not everything was delivered in %v by %v", timeout, late)
+		return fmt.Errorf("not everything was delivered in time to %v", late)
 	}
 	return nil
 }

@@ -25,8 +25,39 @@ type feeder struct {
 	text    []byte // of records; the input reuses its own
 }
 
-// feed reads the whole input. Everything before a damage gets into the spool.
+// errInterrupted says that a signal came before the end of the input.
+var errInterrupted = errors.New("stopped before the end of the input")
+
+// feed brings the whole input into the spool, unless ctx or the time for the run
+// ends before. Then it does not wait for a read of the input, which cannot be
+// called off; what that returns is not taken any more.
 func (d *daemon) feed(ctx context.Context) error {
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var expired <-chan time.Time
+	if !d.deadline.IsZero() {
+		timer := time.NewTimer(time.Until(d.deadline))
+		defer timer.Stop()
+		expired = timer.C
+	}
+	fed := make(chan error, 1)
+	go func() { fed <- d.read(reading) }()
+	for {
+		select {
+		case err := <-fed:
+			return err
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", d.InputName, errInterrupted)
+		case <-expired:
+			return fmt.Errorf("%s: not everything could be read in %v", d.InputName, d.Timeout)
+		case <-d.Hangup:
+			d.reload()
+		}
+	}
+}
+
+// read reads the whole input. Everything before a damage gets into the spool.
+func (d *daemon) read(ctx context.Context) error {
 	f := feeder{spool: d.spool, records: make([]spool.Record, 0, feedBatch)}
 	if !isRegular(d.Input) {
 		f.records = make([]spool.Record, 0, 1) // whoever writes it may pause
