@@ -8,6 +8,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
 
 // books are the loss ledger and what feeds it.
@@ -102,6 +103,14 @@ func (b *books) save() {
 	b.state.At = time.Now()
 	if err := b.state.Save(dir); err != nil {
 		b.d.log.Warn("what was told of losses may be told again by the next start", zap.Error(err))
+	}
+}
+
+// abandon enters what is still queued at a socket that nobody will read any
+// more. Only its size is known.
+func (b *books) abandon(conn *netlinkaudit.Conn) {
+	if queued, err := conn.Queued(); err == nil && queued > 0 {
+		b.ledger.Add(ledger.Socket, ledger.Loss{Accuracy: ipe.AccuracyUnknown, Until: time.Now()})
 	}
 }
 

@@ -25,9 +25,9 @@ const (
 	// spooled. The rest is delivered by the next start.
 	drainTimeout = 10 * time.Second
 
-	// lastBatch is how long a stopping daemon goes on taking what is queued at
-	// a socket that ends with it.
-	lastBatch = 100 * time.Millisecond
+	// emptyTimeout is how long a stopping daemon goes on taking what is queued
+	// at a socket that ends with it: a full receive buffer takes about a second.
+	emptyTimeout = 5 * time.Second
 )
 
 // Options say what a daemon does. Config, Console and Log must be set.
@@ -226,21 +226,36 @@ func (d *daemon) serve(ctx context.Context) error {
 	<-received
 	stop()
 	wg.Wait()
+	if d.Inherited.Audit == nil {
+		books.abandon(d.conn)
+	}
 	books.close()
 	d.teller.tell(&ipe.Event{Kind: ipe.KindStopped, Version: []byte(d.Version), Kernel: []byte(kernel)})
 	return err
 }
 
 // stopReceiving lets the receiver end. What is queued at an inherited socket
-// waits for the next daemon; our own socket ends with us, so what it holds is
-// taken now.
+// waits for the next daemon; our own socket ends with us, so it takes nothing
+// more, and everything that it holds is received first.
 func (d *daemon) stopReceiving() {
-	deadline := time.Now()
 	if d.Inherited.Audit == nil {
-		deadline = deadline.Add(lastBatch)
+		d.emptySocket()
 	}
-	if err := d.conn.SetReadDeadline(deadline); err != nil {
+	if err := d.conn.SetReadDeadline(time.Now()); err != nil {
 		d.conn.Close()
+	}
+}
+
+// emptySocket waits until the receiver has taken what was queued. It looks again
+// and again, once in the life of the daemon, for the kernel tells nobody.
+func (d *daemon) emptySocket() {
+	if err := d.conn.Leave(); err != nil {
+		d.log.Warn("what the kernel sends while the daemon stops may be lost", zap.Error(err))
+	}
+	for end := time.Now().Add(emptyTimeout); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if queued, err := d.conn.Queued(); err != nil || queued == 0 {
+			return
+		}
 	}
 }
 

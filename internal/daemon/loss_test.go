@@ -10,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
@@ -247,5 +250,49 @@ func TestInputWaitsForTheSlowestSink(t *testing.T) {
 	all := events(t, filepath.Join(dir, "a.json"))
 	if len(all) != n || all[n-1].PID != n {
 		t.Errorf("%d events arrived, want %d", len(all), n)
+	}
+}
+
+// slowSpool takes its time for each batch.
+type slowSpool struct{ n int }
+
+func (s *slowSpool) Append(recs []spool.Record) spool.Cursor {
+	time.Sleep(2 * time.Millisecond) // what a busy disk may take
+	s.n += len(recs)
+	return spool.Cursor{}
+}
+
+// TestStopTakesWhatIsQueuedAtOurSocket stops a receiver that is far behind. The
+// socket ends with the daemon, so what it holds must be taken before.
+func TestStopTakesWhatIsQueuedAtOurSocket(t *testing.T) {
+	t.Parallel()
+	group := audittest.StandIn(t)
+	conn, err := netlinkaudit.Listen(&netlinkaudit.Config{Types: ipe.Types(), ReadBuffer: 8 << 20, Trust: group.Trust()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const n = 10_000
+	for i := range n {
+		send(t, group, ipe.TypeAccess, denial(i))
+	}
+	if drops, err := conn.Drops(); err != nil || drops > 0 {
+		t.Skipf("the receive buffer cannot hold %d records here (%d dropped, %v)", n, drops, err)
+	}
+	d := &daemon{conn: conn, log: zap.NewNop()}
+	slow := &slowSpool{}
+	receiver := newReceiver(conn, slow)
+	received := make(chan error, 1)
+	go func() { received <- receiver.run() }()
+	d.stopReceiving()
+	if err := <-received; err != nil {
+		t.Fatal(err)
+	}
+	if slow.n != n {
+		t.Errorf("%d records were taken, want all %d", slow.n, n)
+	}
+	send(t, group, ipe.TypeAccess, denial(n))
+	if queued, err := conn.Queued(); err != nil || queued > 0 {
+		t.Errorf("%d bytes are queued at a socket that nobody reads any more (%v)", queued, err)
 	}
 }

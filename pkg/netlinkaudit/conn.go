@@ -236,6 +236,16 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.fail("set deadline", c.sock.SetReadDeadline(t))
 }
 
+// Leave leaves the multicast group: from here on the kernel queues nothing. What
+// is queued can still be received, and once [Conn.Queued] is 0 that was
+// everything. Of an inherited socket it ends the life.
+func (c *Conn) Leave() error {
+	err := control(c.raw, func(fd int) error {
+		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, groupReadLog))
+	})
+	return c.fail("leave group", err)
+}
+
 // ReadBuffer returns the size of the socket's receive buffer in bytes, as read
 // back when the Conn was made, and whether that is what Config.ReadBuffer asked
 // for, or more. The number is in the unit of the request: the kernel has set

@@ -8,8 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// meminfoDrops is the place of the drop counter in what SO_MEMINFO returns.
-const meminfoDrops = 8 // SK_MEMINFO_DROPS, include/uapi/linux/sock_diag.h
+// Places in what SO_MEMINFO returns (include/uapi/linux/sock_diag.h).
+const (
+	meminfoQueued = 0 // SK_MEMINFO_RMEM_ALLOC
+	meminfoDrops  = 8 // SK_MEMINFO_DROPS
+)
 
 // dropCounter reads sk_drops of a socket, and continues it beyond 32 bits.
 type dropCounter struct {
@@ -50,11 +53,33 @@ func (c *Conn) Drops() (uint64, error) {
 	d := &c.drops
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := c.raw.Control(d.read); err != nil {
-		return 0, c.fail("read drop counter", err)
-	}
-	if d.errno != 0 {
-		return 0, c.fail("read drop counter", os.NewSyscallError("getsockopt", d.errno))
+	if err := c.meminfo("read drop counter"); err != nil {
+		return 0, err
 	}
 	return d.extend(d.info[meminfoDrops]), nil
+}
+
+// Queued returns how many bytes of the receive buffer are taken by messages
+// that were not received yet, in the unit of twice the ReadBuffer. It is 0 when
+// there are none.
+func (c *Conn) Queued() (bytes uint32, err error) {
+	d := &c.drops
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := c.meminfo("read queue length"); err != nil {
+		return 0, err
+	}
+	return d.info[meminfoQueued], nil
+}
+
+// meminfo fills c.drops.info. It is called with c.drops.mu held.
+func (c *Conn) meminfo(op string) error {
+	d := &c.drops
+	if err := c.raw.Control(d.read); err != nil {
+		return c.fail(op, err)
+	}
+	if d.errno != 0 {
+		return c.fail(op, os.NewSyscallError("getsockopt", d.errno))
+	}
+	return nil
 }
