@@ -55,7 +55,7 @@ func (f *fleet) startAll(sinks []config.Sink) error {
 		}
 	}
 	for i := range sinks {
-		if err := f.start(&sinks[i], f.d.spool.End()); err != nil {
+		if err := f.start(&sinks[i], f.begin(&sinks[i], f.d.spool.End())); err != nil {
 			f.cancel()
 			return err
 		}
@@ -63,14 +63,13 @@ func (f *fleet) startAll(sinks []config.Sink) error {
 	return nil
 }
 
-// start starts one sink where it stood, or behind end if it never ran.
-func (f *fleet) start(c *config.Sink, end spool.Cursor) error {
+// start starts one sink at begin.
+func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 	log := f.d.log.With(zap.String("sink", c.Name))
 	outlet, matcher, err := build(c, f.d.Console, f.d.log)
 	if err != nil {
 		return fmt.Errorf("sink %q: %w", c.Name, err)
 	}
-	begin := f.begin(c, end, log)
 	begin.Blocking = f.d.Input != nil
 	reader := f.d.spool.NewReader(begin)
 	rc := sink.Config{
@@ -98,8 +97,10 @@ func (f *fleet) start(c *config.Sink, end spool.Cursor) error {
 	return nil
 }
 
-// begin says where in the spool a sink goes on.
-func (f *fleet) begin(c *config.Sink, end spool.Cursor, log *zap.Logger) spool.Start {
+// begin says where in the spool a sink goes on: where it stood, or behind end
+// if it never ran.
+func (f *fleet) begin(c *config.Sink, end spool.Cursor) spool.Start {
+	log := f.d.log.With(zap.String("sink", c.Name))
 	dir := f.d.dir(cursorsDir)
 	if dir != "" {
 		cursor, err := spool.LoadCursor(dir, c.Name)
@@ -135,16 +136,18 @@ func logChange(log *zap.Logger, s sink.Status) {
 	}
 }
 
-// stop ends one sink. It gets a moment for what is spooled; the cursor keeps
-// the rest, if there is a state directory.
-func (f *fleet) stop(name string, patience time.Duration) {
+// stop ends one sink and returns where it stands, which is zero if it has not
+// read anything. It gets patience for what is spooled; without, it ends the
+// batch it has begun.
+func (f *fleet) stop(name string, patience time.Duration) spool.Cursor {
 	s := f.ships[name]
 	delete(f.ships, name)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := s.runner.Stop(ctx); err != nil {
+	if err := s.runner.Stop(ctx); err != nil && (patience > 0 || !errors.Is(err, sink.ErrUndelivered)) {
 		f.d.log.Warn("sink stopped before it had everything", zap.String("sink", name), zap.Error(err))
 	}
+	return s.runner.Status().Cursor
 }
 
 // wait waits until every sink has what the closed spool holds, for at most

@@ -6,9 +6,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 )
 
-// reloadPatience is how long a sink that a reload ends may go on delivering.
+// reloadPatience is how long a sink that a reload removes may go on delivering.
 const reloadPatience = 5 * time.Second
 
 // reload reopens files and puts a changed configuration into force. What is
@@ -37,8 +38,14 @@ func (d *daemon) reload() {
 	if len(changes.Sections) > 0 {
 		d.log.Warn("these sections take effect at the next restart only", zap.Strings("sections", changes.Sections))
 	}
-	for _, name := range append(changes.Removed, changes.Changed...) {
+	for _, name := range changes.Removed {
 		d.sinks.stop(name, reloadPatience)
+	}
+	// Where a changed sink stood is not read from the state directory: there may
+	// be none, or it may be what fails.
+	stood := make(map[string]spool.Cursor)
+	for _, name := range changes.Changed {
+		stood[name] = d.sinks.stop(name, 0) // the next one delivers the rest
 	}
 	// A sink that comes new begins here.
 	end := d.spool.Append(nil)
@@ -46,7 +53,13 @@ func (d *daemon) reload() {
 		if _, runs := d.sinks.ships[next.Sinks[i].Name]; runs {
 			continue
 		}
-		if err := d.sinks.start(&next.Sinks[i], end); err != nil {
+		begin := spool.Start{}
+		if cursor := stood[next.Sinks[i].Name]; cursor != (spool.Cursor{}) {
+			begin.After = &cursor
+		} else {
+			begin = d.sinks.begin(&next.Sinks[i], end)
+		}
+		if err := d.sinks.start(&next.Sinks[i], begin); err != nil {
 			d.log.Error("sink could not be started", zap.Error(err))
 		}
 	}
