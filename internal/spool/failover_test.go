@@ -173,6 +173,7 @@ func TestWriteThatHangs(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
+			r.Close()
 			s = mustOpen(t, o)
 			r2 := s.NewReader(Start{})
 			defer r2.Close()

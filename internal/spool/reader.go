@@ -93,6 +93,7 @@ func (s *Spool) NewReader(start Start) *Reader {
 	defer s.mu.Unlock()
 	r.seek(start)
 	r.delivered = position{r.epoch, r.seq.Load()}
+	s.readers++
 	if start.Blocking {
 		s.blocking = append(s.blocking, r)
 	}
@@ -147,6 +148,10 @@ func (r *Reader) Close() error {
 	}
 	s.mu.Unlock()
 	r.file.close()
+	s.mu.Lock()
+	s.readers--
+	s.unlock()
+	s.mu.Unlock()
 	r.chunk, r.win = nil, nil
 	return nil
 }

@@ -270,6 +270,30 @@ func TestReaderSurvivesErrors(t *testing.T) {
 	wantText(t, datas(t, r, int(500-g.next+1)), int(g.next))
 }
 
+// TestDirectoryIsLockedWhileItIsRead closes a spool of which a reader has not
+// got everything. Another process would give up segments under it, and begin
+// with a cursor that is about to move.
+func TestDirectoryIsLockedWhileItIsRead(t *testing.T) {
+	t.Parallel()
+	o := Options{Dir: t.TempDir()}
+	s := mustOpen(t, o)
+	r := s.NewReader(Start{})
+	s.Append(text(0, 10))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(o); !errors.Is(err, ErrLocked) {
+		t.Errorf("with a reader at work: %v, want ErrLocked", err)
+	}
+	wantText(t, datas(t, r, 10), 0)
+	r.Close()
+	s, err := Open(o)
+	if err != nil {
+		t.Fatalf("after the last reader: %v", err)
+	}
+	s.Close()
+}
+
 func TestSecondProcessIsRefused(t *testing.T) {
 	t.Parallel()
 	o := Options{Dir: filepath.Join(t.TempDir(), "a", "b")}

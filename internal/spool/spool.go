@@ -51,6 +51,8 @@ type Spool struct {
 	blocking  []*Reader
 	room      chan struct{} // not nil: somebody waits for the blocking readers
 	closed    bool
+	readers   int  // that are not closed
+	settled   bool // Close is done: the last reader unlocks the directory
 	appended  uint64
 	cut       uint64
 	given     uint64
@@ -144,7 +146,9 @@ func (s *Spool) Sync(ctx context.Context) error {
 // Close ends appending, syncs and marks the end as clean, so that the id is
 // continued by the next Open. Readers get what is left, then io.EOF. Entries
 // that are in memory only because the disk failed are written if the disk lets
-// it; the loss of others is told to Options.Notify. A disk that hangs holds up
+// it; the loss of others is told to Options.Notify. The directory stays locked
+// until the last reader is closed: who opens it then finds every cursor where
+// its reader has left it. A disk that hangs holds up
 // Close for at most some multiples of Options.StallTimeout, and leaves the
 // directory locked until the process ends.
 func (s *Spool) Close() error {
@@ -182,9 +186,21 @@ func (s *Spool) Close() error {
 	}
 	s.tell.end()
 	if !errors.Is(err, errSilent) {
-		unlockDir(s.lock)
+		s.mu.Lock()
+		s.settled = true
+		s.unlock()
+		s.mu.Unlock()
 	} // else something of ours may still write: the lock ends with the process
 	return err
+}
+
+// unlock gives the directory free once nobody uses it any more. It is called
+// with mu held.
+func (s *Spool) unlock() {
+	if s.settled && s.readers == 0 {
+		unlockDir(s.lock)
+		s.lock = nil
+	}
 }
 
 var errSilent = errors.New("the disk does not answer")
