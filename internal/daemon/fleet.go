@@ -76,6 +76,7 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 		Name: c.Name, Sink: outlet.sink, Source: reader, Match: matcher, Format: outlet.format,
 		Context: format.Context{Host: f.host, Raw: c.Raw}, Batch: outlet.batch,
 		Delivered: reader.Delivered,
+		OnGap:     (&gapLog{log: log}).add,
 		OnChange:  func(s sink.Status) { logChange(log, s) },
 	}
 	if begin.After != nil {
@@ -134,6 +135,25 @@ func logChange(log *zap.Logger, s sink.Status) {
 	case s.State == sink.OK && s.Failures > 0:
 		log.Info("sink delivers again")
 	}
+}
+
+// gapLog says what a sink missed, at most once a second. It is for one
+// goroutine.
+type gapLog struct {
+	log           *zap.Logger
+	gaps, entries uint64 // not yet said
+	last          time.Time
+}
+
+func (g *gapLog) add(gaps, entries uint64) {
+	g.gaps, g.entries = g.gaps+gaps, g.entries+entries
+	now := time.Now()
+	if now.Sub(g.last) < time.Second {
+		return // said with the next ones
+	}
+	g.log.Warn("events are missing for this sink: the spool gave them up before it came, or they are damaged; make the spool larger if the sink was slow",
+		zap.Uint64("gaps", g.gaps), zap.Uint64("known_to_be_missing", g.entries))
+	g.gaps, g.entries, g.last = 0, 0, now
 }
 
 // stop ends one sink and returns where it stands, which is zero if it has not

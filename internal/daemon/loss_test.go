@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
@@ -197,6 +198,8 @@ func TestAReaderThatFallsOffIsToldHowMuchItMissed(t *testing.T) {
 	o.Config.Sinks = append(o.Config.Sinks, stuck)
 	o.Config.Spool.Size = config.MiB
 	o.Trust = group.Trust()
+	core, said := observer.New(zap.WarnLevel)
+	o.Log = zap.New(core)
 	d := start(t, o)
 	const n = 20_000 // of some 200 bytes
 	for i := range n {
@@ -221,6 +224,10 @@ func TestAReaderThatFallsOffIsToldHowMuchItMissed(t *testing.T) {
 	}
 	if g := gap[0]; g.Count != g.LastSeq-g.FirstSeq+1 || g.LastSeq+1 != all[1].Seq {
 		t.Errorf("told %d missing from %d to %d, and the next is %d", g.Count, g.FirstSeq, g.LastSeq, all[1].Seq)
+	}
+	lines := said.FilterField(zap.String("sink", "stuck")).FilterField(zap.Uint64("known_to_be_missing", gap[0].Count))
+	if lines.Len() != 1 {
+		t.Errorf("the log says it %d times, want once; it says %v", lines.Len(), said.All())
 	}
 }
 

@@ -198,6 +198,9 @@ func (r *Runner) advance() {
 		r.config.Delivered(r.cursor)
 	}
 	r.passed()
+	if c := &r.batch.counts; c.Gaps > 0 && r.config.OnGap != nil {
+		r.config.OnGap(c.Gaps, c.Overwritten)
+	}
 	if r.batch.counts.Delivered > 0 && r.status.State != OK {
 		r.change(OK, nil)
 	}

@@ -66,6 +66,12 @@ type Config struct {
 	// goroutine, for Reader.Delivered. It may be nil.
 	Delivered func(spool.Cursor)
 
+	// OnGap is told how often the spool gave up entries before the sink came,
+	// and how many these were as far as is known, once that was delivered as an
+	// event. It is called from the runner's goroutine, must not block, and may
+	// be nil.
+	OnGap func(gaps, entries uint64)
+
 	// OnChange is told when the state changes, from the runner's goroutine. It
 	// must not block, and may be nil.
 	OnChange func(Status)
