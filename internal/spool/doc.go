@@ -14,7 +14,8 @@
 // missing before the next one. A new id is drawn
 //
 //   - when the disk fails, is full, or a write does not return within
-//     Options.StallTimeout: the memory form takes over at once;
+//     Options.StallTimeout: the memory form takes over at once. So it does,
+//     at the next sync, when somebody removed the segment that is written;
 //   - when the disk is back, which is tried by itself. What is in memory is
 //     then written to a segment of its own, under its own id, so readers who
 //     come later find it;

@@ -389,3 +389,29 @@ func TestReadOnlyFileSystem(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSegmentThatWasRemoved takes the file away that is being written. Writes
+// go on to succeed, but what they write would end with the process.
+func TestSegmentThatWasRemoved(t *testing.T) {
+	t.Parallel()
+	notify, told := changes()
+	o := Options{Dir: t.TempDir(), BootID: boot(1), Notify: notify, Retry: time.Millisecond, Sync: time.Millisecond}
+	s := mustOpen(t, o)
+	if err := os.Remove(newest(t, o.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	s.Append(text(0, 1))
+	if c := await(t, told, WentToMemory); !errors.Is(c.Err, errUnlinked) {
+		t.Errorf("went to memory: %v, want %v", c.Err, errUnlinked)
+	}
+	await(t, told, BackOnDisk)
+	s.Append(text(1, 1))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, o)
+	defer s.Close()
+	r := s.NewReader(Start{})
+	defer r.Close()
+	wantText(t, datas(t, r, 1), 1)
+}

@@ -2,7 +2,9 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"syscall"
 	"time"
 )
 
@@ -119,7 +121,11 @@ func (s *Spool) syncPass() error {
 		if t.f == nil {
 			continue // of a failed disk: the writer left it, and has it
 		}
-		if err := t.f.Sync(); err != nil && first == nil {
+		err := t.f.Sync()
+		if err == nil && !t.sealed && unlinked(t.f) {
+			err = errUnlinked
+		}
+		if err != nil && first == nil {
 			first = err
 		}
 		if t.sealed {
@@ -138,6 +144,20 @@ func (s *Spool) syncPass() error {
 	s.syncs++
 	s.mu.Unlock()
 	return nil
+}
+
+// errUnlinked is why the disk counts as failed when somebody has removed the
+// segment that is being written: everything in it would end with the process.
+var errUnlinked = errors.New("the segment was removed")
+
+// unlinked reports whether f has no name any more.
+func unlinked(f File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink == 0
 }
 
 // markUnsynced notes that g has something to sync, or to close when it is
