@@ -83,8 +83,7 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 		rc.Start = *begin.After
 	}
 	if dir := f.d.dir(cursorsDir); dir != "" {
-		name := c.Name
-		rc.Save = func(c spool.Cursor) error { return spool.SaveCursor(dir, name, c, false) }
+		rc.Save = (&cursorFile{dir: dir, name: c.Name, log: log}).save
 	}
 	s := &ship{config: *c, outlet: outlet, runner: sink.New(rc), done: make(chan struct{})}
 	f.ships[c.Name] = s
@@ -135,6 +134,30 @@ func logChange(log *zap.Logger, s sink.Status) {
 	case s.State == sink.OK && s.Failures > 0:
 		log.Info("sink delivers again")
 	}
+}
+
+// cursorFile is where the cursor of a sink is kept. It is for one goroutine.
+type cursorFile struct {
+	dir, name string
+	log       *zap.Logger
+	fails     bool // and that was said
+}
+
+// save writes the cursor. The folder is made again if somebody removed it, but
+// not the state directory: on that we hold a lock.
+func (f *cursorFile) save(c spool.Cursor) error {
+	err := spool.SaveCursor(f.dir, f.name, c, false)
+	if errors.Is(err, fs.ErrNotExist) && os.Mkdir(f.dir, 0o700) == nil {
+		err = spool.SaveCursor(f.dir, f.name, c, false)
+	}
+	switch {
+	case err != nil && !f.fails:
+		f.log.Error("where the sink stands cannot be kept: a restart delivers again, or not everything", zap.Error(err))
+	case err == nil && f.fails:
+		f.log.Info("where the sink stands is kept again")
+	}
+	f.fails = err != nil
+	return err
 }
 
 // gapLog says what a sink missed, at most once a second. It is for one
