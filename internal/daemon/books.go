@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,9 +17,11 @@ type books struct {
 	d      *daemon
 	ledger *ledger.Ledger
 	kernel *ledger.KernelWatch
-	state  ledger.State
 	done   chan struct{}
 	end    context.CancelFunc
+
+	mu    sync.Mutex
+	state ledger.State
 }
 
 // openBooks opens the ledger where the last process of this boot left it.
@@ -26,6 +29,7 @@ func (d *daemon) openBooks() *books {
 	b := &books{d: d, done: make(chan struct{})}
 	b.ledger = ledger.New(b.tell)
 	b.kernel = ledger.NewKernelWatch(b.ledger)
+	b.kernel.Begun = b.save
 	fresh := ledger.State{BootID: d.boot.String(), Cookie: d.conn.Cookie()}
 	if dir := d.dir(""); dir != "" {
 		last, err := ledger.LoadState(dir)
@@ -70,7 +74,9 @@ func (b *books) tell(ev *ipe.Event) {
 	b.d.teller.tell(ev)
 	b.d.logLoss(ev)
 	if string(ev.Stage) == ledger.Socket.Stage() && ev.Kind == ipe.KindLost {
+		b.mu.Lock()
 		b.state.Drops += ev.Count
+		b.mu.Unlock()
 	}
 	b.save()
 }
@@ -99,7 +105,9 @@ func (b *books) save() {
 	if dir == "" {
 		return
 	}
-	b.state.Lost, b.state.Known = b.kernel.Lost()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state.Lost, b.state.Known = b.kernel.Told()
 	b.state.At = time.Now()
 	if err := b.state.Save(dir); err != nil {
 		b.d.log.Warn("what was told of losses may be told again by the next start", zap.Error(err))

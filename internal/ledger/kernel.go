@@ -38,6 +38,11 @@ type KernelWatch struct {
 	// HoldQueue says that the kernel was started with audit=1.
 	HoldQueue bool
 
+	// Begun is called from Run's goroutines when the first number is known, so
+	// that it can be kept: a process that ends without having told a loss must
+	// not make the next one begin anew. It may be nil.
+	Begun func()
+
 	mu       sync.Mutex
 	known    bool // lost is a number the kernel gave
 	lost     uint32
@@ -83,11 +88,19 @@ func (w *KernelWatch) Resume(lost uint32, at time.Time) {
 	w.known, w.lost, w.at = true, lost, at
 }
 
-// Lost returns the kernel's count, and whether it is known.
-func (w *KernelWatch) Lost() (n uint32, known bool) {
-	w.mu.Lock()
+// Told returns the kernel's count without what the ledger has not told yet, for
+// Resume in a later process, and whether it is known.
+func (w *KernelWatch) Told() (n uint32, known bool) {
+	w.mu.Lock() // observe holds it until the ledger has the difference
 	defer w.mu.Unlock()
-	return w.lost, w.known
+	return w.lost - uint32(w.ledger.untold(Kernel)), w.known
+}
+
+// begun calls Begun.
+func (w *KernelWatch) begun() {
+	if _, known := w.Told(); known && w.Begun != nil {
+		w.Begun()
+	}
 }
 
 // Permitted reports whether the kernel answers AUDIT_GET.
@@ -97,6 +110,7 @@ func (w *KernelWatch) Permitted() bool { return w.Query != nil }
 // It closes kmsg.
 func (w *KernelWatch) Run(ctx context.Context, kmsg *os.File) error {
 	w.ask()
+	w.begun()
 	done := make(chan error, 1)
 	if kmsg != nil {
 		go func() { done <- followKmsg(kmsg, w.heard, w.caughtUp) }()
@@ -172,11 +186,12 @@ func (w *KernelWatch) heard(finding kmsgFinding, lost uint32) {
 func (w *KernelWatch) caughtUp() {
 	w.settle()
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.caught = true
 	if !w.known && w.Query == nil {
 		w.known, w.at = true, time.Now() // nothing was ever lost that we could hear of
 	}
+	w.mu.Unlock()
+	w.begun()
 }
 
 // settle takes the last number of the kernel log, or better one by asking.

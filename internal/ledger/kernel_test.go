@@ -279,7 +279,36 @@ func TestRealKernelLogCanBeFollowed(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if _, known := w.Lost(); !known {
+	if _, known := w.Told(); !known {
 		t.Error("the kernel's count is not known")
+	}
+}
+
+// TestKernelWatchKeepsWhatWasToldOnly ends a process between a loss and the
+// event about it: the next one must tell it.
+func TestKernelWatchKeepsWhatWasToldOnly(t *testing.T) {
+	t.Parallel()
+	status := host.AuditStatus{Lost: 10}
+	ask := func() (host.AuditStatus, error) { return status, nil }
+	var kept uint32
+	w := &KernelWatch{ledger: New(nil), Query: ask}
+	w.Begun = func() { kept, _ = w.Told() }
+
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := w.Run(ended, nil); err != nil {
+		t.Fatal(err)
+	}
+	if kept != 10 {
+		t.Errorf("began with %d, want 10", kept)
+	}
+	status.Lost = 13
+	w.ask()
+	if told, known := w.Told(); told != 10 || !known {
+		t.Errorf("told %d, %v before any event; want 10", told, known)
+	}
+	w.ledger.losses(Kernel) // as if it was told
+	if told, known := w.Told(); told != 13 || !known {
+		t.Errorf("told %d, %v after the event; want 13", told, known)
 	}
 }

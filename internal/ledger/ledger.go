@@ -108,6 +108,13 @@ func (l *Ledger) Total(a Account) (n uint64, exact bool) {
 	return l.totals[a].Load(), l.exact[a].Load()
 }
 
+// untold returns how many were added since the last event of the account.
+func (l *Ledger) untold(a Account) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pending[a].Count
+}
+
 // Run writes the events until ctx ends; what is pending then is written at
 // once.
 func (l *Ledger) Run(ctx context.Context) {
