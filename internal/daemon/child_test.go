@@ -18,6 +18,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/trust"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
 
 // childEnv makes the test binary a daemon. Its value is the folder to work in;
@@ -103,6 +104,17 @@ func TestKilledAtRandomNothingThatWasSpooledIsLost(t *testing.T) {
 		cmd.Wait()
 	}
 	cmd := child(t, dir, socket)
+	f := again(t, socket)
+	defer f.Close()
+	queue, err := netlinkaudit.FileConn(f, &netlinkaudit.Config{Trust: group.Trust()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer queue.Close()
+	eventually(t, "the last daemon has taken what was queued", func() bool {
+		queued, err := queue.Queued()
+		return err == nil && queued == 0
+	})
 	cmd.Process.Signal(syscall.SIGTERM)
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("the last daemon: %v", err)
