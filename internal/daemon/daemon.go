@@ -25,6 +25,10 @@ const (
 	// spooled. The rest is delivered by the next start.
 	drainTimeout = 10 * time.Second
 
+	// lastMoment is what sinks get after the end of Options.Timeout, so that only
+	// those are called late that are.
+	lastMoment = 500 * time.Millisecond
+
 	// emptyTimeout is how long a stopping daemon goes on taking what is queued
 	// at a socket that ends with it: a full receive buffer takes about a second.
 	emptyTimeout = 5 * time.Second
@@ -283,7 +287,7 @@ func (d *daemon) finish(ctx context.Context) error {
 	if d.Input != nil && ctx.Err() == nil {
 		timeout = 0
 		if !d.deadline.IsZero() {
-			timeout = max(time.Until(d.deadline), 1)
+			timeout = max(time.Until(d.deadline), lastMoment)
 		}
 	}
 	late := d.sinks.wait(ctx, timeout)
