@@ -96,6 +96,7 @@ func (y *syncer) run(s *Spool) {
 // a second time, so the file is not written to any more.
 func (s *Spool) syncPass() error {
 	type target struct {
+		g      *segment
 		f      File
 		sealed bool
 	}
@@ -104,7 +105,7 @@ func (s *Spool) syncPass() error {
 	targets := make([]target, 0, 4)
 	for _, g := range s.unsynced {
 		g.unsynced = false
-		targets = append(targets, target{g.file, g.sealed})
+		targets = append(targets, target{g, g.file, g.sealed})
 		if g.sealed {
 			g.file = nil
 		}
@@ -122,7 +123,7 @@ func (s *Spool) syncPass() error {
 			continue // of a failed disk: the writer left it, and has it
 		}
 		err := t.f.Sync()
-		if err == nil && !t.sealed && unlinked(t.f) {
+		if err == nil && unlinked(t.f) && s.writes(t.g) {
 			err = errUnlinked
 		}
 		if err != nil && first == nil {
@@ -149,6 +150,14 @@ func (s *Spool) syncPass() error {
 // errUnlinked is why the disk counts as failed when somebody has removed the
 // segment that is being written: everything in it would end with the process.
 var errUnlinked = errors.New("the segment was removed")
+
+// writes reports whether g is still being written. What is not may have been
+// removed by ourselves, for the bound; asked behind unlinked, it cannot have.
+func (s *Spool) writes(g *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !g.sealed
+}
 
 // unlinked reports whether f has no name any more.
 func unlinked(f File) bool {
