@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"internal/sink":                      {"internal/format", "internal/match", "internal/spool", "pkg/ipe"},
 	"internal/sink/*":                    {"internal/sink", "internal/format", "pkg/ipe"},
 	"internal/sink/journald/journaltest": {},
+	"internal/api":                       {"internal/config", "internal/format", "internal/host", "internal/match", "internal/spool", "pkg/ipe"},
 	"internal/audittest":                 {"internal/trust"},
 	"internal/daemon":                    {"internal/...", "pkg/..."},
 }

@@ -1,0 +1,55 @@
+// Package api is what a running daemon says to programs of this host: the feed
+// of events, its status and its metrics, by HTTP on one unix socket.
+//
+//	GET /events    events as JSON lines or text, from any place in the spool on
+//	GET /status    the Status as JSON
+//	GET /metrics   the same numbers in the text format of Prometheus
+//	GET /healthz   200 when the daemon is well, 503 and the reasons when not
+//
+// The mode and the group of the socket say who may read; who may connect may
+// read everything. There is nothing that could be written: requests with a body
+// and methods other than GET and HEAD are refused.
+//
+// # The feed
+//
+// Every stream is a reader of the spool of its own, so it has history, and a
+// client that is slow or has stopped holds up nobody. Parameters of /events:
+//
+//	after=SPOOL:SEQ   begin behind this event, the last one that was dealt with
+//	since=10m|TIME    begin with what was received since then (TIME as in RFC 3339)
+//	last=N            begin with the last N events that match; 0 for none of them
+//	follow=true       go on with what happens; without, the stream ends with the
+//	                  newest event there was when it began
+//	events= verdicts= ops= hooks= paths=   only these, as in a match of the
+//	                  configuration; values by comma (\, is none), or the key again
+//	not.events= …     but not these
+//	format=json       or text, or colour: text for a terminal
+//	raw=true          add the record text as received
+//	cursor=true       begin every line with SPOOL:SEQ and a blank, the place to go
+//	                  on behind it; a line of nothing else says that everything
+//	                  up to there was looked at
+//
+// Without after, since and last a stream begins with the oldest event kept: by
+// default nothing is left out. What a stream missed because it was overwritten
+// comes as an event "lost" of stage "spool" without an identity, whatever the
+// stream selects. A stream that ends in the middle of a chunk (curl: exit status
+// 18) was ended by an error; go on with after=.
+//
+// # What a client can do to others
+//
+// At most [MaxClients] streams run at once; more are answered 503. Of twice as
+// many connections, those go first that have been waiting longest for their
+// request. A request has to arrive in 5 s and has at most some kilobytes; a
+// client that takes nothing for 30 s is disconnected. All that a client holds is
+// a reader, 32 KiB to 64 KiB of lines, and its buffer in the kernel.
+//
+// # What it refuses to do
+//
+// It does not listen on a network and knows no users or passwords, so it is not
+// for other hosts: that is what sinks are for. It takes no commands.
+//
+// # Memory
+//
+// A stream formats from the spool's memory into a buffer of its own, and keeps
+// nothing of an event. A Status that is given to a Server is the Server's.
+package api

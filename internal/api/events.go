@@ -1,0 +1,243 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// maxBatch is how many bytes are collected before they are written although
+// there is more. One event may go beyond.
+const maxBatch = 32 << 10
+
+// serveEvents is the feed.
+func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
+	q, err := parseQuery(r.URL.RawQuery, time.Now())
+	if err != nil {
+		answer(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	select {
+	case s.streams <- struct{}{}:
+	default:
+		s.feed.refused.Add(1)
+		answerLater(w, fmt.Sprintf("there are %d clients already; try again later", MaxClients))
+		return
+	}
+	defer func() { <-s.streams }()
+	if q.form == "json" {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+	} else {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	if r.Method == http.MethodHead {
+		return
+	}
+	st := stream{
+		query: q, spool: s.options.Spool, feed: &s.feed,
+		out: w, control: http.NewResponseController(w), patience: s.patience.write,
+		context: format.Context{Host: s.options.Host, Raw: q.raw},
+	}
+	if err := st.run(r.Context(), s.closing); err != nil {
+		// The client must be able to tell this end from that of the spool.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// stream is one client of the feed. It is used by one goroutine.
+type stream struct {
+	*query
+	spool    *spool.Spool
+	feed     *feedCounters
+	out      http.ResponseWriter
+	control  *http.ResponseController
+	patience time.Duration // of one write
+
+	reader *spool.Reader
+	end    spool.Cursor // newest entry when the stream began
+
+	decoder ipe.Decoder
+	event   ipe.Event
+	context format.Context
+	bootID  [16]byte // what context.BootID says
+
+	buf    []byte
+	events uint64       // in buf
+	place  spool.Cursor // everything up to it was sent, or passed over
+	told   spool.Cursor // the last place that a line told
+}
+
+// run sends everything that was asked for. It returns nil when that is done,
+// or when the server or the spool was closed.
+func (st *stream) run(ctx, closing context.Context) error {
+	stats := st.spool.Stats()
+	st.end = spool.Cursor{ID: stats.ID, Seq: stats.Last}
+	if err := st.seek(ctx); err != nil {
+		return err
+	}
+	defer st.reader.Close()
+	st.feed.opened.Add(1)
+	// The header tells the client that nothing escapes it any more.
+	if err := st.flush(); err != nil {
+		return err
+	}
+	idle, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(closing, cancel)()
+
+	for done := false; !done; {
+		e, err := st.next(idle)
+		if err == nil {
+			done = st.take(e)
+		} else if done, err = st.interrupted(ctx, err); err != nil {
+			return err
+		}
+		if done {
+			st.tellPlace()
+		}
+		if done || len(st.buf) >= maxBatch {
+			if err := st.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// next returns the next entry, or io.EOF when there is none and none is waited
+// for. Before it waits, everything is sent.
+func (st *stream) next(idle context.Context) (*spool.Entry, error) {
+	e, ok, err := st.reader.TryNext()
+	if ok || err != nil {
+		return e, err
+	}
+	if !st.follow {
+		return nil, io.EOF
+	}
+	st.tellPlace()
+	if err := st.flush(); err != nil {
+		return nil, err
+	}
+	return st.reader.Next(idle)
+}
+
+// interrupted deals with an error of next. It reports true when the stream is
+// complete, and returns errors that end it before.
+func (st *stream) interrupted(ctx context.Context, err error) (done bool, _ error) {
+	var gap *spool.GapError
+	switch {
+	case errors.As(err, &gap):
+		st.tellGap(gap)
+		return false, nil
+	case errors.Is(err, io.EOF):
+		return true, nil
+	case errors.Is(err, context.Canceled) && ctx.Err() == nil:
+		// The server closes: see once more whether there is something.
+		st.follow, st.end = false, spool.Cursor{}
+		return false, nil
+	}
+	return false, err
+}
+
+// beyond reports whether e came after the end of a stream that does not follow.
+func (st *stream) beyond(e *spool.Entry) bool {
+	return e.ID == st.end.ID && e.Seq > st.end.Seq
+}
+
+// wanted decodes e and reports whether the client asked for such an event.
+func (st *stream) wanted(e *spool.Entry) bool {
+	return st.decoder.Decode(&st.event, e.Type, e.Data) == ipe.ClassIPE && st.match.Match(&st.event)
+}
+
+// take sends e, if it is wanted. It reports true when nothing comes after it.
+func (st *stream) take(e *spool.Entry) (done bool) {
+	if !st.follow && st.beyond(e) {
+		return true
+	}
+	st.place = e.Cursor()
+	if st.wanted(e) {
+		st.context.Spool, st.context.Seq = uint32(e.ID), e.Seq
+		if e.BootID != st.bootID {
+			st.bootID = e.BootID
+			st.context.BootID = host.BootID(e.BootID).String()
+		}
+		st.append()
+	}
+	return !st.follow && st.place == st.end
+}
+
+// tellGap says that the client missed something. It is said whatever the client
+// selects: nobody knows what was lost.
+func (st *stream) tellGap(g *spool.GapError) {
+	st.event.Reset()
+	st.event.Kind = ipe.KindLost
+	st.event.Stage = []byte("spool")
+	st.event.Has = ipe.HasUntil
+	st.event.Until = time.Now().UnixMilli()
+	st.event.Accuracy = ipe.AccuracyUnknown
+	st.place = spool.Cursor{ID: g.ID, Seq: g.First - 1}
+	if g.Known {
+		st.event.Accuracy = ipe.AccuracyExact
+		st.event.Has |= ipe.HasCount | ipe.HasSeqRange
+		st.event.Count, st.event.FirstSeq, st.event.LastSeq = g.Count, g.First, g.Last
+		st.place.Seq = g.Last
+		st.feed.lost.Add(g.Count)
+	}
+	st.context.Spool, st.context.Seq = 0, 0
+	st.append()
+}
+
+// append adds the event to what is sent next.
+func (st *stream) append() {
+	if st.cursor {
+		st.buf = append(appendCursor(st.buf, st.place), ' ')
+		st.told = st.place
+	}
+	st.buf = st.format(st.buf, &st.event, &st.context)
+	st.events++
+}
+
+// tellPlace says how far the stream is where the last line did not. It is called
+// when there is nothing more.
+func (st *stream) tellPlace() {
+	if st.place == (spool.Cursor{}) {
+		st.place = st.end // nothing was read, so there was nothing up to there
+	}
+	if st.cursor && st.told != st.place {
+		st.buf = append(appendCursor(st.buf, st.place), '\n')
+		st.told = st.place
+	}
+}
+
+// flush gives what was collected to the kernel.
+func (st *stream) flush() error {
+	if err := st.control.SetWriteDeadline(time.Now().Add(st.patience)); err != nil {
+		return err
+	}
+	if _, err := st.out.Write(st.buf); err != nil {
+		return err
+	}
+	st.feed.sent.Add(st.events)
+	st.buf, st.events = st.buf[:0], 0
+	if cap(st.buf) > 4*maxBatch {
+		st.buf = nil // one event was huge
+	}
+	return st.control.Flush()
+}
+
+// appendCursor is Cursor.String without a string.
+func appendCursor(dst []byte, c spool.Cursor) []byte {
+	for shift := 28; shift >= 0; shift -= 4 {
+		dst = append(dst, "0123456789abcdef"[c.ID>>shift&15])
+	}
+	return strconv.AppendUint(append(dst, ':'), c.Seq, 10)
+}

@@ -1,0 +1,179 @@
+package api
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// AppendMetrics appends st, which is complete, in the text format of Prometheus. Every counter is
+// there from the start.
+//
+// The text is written by hand and not through a library: all of it comes from
+// one Status, so status and metrics never disagree, and a library would want
+// its own counters to be kept up to date beside those that are counted anyway.
+// Of VictoriaMetrics/metrics only what is below would remain.
+func AppendMetrics(dst []byte, st *Status) []byte {
+	m := metrics{dst: dst}
+	m.gauge("build_info", "Always 1; the version is a label.", 1, "version", st.Version)
+	m.gauge("start_time_seconds", "When the daemon started, in seconds since 1970.", seconds(st.Since))
+	m.gauge("healthy", "1 if the daemon is well, 0 if its status gives a reason why not.", truth(st.Healthy))
+	if st.Socket != nil {
+		m.gauge("socket_receive_buffer_bytes", "Receive buffer that the kernel granted.", float64(st.Socket.Buffer))
+	}
+	m.counter("received_total", "Messages received from the kernel.", st.Received)
+	m.family("skipped_total", "counter", "Messages that are not IPE's, by reason.")
+	for _, reason := range slices.Sorted(maps.Keys(st.Skipped)) {
+		m.count(st.Skipped[reason], "reason", reason)
+	}
+	m.family("lost_total", "counter", "Records lost before the spool, by stage.")
+	for _, l := range st.Lost {
+		m.count(l.Count, "stage", l.Stage)
+	}
+	m.family("lost_exact", "gauge", "1 if the number of lost records is exact, 0 if there may be more.")
+	for _, l := range st.Lost {
+		m.sample(truth(l.Accuracy == "exact"), "stage", l.Stage)
+	}
+	m.counter("forged_total", "Messages refused because the kernel did not send them.", st.Forged)
+	m.spool(&st.Spool)
+	m.sinks(st.Sinks)
+	m.gauge("feed_clients", "Streams of the feed that are open.", float64(st.Feed.Clients))
+	m.counter("feed_opened_total", "Streams of the feed that were opened.", st.Feed.Opened)
+	m.counter("feed_refused_total", "Streams of the feed that were refused because there were too many.", st.Feed.Refused)
+	m.counter("feed_sent_total", "Events sent to all clients of the feed together.", st.Feed.Sent)
+	m.counter("feed_lost_total", "Events overwritten before a client of the feed got them.", st.Feed.Lost)
+	return m.dst
+}
+
+func (m *metrics) spool(s *Spool) {
+	m.gauge("spool_on_disk", "1 if new events go to the disk, 0 if to memory.", truth(s.Form == FormDisk))
+	m.gauge("spool_entries", "Events kept.", float64(s.Entries))
+	if !s.Oldest.IsZero() {
+		m.gauge("spool_oldest_timestamp_seconds", "When the oldest event that is kept was received, in seconds since 1970.", seconds(s.Oldest))
+	}
+	m.gauge("spool_disk_bytes", "Size of the spool on disk.", float64(s.Disk))
+	m.gauge("spool_memory_bytes", "Size of the spool in memory.", float64(s.Memory))
+	m.gauge("spool_limit_bytes", "Size at which the oldest events are given up.", float64(s.Limit))
+	m.counter("spool_appended_total", "Events put into the spool.", s.Appended)
+	m.counter("spool_given_up_total", "Oldest events overwritten, whether wanted or not.", s.GivenUp)
+	m.counter("spool_cut_total", "Events whose end was cut off because they were too long.", s.Cut)
+	m.counter("spool_syncs_total", "Successful syncs of the spool.", s.Syncs)
+	m.counter("spool_failures_total", "Failures of the spool's disk.", s.Failures)
+}
+
+func (m *metrics) sinks(sinks []Sink) {
+	each := func(name, kind, help string, value func(*Sink) float64) {
+		m.family(name, kind, help)
+		for i := range sinks {
+			m.sample(value(&sinks[i]), "sink", sinks[i].Name, "type", sinks[i].Type)
+		}
+	}
+	each("sink_ok", "gauge", "1 if the sink delivers, 0 if not.", func(s *Sink) float64 { return truth(s.State == "ok") })
+	each("sink_lag_events", "gauge", "Events in the spool that the sink does not have yet.", func(s *Sink) float64 { return float64(s.LagEvents) })
+	each("sink_lag_seconds", "gauge", "Age of the oldest event that the sink does not have yet.", func(s *Sink) float64 { return s.LagSeconds })
+	counter := func(name, help string, value func(*Sink) uint64) {
+		m.family(name, "counter", help)
+		for i := range sinks {
+			m.count(value(&sinks[i]), "sink", sinks[i].Name, "type", sinks[i].Type)
+		}
+	}
+	counter("sink_delivered_total", "Events delivered.", func(s *Sink) uint64 { return s.Delivered })
+	counter("sink_unmatched_total", "Events that the sink did not ask for.", func(s *Sink) uint64 { return s.Unmatched })
+	counter("sink_skipped_total", "Entries that are no event to this version.", func(s *Sink) uint64 { return s.Skipped })
+	counter("sink_overwritten_total", "Events overwritten before the sink got them.", func(s *Sink) uint64 { return s.Overwritten })
+	counter("sink_gaps_total", "How often events were overwritten before the sink got them.", func(s *Sink) uint64 { return s.Gaps })
+	counter("sink_retries_total", "Attempts to deliver that failed.", func(s *Sink) uint64 { return s.Retries })
+	counter("sink_cursor_save_errors_total", "Failures to keep where the sink stands.", func(s *Sink) uint64 { return s.SaveErrors })
+}
+
+// metrics writes metrics. A family is followed by its samples.
+// https://prometheus.io/docs/instrumenting/exposition_formats/
+type metrics struct {
+	dst  []byte
+	name string // of the family
+}
+
+func (m *metrics) counter(name, help string, n uint64) {
+	m.family(name, "counter", help)
+	m.count(n)
+}
+
+func (m *metrics) gauge(name, help string, v float64, labels ...string) {
+	m.family(name, "gauge", help)
+	m.sample(v, labels...)
+}
+
+func (m *metrics) family(name, kind, help string) {
+	m.name = "ipe_auditd_" + name
+	m.dst = fmt.Appendf(m.dst, "# HELP %s %s\n# TYPE %s %s\n", m.name, help, m.name, kind)
+}
+
+func (m *metrics) count(n uint64, labels ...string) {
+	m.head(labels)
+	m.dst = append(strconv.AppendUint(m.dst, n, 10), '\n')
+}
+
+func (m *metrics) sample(v float64, labels ...string) {
+	m.head(labels)
+	m.dst = append(strconv.AppendFloat(m.dst, v, 'f', -1, 64), '\n')
+}
+
+// head writes the name and the labels, which are names and values in turn.
+func (m *metrics) head(labels []string) {
+	m.dst = append(m.dst, m.name...)
+	for i := 0; i+1 < len(labels); i += 2 {
+		open := byte(',')
+		if i == 0 {
+			open = '{'
+		}
+		m.dst = fmt.Appendf(m.dst, `%c%s="%s"`, open, labels[i], escapeLabel(labels[i+1]))
+	}
+	if len(labels) > 0 {
+		m.dst = append(m.dst, '}')
+	}
+	m.dst = append(m.dst, ' ')
+}
+
+func escapeLabel(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+
+// WriteTextfile replaces the file at path by the metrics of st, for the textfile
+// collector of node_exporter: readers see the old file or the new one, nothing
+// between. All may read it.
+func WriteTextfile(path string, st *Status) error {
+	// Not *.prom, or a file that a crash leaves would be collected.
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.new")
+	if err != nil {
+		return fmt.Errorf("write metrics: %w", err)
+	}
+	_, err = f.Write(AppendMetrics(nil, st))
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("write metrics: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/match"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+)
+
+// maxLast is the largest N of last=N: the places of as many events are kept in
+// memory for a moment.
+const maxLast = 10_000
+
+// query is what a client asks of /events.
+type query struct {
+	after  *spool.Cursor // nil: not given
+	since  time.Time     // zero: not given
+	last   int           // -1: not given
+	follow bool
+	match  *match.Matcher // nil: everything
+	format format.Func
+	form   string // the name of format
+	raw    bool
+	cursor bool
+}
+
+// Check returns what is wrong with parameters for /events, in one line.
+func Check(parameters url.Values) error {
+	_, err := parseQuery(parameters.Encode(), time.Now())
+	return err
+}
+
+// parseQuery reads the part of a URL behind the question mark. Errors are for
+// the client, in one line.
+func parseQuery(raw string, now time.Time) (*query, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, err
+	}
+	q := &query{last: -1, form: "json"}
+	var selection match.Selection
+	lists := lists(&selection, "")
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if list := lists[key]; list != nil {
+			for _, v := range values[key] {
+				*list = append(*list, splitList(v)...)
+			}
+			continue
+		}
+		if len(values[key]) > 1 {
+			return nil, fmt.Errorf("%q is given %d times", key, len(values[key]))
+		}
+		if err := q.set(key, values[key][0], now); err != nil {
+			return nil, err
+		}
+	}
+	if q.format = formats()[q.form]; q.format == nil {
+		return nil, fmt.Errorf("format=%q: want json, text or colour", q.form)
+	}
+	if q.after != nil && (!q.since.IsZero() || q.last >= 0) {
+		return nil, errors.New("after says where to begin; leave out since and last")
+	}
+	q.match, err = compile(&selection)
+	return q, err
+}
+
+// set reads one parameter that has one value.
+func (q *query) set(key, value string, now time.Time) (err error) {
+	switch key {
+	case "after":
+		var c spool.Cursor
+		c, err = spool.ParseCursor(value)
+		q.after = &c
+	case "since":
+		q.since, err = parseSince(value, now)
+	case "last":
+		q.last, err = strconv.Atoi(value)
+		if err != nil || q.last < 0 || q.last > maxLast {
+			err = fmt.Errorf("want a number from 0 to %d", maxLast)
+		}
+	case "follow":
+		q.follow, err = parseBool(value)
+	case "raw":
+		q.raw, err = parseBool(value)
+	case "cursor":
+		q.cursor, err = parseBool(value)
+	case "format":
+		q.form = value
+	default:
+		return fmt.Errorf("unknown parameter %q; there are after, since, last, follow, events, verdicts, ops, hooks, paths, not.events and so on, format, raw and cursor", key)
+	}
+	if err != nil {
+		return fmt.Errorf("%s=%q: %w", key, value, err)
+	}
+	return nil
+}
+
+// formats returns the formats that a stream can have.
+func formats() map[string]format.Func {
+	return map[string]format.Func{
+		"json":   format.AppendJSON,
+		"text":   format.AppendText,
+		"colour": format.AppendTextColour,
+	}
+}
+
+// lists returns the lists of values that a selection has, by the parameters
+// that fill them.
+func lists(s *match.Selection, prefix string) map[string]*[]string {
+	all := map[string]*[]string{
+		prefix + "events": &s.Events, prefix + "verdicts": &s.Verdicts, prefix + "ops": &s.Ops,
+		prefix + "hooks": &s.Hooks, prefix + "paths": &s.Paths,
+	}
+	if prefix == "" {
+		s.Not = new(match.Selection)
+		maps.Copy(all, lists(s.Not, "not."))
+	}
+	return all
+}
+
+// compile returns what s selects.
+func compile(s *match.Selection) (*match.Matcher, error) {
+	given := func(s *match.Selection) bool {
+		return s.Events != nil || s.Verdicts != nil || s.Ops != nil || s.Hooks != nil || s.Paths != nil
+	}
+	if !given(s.Not) {
+		s.Not = nil
+	}
+	if s.Not == nil && !given(s) {
+		return nil, nil
+	}
+	m, err := match.Compile([]match.Selection{*s})
+	var wrong *match.Error
+	switch {
+	case !errors.As(err, &wrong):
+		return m, err
+	case wrong.Value == "":
+		return nil, fmt.Errorf("%s: %s", wrong.Key, wrong.Reason)
+	}
+	return nil, fmt.Errorf("%s=%q: %s", wrong.Key, wrong.Value, wrong.Reason)
+}
+
+// splitList splits at commas that no backslash stands before. Globs read the
+// backslash themselves.
+func splitList(s string) []string {
+	var list []string
+	begin := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case ',':
+			list = append(list, s[begin:i])
+			begin = i + 1
+		}
+	}
+	return append(list, s[begin:])
+}
+
+func parseBool(s string) (bool, error) {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, errors.New("want true or false")
+	}
+	return b, nil
+}
+
+// parseSince reads a time, or how long ago it was.
+func parseSince(s string, now time.Time) (time.Time, error) {
+	if d, err := config.ParseDuration(s); err == nil {
+		if d < 0 {
+			return time.Time{}, errors.New("lies in the future; leave out the minus sign")
+		}
+		return now.Add(-d), nil
+	}
+	// A + that was not escaped in a URL is a blank, and RFC 3339 has no blank.
+	t, err := time.Parse(time.RFC3339, strings.ReplaceAll(s, " ", "+"))
+	if err != nil {
+		return time.Time{}, errors.New("want a duration, as in 10m or 7d, or a time, as in 2026-11-23T13:35:38Z or 2026-11-23T13:35:38+01:00")
+	}
+	return t, nil
+}

@@ -1,0 +1,174 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+)
+
+// MaxClients is how many streams of events there are at most at once.
+const MaxClients = 64
+
+const (
+	maxConns  = 2 * MaxClients // connections, so that status can be asked for beside all streams
+	maxHeader = 4 << 10        // bytes of a request; net/http adds 4 KiB of slop
+)
+
+// Options say what a server serves, and to whom. All but Host and ErrorLog are
+// needed.
+type Options struct {
+	Path  string      // of the unix socket
+	Mode  fs.FileMode // permission bits of the socket
+	Group string      // of the socket, by name or number; empty for that of the process
+
+	Spool *spool.Spool
+	Host  string // host name for events; empty to leave it out
+
+	// Status is asked for the state of the daemon, from any goroutine but from
+	// one at a time. The server fills in Feed, and calls Status.Complete.
+	Status func() Status
+
+	// ErrorLog is told what goes wrong between net/http and clients; as in
+	// http.Server.
+	ErrorLog *log.Logger
+}
+
+// patience is how long a server waits for others.
+type patience struct {
+	request time.Duration // for a whole request, from the connection on
+	write   time.Duration // for a client that takes nothing
+	status  time.Duration // for Options.Status
+	close   time.Duration // for clients, when the server is closed
+}
+
+var defaultPatience = patience{request: 5 * time.Second, write: 30 * time.Second, status: 5 * time.Second, close: time.Second}
+
+// Server serves one socket. Its methods may be called from any goroutine.
+type Server struct {
+	// Set at construction.
+	options  Options
+	patience patience
+	http     http.Server
+	gate     *gate
+	socket   *socket
+	closing  context.Context // ended by Close
+	end      context.CancelFunc
+
+	streams chan struct{} // holds a token for each stream
+	asking  chan struct{} // holds a token while Options.Status is asked
+
+	feed feedCounters
+}
+
+// feedCounters are the counters of Feed.
+type feedCounters struct {
+	opened, refused, sent, lost atomic.Uint64
+}
+
+// Listen makes the socket. Serve must be called to answer there, Close to
+// remove it. A socket that was left by a process that died is replaced. It is
+// an error, ErrInUse, if somebody answers at it.
+func Listen(o Options) (*Server, error) { return listen(o, defaultPatience) }
+
+func listen(o Options, p patience) (*Server, error) {
+	l, err := bind(o.Path, o.Mode, o.Group)
+	if err != nil {
+		return nil, fmt.Errorf("listen on the api socket %s: %w", o.Path, err)
+	}
+	s := &Server{
+		options: o, patience: p, gate: newGate(l.listener), socket: l,
+		streams: make(chan struct{}, MaxClients),
+		asking:  make(chan struct{}, 1),
+	}
+	s.closing, s.end = context.WithCancel(context.Background())
+	s.http = http.Server{
+		Handler: s.handler(),
+		// For the whole request, because net/http would wait for a body that was
+		// announced. It lifts that once the request is there (startBackgroundRead).
+		ReadTimeout:    p.request,
+		WriteTimeout:   p.request + p.status + p.write,
+		MaxHeaderBytes: maxHeader,
+		ConnState:      s.gate.changed,
+		ErrorLog:       o.ErrorLog,
+	}
+	// A connection is one request: nobody gains from holding one open.
+	s.http.SetKeepAlivesEnabled(false)
+	return s, nil
+}
+
+// Serve answers until Close is called, and then returns nil.
+func (s *Server) Serve() error {
+	if err := s.http.Serve(s.gate); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the api: %w", err)
+	}
+	return nil
+}
+
+// Close removes the socket and ends all streams. They are sent what the spool
+// has, so it is closed before to send them everything; for that they have a
+// second.
+func (s *Server) Close() error {
+	err := s.socket.remove()
+	s.end()
+	s.gate.closeWaiting()
+	ctx, cancel := context.WithTimeout(context.Background(), s.patience.close)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close() // clients that take nothing: their loss
+	}
+	s.gate.Close() // if Serve was never called
+	if err != nil {
+		return fmt.Errorf("close the api: %w", err)
+	}
+	return nil
+}
+
+// ask returns the state of the daemon. If that does not come in time, it answers
+// so and returns nil: a disk that hangs must not make a health check hang.
+func (s *Server) ask(w http.ResponseWriter, r *http.Request) *Status {
+	ctx, cancel := context.WithTimeout(r.Context(), s.patience.status)
+	defer cancel()
+	reply := make(chan *Status, 1)
+	select {
+	case s.asking <- struct{}{}:
+		go func() {
+			defer func() { <-s.asking }()
+			reply <- s.status()
+		}()
+	case <-ctx.Done():
+	}
+	select {
+	case st := <-reply:
+		return st
+	case <-ctx.Done():
+		answerLater(w, "the daemon does not answer; its disk may hang")
+		return nil
+	}
+}
+
+// Status returns the state of the daemon, complete. It takes as long as
+// Options.Status takes.
+func (s *Server) Status() *Status {
+	s.asking <- struct{}{}
+	defer func() { <-s.asking }()
+	return s.status()
+}
+
+// status is Status for the holder of the token.
+func (s *Server) status() *Status {
+	st := s.options.Status()
+	st.Feed = Feed{
+		Clients: len(s.streams), MaxClients: MaxClients,
+		Opened: s.feed.opened.Load(), Refused: s.feed.refused.Load(),
+		Sent: s.feed.sent.Load(), Lost: s.feed.lost.Load(),
+	}
+	st.Complete(time.Now())
+	return &st
+}
