@@ -1,0 +1,208 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/config"
+)
+
+// statusPatience is how long status waits for an answer. The daemon itself
+// answers in time that it cannot.
+const statusPatience = 15 * time.Second
+
+func newStatus() *cobra.Command {
+	var asJSON bool
+	var socket string
+	cmd := &cobra.Command{
+		Use:   "status [--json]",
+		Short: "Show how the running daemon fares",
+		Long: `status prints how the running daemon fares: what it received, what was lost, and
+where each sink stands. It exits with 0 if all is well, and with 1 if something
+is not or no daemon answers, so that it can be a health check.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), statusPatience)
+			defer cancel()
+			socket := socketOr(socket)
+			text, st, err := api.NewClient(socket).Status(ctx)
+			if err != nil {
+				return noAnswer(socket, err)
+			}
+			if asJSON {
+				_, err = cmd.OutOrStdout().Write(text)
+			} else {
+				err = printStatus(cmd.OutOrStdout(), st, time.Now())
+			}
+			if err == nil && !st.Healthy {
+				err = errors.New("degraded: " + printable(strings.Join(st.Reasons, "; ")))
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringVar(&socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
+	return cmd
+}
+
+// printStatus writes st for a person.
+func printStatus(out io.Writer, st *api.Status, now time.Time) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t%s\n", name, printable(fmt.Sprintf(format, args...)))
+	}
+	health := "healthy"
+	if !st.Healthy {
+		health = "degraded"
+	}
+	row("ipe-auditd", "%s, %s, pid %d, since %s (%s)", st.Version, health, st.PID, st.Since.Local().Format(time.DateTime), ago(now, st.Since))
+	for _, reason := range st.Reasons {
+		row("", "%s", reason)
+	}
+	if st.Kernel != "" {
+		row("kernel", "Linux %s", st.Kernel)
+	}
+	if s := st.Socket; s != nil {
+		row("socket", "%s", describeSocket(s))
+	}
+	row("received", "%d messages; skipped %s", st.Received, describeCounts(st.Skipped))
+	row("lost", "%s; forged %d", describeLosses(st.Lost), st.Forged)
+	row("spool", "%s", describeSpool(&st.Spool, now))
+	row("feed", "%d of %d clients; %d refused, %d events overwritten before a client got them", st.Feed.Clients, st.Feed.MaxClients, st.Feed.Refused, st.Feed.Lost)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return printSinks(out, st.Sinks, now)
+}
+
+func describeSocket(s *api.Socket) string {
+	origin := "own"
+	if s.Inherited {
+		origin = "inherited"
+	}
+	var types []string
+	for _, t := range s.Types {
+		types = append(types, strconv.Itoa(int(t)))
+	}
+	text := fmt.Sprintf("%s, receive buffer %s", origin, size(s.Buffer))
+	if s.Buffer < s.Asked {
+		text += fmt.Sprintf(" (asked for %s, which the kernel did not grant)", size(s.Asked))
+	}
+	return text + ", filter for types " + cmp.Or(strings.Join(types, " "), "of any number")
+}
+
+// describeCounts names what is not 0.
+func describeCounts(counts map[string]uint64) string {
+	var list []string
+	for name, n := range counts {
+		if n > 0 {
+			list = append(list, fmt.Sprintf("%d %s", n, name))
+		}
+	}
+	slices.Sort(list)
+	return cmp.Or(strings.Join(list, ", "), "none")
+}
+
+func describeLosses(losses []api.Loss) string {
+	var list []string
+	for _, l := range losses {
+		switch {
+		case l.Accuracy != "exact":
+			list = append(list, fmt.Sprintf("at least %d at stage %s", l.Count, l.Stage))
+		case l.Count > 0:
+			list = append(list, fmt.Sprintf("%d at stage %s", l.Count, l.Stage))
+		}
+	}
+	return cmp.Or(strings.Join(list, ", "), "none")
+}
+
+func describeSpool(s *api.Spool, now time.Time) string {
+	text := fmt.Sprintf("%s on disk in %s, %s", s.ID, s.Dir, size(s.Disk))
+	if s.Form != api.FormDisk {
+		text = fmt.Sprintf("%s in memory, %s", s.ID, size(s.Memory))
+	}
+	text += fmt.Sprintf(" of %s, %d events", size(s.Limit), s.Entries)
+	if !s.Oldest.IsZero() {
+		text += fmt.Sprintf(", the oldest %s old", ago(now, s.Oldest))
+	}
+	if s.GivenUp > 0 {
+		text += fmt.Sprintf(", %d given up for newer ones", s.GivenUp)
+	}
+	if s.Cut > 0 {
+		text += fmt.Sprintf(", %d cut", s.Cut)
+	}
+	if s.LastError != "" {
+		text += fmt.Sprintf(", %d failures, the last: %s", s.Failures, s.LastError)
+	}
+	return text
+}
+
+func printSinks(out io.Writer, sinks []api.Sink, now time.Time) error {
+	if len(sinks) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "\nSINK\tTYPE\tSTATE\tLAG\tDELIVERED\tMISSED\tRETRIES\tLAST ERROR")
+	for i := range sinks {
+		s := &sinks[i]
+		lag := "-"
+		if s.LagEvents > 0 {
+			lag = fmt.Sprintf("%d, %s", s.LagEvents, round(time.Duration(s.LagSeconds*float64(time.Second))))
+		}
+		failure := "-"
+		if s.LastError != "" {
+			failure = fmt.Sprintf("%s ago: %s", ago(now, s.LastErrorTime), s.LastError)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s %s\t%s\t%d\t%d\t%d\t%s\n", printable(s.Name), printable(s.Type), printable(s.State), ago(now, s.Since), lag,
+			s.Delivered, s.Overwritten, s.Retries, printable(failure))
+	}
+	return w.Flush()
+}
+
+// ago returns how long before now t was.
+func ago(now, t time.Time) string { return round(now.Sub(t)) }
+
+// round returns d with its two largest units, which is enough for a person.
+func round(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d >= 24*time.Hour:
+		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return d.Round(time.Second).String()
+}
+
+// size returns n bytes with a unit, and one digit behind the point.
+func size(n int64) string {
+	for _, unit := range []config.Size{config.GiB, config.MiB, config.KiB} {
+		if n >= int64(unit) {
+			return strings.Replace(fmt.Sprintf("%.1f%s", float64(n)/float64(unit), unit.String()[1:]), ".0", "", 1)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// printable replaces what must not reach a terminal raw: errors can quote what
+// others wrote.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"io"
+	"os"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminalWidth returns how many columns out has, or 0 when it is no terminal.
+func terminalWidth(out io.Writer) int {
+	f, ok := out.(*os.File)
+	if !ok {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}
+
+// The colours of a line begin and end with these (ECMA-48, SGR).
+const (
+	colourBegin = '\x1b'
+	colourEnd   = 'm'
+	noColour    = "\x1b[0m"
+)
+
+// fit cuts a line to width columns, if that is not 0, and marks that. The line is
+// valid UTF-8, ends in a newline and has no other control characters than
+// colours. Characters that may be wide count two columns, so a line can come out
+// shorter than it had to be, but never longer.
+func fit(line []byte, width int) []byte {
+	if width <= 0 {
+		return line
+	}
+	columns, cut, inColour, coloured := 0, 0, false, false
+	for i := 0; i < len(line)-1; {
+		r, size := utf8.DecodeRune(line[i:])
+		switch {
+		case r == colourBegin:
+			inColour, coloured = true, true
+		case inColour:
+			inColour = r != colourEnd
+		default:
+			columns += columnsOf(r)
+		}
+		i += size
+		if columns <= width-1 && !inColour {
+			cut = i // there is room for the mark behind it
+		}
+	}
+	if columns <= width {
+		return line
+	}
+	short := append(append([]byte(nil), line[:cut]...), "…"...)
+	if coloured {
+		short = append(short, noColour...)
+	}
+	return append(short, '\n')
+}
+
+// columnsOf returns how many columns of a terminal r takes at most: two from
+// the first script on that has wide characters (Unicode UAX #11).
+func columnsOf(r rune) int {
+	if r >= 0x1100 {
+		return 2
+	}
+	return 1
+}
