@@ -84,6 +84,7 @@ func (m *metrics) sinks(sinks []Sink) {
 	}
 	counter("sink_delivered_total", "Events delivered.", func(s *Sink) uint64 { return s.Delivered })
 	counter("sink_unmatched_total", "Events that the sink did not ask for.", func(s *Sink) uint64 { return s.Unmatched })
+	counter("sink_unparsed_total", "Events of IPE that could not be read.", func(s *Sink) uint64 { return s.Unparsed })
 	counter("sink_skipped_total", "Entries that are no event to this version.", func(s *Sink) uint64 { return s.Skipped })
 	counter("sink_overwritten_total", "Events overwritten before the sink got them.", func(s *Sink) uint64 { return s.Overwritten })
 	counter("sink_gaps_total", "How often events were overwritten before the sink got them.", func(s *Sink) uint64 { return s.Gaps })

@@ -86,6 +86,7 @@ type Sink struct {
 	Delivered   uint64 `json:"delivered"`
 	Unmatched   uint64 `json:"unmatched"`   // not asked for
 	Skipped     uint64 `json:"skipped"`     // no event to this version
+	Unparsed    uint64 `json:"unparsed"`    // IPE's, but not readable; delivered where asked for
 	Overwritten uint64 `json:"overwritten"` // lost to this sink, where the number is known
 	Gaps        uint64 `json:"gaps"`        // how often any were
 	Retries     uint64 `json:"retries"`     // attempts that failed

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -74,7 +75,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := CheckSinks(o.Config.Sinks); err != nil {
 		return err
 	}
-	d := &daemon{Options: o, log: o.Log}
+	d := &daemon{Options: o, log: o.Log, since: time.Now()}
 	if o.Input != nil && o.Timeout > 0 {
 		d.deadline = time.Now().Add(o.Timeout)
 	}
@@ -111,11 +112,17 @@ type daemon struct {
 	Options
 	log *zap.Logger
 
+	since  time.Time
 	boot   host.BootID
-	conn   *netlinkaudit.Conn // nil with Input
 	spool  *spool.Spool
 	teller teller
 	sinks  *fleet
+
+	// Nil with Input.
+	conn     *netlinkaudit.Conn
+	receiver *receiver
+	books    *books
+	api      *api.Server // nil too when there is none
 
 	deadline time.Time // start and Timeout; zero: none
 }
@@ -149,7 +156,7 @@ func (d *daemon) openSpool() error {
 	opened := make(chan struct{})
 	defer close(opened)
 	s, err := spool.Open(spool.Options{
-		Dir: cfg.Dir, Size: int64(cfg.Size), Memory: int64(cfg.Memory), Sync: cfg.Sync,
+		Dir: cfg.Dir, Size: int64(cfg.Size), Memory: int64(cfg.Memory), Sync: max(cfg.Sync, time.Millisecond),
 		BootID: d.boot,
 		Notify: func(c spool.Change) { <-opened; d.spoolChanged(c) },
 	})
@@ -195,16 +202,21 @@ func (d *daemon) serve(ctx context.Context) error {
 	started := startedEvent(d.Version, kernel, state)
 	d.teller.tell(&started)
 
-	books := d.openBooks()
-	receiver := newReceiver(d.conn, d.spool)
-	accounts := &accountant{conn: d.conn, ledger: books.ledger, active: receiver.active, drops: books.state.Drops, checked: books.state.At}
+	d.books = d.openBooks()
+	d.receiver = newReceiver(d.conn, d.spool)
+	accounts := &accountant{
+		conn: d.conn, ledger: d.books.ledger, active: d.receiver.active,
+		drops: d.books.state.Drops, checked: d.books.state.At,
+	}
 
 	received := make(chan error, 1)
-	go func() { received <- receiver.run() }()
+	go func() { received <- d.receiver.run() }()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { accounts.run(background) })
-	wg.Go(func() { books.watch(background) })
+	wg.Go(func() { d.books.watch(background) })
+	wg.Go(func() { d.writeTextfile(background) })
+	d.serveAPI()
 
 	granted, _ := d.conn.ReadBuffer()
 	d.log.Info("listening", zap.String("version", d.Version), zap.Bool("inherited_socket", d.Inherited.Audit != nil),
@@ -231,9 +243,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	stop()
 	wg.Wait()
 	if d.Inherited.Audit == nil {
-		books.abandon(d.conn)
+		d.books.abandon(d.conn)
 	}
-	books.close()
+	d.books.close()
 	d.teller.tell(&ipe.Event{Kind: ipe.KindStopped, Version: []byte(d.Version), Kernel: []byte(kernel)})
 	return err
 }
@@ -278,10 +290,11 @@ func (d *daemon) hostState() host.IPE {
 // finish delivers what is spooled. With Input the sinks get all the time they
 // are given.
 func (d *daemon) finish(ctx context.Context) error {
-	err := d.spool.Close()
-	if err != nil {
+	if err := d.spool.Close(); err != nil {
 		d.log.Error("the spool could not be closed in order; the next start begins a new one", zap.Error(err))
-		err = nil
+	}
+	if d.api != nil {
+		d.api.Close() // behind the spool, so that clients get the last event
 	}
 	timeout := drainTimeout
 	if d.Input != nil && ctx.Err() == nil {

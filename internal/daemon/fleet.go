@@ -30,14 +30,16 @@ type ship struct {
 	done   chan struct{} // closed when the runner has returned
 }
 
-// fleet holds the runners. Its methods are for one goroutine.
+// fleet holds the runners. Its methods are for one goroutine, but for status.
 type fleet struct {
 	d      *daemon
 	host   string
-	ships  map[string]*ship
 	cancel context.CancelFunc
 	ctx    context.Context
 	wg     sync.WaitGroup
+
+	mu    sync.Mutex // held by that goroutine only to change ships
+	ships map[string]*ship
 }
 
 func newFleet(d *daemon) *fleet {
@@ -86,7 +88,9 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 		rc.Save = (&cursorFile{dir: dir, name: c.Name, log: log}).save
 	}
 	s := &ship{config: *c, outlet: outlet, runner: sink.New(rc), done: make(chan struct{})}
+	f.mu.Lock()
 	f.ships[c.Name] = s
+	f.mu.Unlock()
 	f.wg.Go(func() {
 		defer close(s.done)
 		defer reader.Close()
@@ -184,7 +188,9 @@ func (g *gapLog) add(gaps, entries uint64) {
 // batch it has begun.
 func (f *fleet) stop(name string, patience time.Duration) spool.Cursor {
 	s := f.ships[name]
+	f.mu.Lock()
 	delete(f.ships, name)
+	f.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := s.runner.Stop(ctx); err != nil && (patience > 0 || !errors.Is(err, sink.ErrUndelivered)) {

@@ -25,14 +25,8 @@ type receiver struct {
 	// Owned by the goroutine that calls run.
 	records []spool.Record
 
-	counters counters
-	active   chan struct{} // holds a token when something was received
-}
-
-// counters count records by what Classify said of them. They may be read from
-// any goroutine.
-type counters struct {
-	classes [8]atomic.Uint64
+	classes [8]atomic.Uint64 // records by what Classify said; read from any goroutine
+	active  chan struct{}    // holds a token when something was received
 }
 
 func newReceiver(conn *netlinkaudit.Conn, s appender) *receiver {
@@ -70,7 +64,7 @@ func (r *receiver) take(msgs []netlinkaudit.Message, now int64) {
 	for i := range msgs {
 		msg := &msgs[i]
 		class := ipe.Classify(msg.Type, msg.Data)
-		r.counters.classes[class].Add(1)
+		r.classes[class].Add(1)
 		if class != ipe.ClassIPE {
 			continue
 		}

@@ -115,6 +115,14 @@ func (l *Ledger) untold(a Account) uint64 {
 	return l.pending[a].Count
 }
 
+// Told returns when the last event of the account was written, which is zero
+// before the first.
+func (l *Ledger) Told(a Account) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.told[a]
+}
+
 // Run writes the events until ctx ends; what is pending then is written at
 // once.
 func (l *Ledger) Run(ctx context.Context) {

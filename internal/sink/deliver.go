@@ -109,8 +109,12 @@ func (r *Runner) next(ctx, idle context.Context) (*spool.Entry, error) {
 // take passes one entry, and writes it if it is wanted.
 func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 	r.begin(spool.Cursor{ID: e.ID, Seq: e.Seq - 1})
+	class := r.decoder.Decode(&r.event, e.Type, e.Data)
+	if class == ipe.ClassIPE && r.event.Kind == ipe.KindUnparsed {
+		r.batch.counts.Unparsed++
+	}
 	switch {
-	case r.decoder.Decode(&r.event, e.Type, e.Data) != ipe.ClassIPE:
+	case class != ipe.ClassIPE:
 		r.batch.counts.Skipped++
 	case !r.config.Match.Match(&r.event):
 		r.batch.counts.Unmatched++

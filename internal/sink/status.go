@@ -38,6 +38,7 @@ type Counts struct {
 	Delivered   uint64 // events, those included that tell of a gap
 	Unmatched   uint64 // entries that the sink did not ask for
 	Skipped     uint64 // entries that are no event, as a later decoder may see it
+	Unparsed    uint64 // entries that are IPE's, but could not be read
 	Overwritten uint64 // entries that the spool gave up, where the number is known
 	Gaps        uint64 // how often it gave up any
 	Failures    uint64 // of Open, Write, Flush, Close, or of reading the spool
@@ -102,6 +103,7 @@ func (r *Runner) passed() {
 	r.status.Delivered += b.counts.Delivered
 	r.status.Unmatched += b.counts.Unmatched
 	r.status.Skipped += b.counts.Skipped
+	r.status.Unparsed += b.counts.Unparsed
 	r.status.Overwritten += b.counts.Overwritten
 	r.status.Gaps += b.counts.Gaps
 }

@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// textfileInterval is how often the metrics are written for a collector, which
+// reads them once or a few times a minute.
+const textfileInterval = 15 * time.Second
+
+// serveAPI opens the feed, if the configuration asks for it. Without it the
+// daemon still does what it is for, so a failure does not stop it.
+func (d *daemon) serveAPI() {
+	cfg := d.Config.API
+	if cfg.Path == "" {
+		return
+	}
+	server, err := api.Listen(api.Options{
+		Path: cfg.Path, Mode: cfg.Mode, Group: cfg.Group,
+		Spool: d.spool, Host: host.Name(), Status: d.status,
+		ErrorLog: zap.NewStdLog(d.log),
+	})
+	if err != nil {
+		d.log.Error("there is no feed: tail, status and metrics do not work until the next start", zap.Error(err))
+		return
+	}
+	d.api = server
+	go func() {
+		if err := server.Serve(); err != nil {
+			d.log.Error("the feed ended", zap.Error(err))
+		}
+	}()
+}
+
+// writeTextfile keeps the file for a metrics collector up to date until ctx
+// ends.
+func (d *daemon) writeTextfile(ctx context.Context) {
+	path := d.Config.Metrics.Textfile
+	if path == "" {
+		return
+	}
+	write := func() {
+		st := d.status()
+		st.Complete(time.Now())
+		if err := api.WriteTextfile(path, &st); err != nil {
+			d.log.Warn("metrics could not be written", zap.Error(err))
+		}
+	}
+	ticker := time.NewTicker(textfileInterval)
+	defer ticker.Stop()
+	for write(); ; write() {
+		select {
+		case <-ctx.Done():
+			write()
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// status is the state of the daemon now. It may be called from any goroutine.
+func (d *daemon) status() api.Status {
+	granted, _ := d.conn.ReadBuffer()
+	stats := d.conn.Stats()
+	st := api.Status{
+		Version: d.Version, PID: os.Getpid(), Host: host.Name(), Kernel: host.KernelRelease(), Since: d.since,
+		Socket: &api.Socket{
+			Inherited: d.Inherited.Audit != nil,
+			Buffer:    int64(granted), Asked: int64(d.Config.Source.ReceiveBuffer),
+			Types: ipe.Types(),
+		},
+		Received: stats.Received,
+		Skipped:  map[string]uint64{"malformed": stats.Malformed, "filtered": stats.Foreign},
+		Spool:    api.Measure(d.spool),
+		Sinks:    d.sinks.status(time.Now()),
+	}
+	st.Spool.Dir, st.Spool.Limit = d.Config.Spool.Dir, int64(d.Config.Spool.Size)
+	if st.Spool.Form == api.FormMemory {
+		st.Spool.Limit = int64(d.Config.Spool.Memory)
+	}
+	for class := range d.receiver.classes {
+		if c := ipe.Class(class); c != ipe.ClassIPE && c.String() != "" {
+			st.Skipped[c.String()] = d.receiver.classes[class].Load()
+		}
+	}
+	d.books.status(&st)
+	return st
+}
+
+// status fills in what the ledger knows.
+func (b *books) status(st *api.Status) {
+	for _, a := range []ledger.Account{ledger.Socket, ledger.Kernel, ledger.Truncated} {
+		n, exact := b.ledger.Total(a)
+		accuracy := ipe.AccuracyExact
+		if !exact {
+			accuracy = ipe.AccuracyAtLeast
+		}
+		st.Lost = append(st.Lost, api.Loss{Stage: a.Stage(), Count: n, Accuracy: accuracy.String(), Last: b.ledger.Told(a)})
+	}
+	st.Forged, _ = b.ledger.Total(ledger.Forged)
+}
+
+// status returns how the sinks fare.
+func (f *fleet) status(now time.Time) []api.Sink {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sinks := make([]api.Sink, 0, len(f.ships))
+	for _, s := range f.ships {
+		sinks = append(sinks, s.status(f.d, now))
+	}
+	return sinks
+}
+
+func (s *ship) status(d *daemon, now time.Time) api.Sink {
+	st := s.runner.Status()
+	lag, age := api.Lag(d.spool, st.Cursor, now)
+	out := api.Sink{
+		Name: s.config.Name, Type: s.config.Type, State: st.State.String(), Since: st.Since,
+		LagEvents: lag, LagSeconds: age.Seconds(),
+		Delivered: st.Delivered, Unmatched: st.Unmatched, Skipped: st.Skipped, Unparsed: st.Unparsed,
+		Overwritten: st.Overwritten, Gaps: st.Gaps, Retries: st.Failures, SaveErrors: st.SaveErrors,
+		LastDelivery: st.LastDelivery, LastErrorTime: st.LastErrorTime,
+	}
+	if st.LastError != nil {
+		out.LastError = st.LastError.Error()
+	}
+	return out
+}
