@@ -1,0 +1,168 @@
+package man
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/input"
+	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+func TestEventKeysStandInTheOrderOfALine(t *testing.T) {
+	t.Parallel()
+	got := marked(read(t, eventsPage), "Va", itemsIn("KEYS"))
+	if diff := cmp.Diff(format.Keys(), got); diff != "" {
+		t.Errorf("keys (-program +page):\n%s", diff)
+	}
+}
+
+func TestValuesOfEventKeys(t *testing.T) {
+	t.Parallel()
+	lines := read(t, eventsPage)
+	sameSet(t, "kinds of events", named(ipe.Kind(0)), marked(lines, "Cm", itemsIn("EVENTS")))
+	sameSet(t, "dialects", named(ipe.DialectMainline), marked(lines, "Cm", itemsIn("DIALECTS")))
+
+	values := valuesOf(lines, "Va")
+	for key, want := range map[string][]string{
+		"verdict":    named(ipe.VerdictDenied),
+		"rule_kind":  named(ipe.RuleExplicit),
+		"action":     named(ipe.ActionAllow),
+		"accuracy":   named(ipe.AccuracyExact),
+		"dialect":    named(ipe.DialectMainline),
+		"ipe_status": {host.StatusAbsent, host.StatusNoPolicy, host.StatusActive, host.StatusUnreadable},
+	} {
+		sameSet(t, "values of "+key, want, values[key])
+	}
+}
+
+func TestStagesOfLosses(t *testing.T) {
+	t.Parallel()
+	want := []string{ledger.Kernel.Stage(), ledger.Socket.Stage(), ledger.Truncated.Stage(), "spool", "disk"}
+	sameSet(t, eventsPage, want, marked(read(t, eventsPage), "Cm", itemsIn("LOSSES")))
+	sameSet(t, commandsPage, want, marked(read(t, commandsPage), "Cm", itemsIn("WHAT CAN BE LOST")))
+}
+
+func TestMessageIDsOfTheJournal(t *testing.T) {
+	t.Parallel()
+	tables := literals(read(t, eventsPage), "OTHER FORMS", "Journal")
+	if len(tables) != 1 {
+		t.Fatalf("%d literal displays about the journal, want the table of MESSAGE_ID", len(tables))
+	}
+	got := make(map[string]string)
+	for row := range strings.Lines(tables[0]) {
+		kind, id, _ := strings.Cut(strings.TrimSpace(row), " ")
+		got[kind] = strings.TrimSpace(id)
+	}
+	want := make(map[string]string)
+	for k := ipe.Kind(0); k.String() != ""; k++ {
+		want[k.String()] = format.MessageID(k)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("MESSAGE_ID (-program +page):\n%s", diff)
+	}
+}
+
+func TestSeverities(t *testing.T) {
+	t.Parallel()
+	page := make(map[string]string) // by number
+	number := ""
+	for _, l := range read(t, eventsPage) {
+		if l.subsection != "Severity" {
+			continue
+		}
+		if f := strings.Fields(l.text); isItem(l) && len(f) > 1 {
+			number = f[1]
+		} else if number != "" {
+			page[number] += l.text + ";"
+		}
+	}
+	for _, tt := range []struct {
+		ev   ipe.Event
+		text string
+	}{
+		{ipe.Event{Kind: ipe.KindEnforcement, Enforcing: ipe.False}, "enforcement switched off"},
+		{ipe.Event{Kind: ipe.KindEnforcement}, "the record does not say to what"},
+		{ipe.Event{Kind: ipe.KindForged}, "forged"},
+		{ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictDenied}, "denied"},
+		{ipe.Event{Kind: ipe.KindLost}, "lost"},
+		{ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictWouldDeny}, "would_deny"},
+		{ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictUnknown}, "unknown"},
+		{ipe.Event{Kind: ipe.KindPolicyLoad, Res: ipe.False}, "a policy load that failed"},
+		{ipe.Event{Kind: ipe.KindUnparsed}, "unparsed"},
+		{ipe.Event{Kind: ipe.KindPolicyLoad, Res: ipe.True}, "policy loaded"},
+		{ipe.Event{Kind: ipe.KindPolicyActivate}, "activated"},
+		{ipe.Event{Kind: ipe.KindEnforcement, Enforcing: ipe.True}, "enforcement switched on"},
+		{ipe.Event{Kind: ipe.KindStopped}, "stopped"},
+		{ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictAllowed}, "allowed"},
+		{ipe.Event{Kind: ipe.KindStarted}, "started"},
+	} {
+		number := string(rune('0' + format.Severity(&tt.ev)))
+		if !strings.Contains(page[number], tt.text) {
+			t.Errorf("%q is of severity %s, where the page has %q", tt.text, number, page[number])
+		}
+	}
+}
+
+func TestExampleEventsAreRealOutput(t *testing.T) {
+	t.Parallel()
+	captures, err := filepath.Glob("../test/captures/*/*.nlcap")
+	if err != nil || len(captures) == 0 {
+		t.Fatalf("captures: %v, %v", captures, err)
+	}
+	real := make(map[string]bool)
+	for _, name := range captures {
+		for _, event := range decode(t, name) {
+			real[event] = true
+		}
+	}
+	examples := literals(read(t, eventsPage), "EXAMPLES", "")
+	if len(examples) == 0 {
+		t.Error("no examples")
+	}
+	for _, display := range examples {
+		if event := strings.ReplaceAll(display, "\n", ""); !real[event] {
+			t.Errorf("no capture decodes to %s", event)
+		}
+	}
+}
+
+// decode returns the events of a capture, without newlines.
+func decode(t *testing.T, name string) []string {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var (
+		r       = input.NewReader(bufio.NewReader(f))
+		record  input.Record
+		decoder ipe.Decoder
+		event   ipe.Event
+		lines   []string
+	)
+	for {
+		err := r.Next(&record)
+		if errors.Is(err, io.EOF) {
+			return lines
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if decoder.Decode(&event, record.Type, record.Text) == ipe.ClassIPE {
+			text := format.AppendJSON(nil, &event, new(format.Context))
+			lines = append(lines, string(bytes.TrimSuffix(text, []byte("\n"))))
+		}
+	}
+}
