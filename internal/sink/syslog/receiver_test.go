@@ -24,6 +24,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long a test waits for what should come soon.
+const patience = 20 * time.Second
+
 // receiver stands in for a syslog server that can end, begin again and stop
 // reading. It takes one connection after the other, so that what it got has one
 // order. It works in one goroutine from newReceiver to the end of the test.
@@ -34,19 +37,20 @@ type receiver struct {
 	address string
 	work    chan func() // what the goroutine is to do next
 
-	reading sync.Mutex // held by a test that wants no reading
+	reading gate // held by a test that wants no reading
 
 	mu     sync.Mutex
-	socket io.Closer // nil when ended
-	conn   net.Conn  // the stream that is read
-	done   chan struct{}
+	socket io.Closer     // nil when ended
+	conn   net.Conn      // the stream that is read
+	ending chan struct{} // closed by end: what waits for the gate gives up
+	done   chan struct{} // closed when nothing is read any more
 	got    [][]byte
 	torn   error
 	more   chan struct{} // closed and replaced when something was got
 }
 
 func newReceiver(t testing.TB, network string) *receiver {
-	r := &receiver{t: t, network: network, address: "127.0.0.1:0",
+	r := &receiver{t: t, network: network, address: "127.0.0.1:0", reading: make(gate, 1),
 		work: make(chan func()), more: make(chan struct{})}
 	if network == Unix {
 		r.address = t.TempDir() + "/log"
@@ -72,7 +76,7 @@ func begun(t testing.TB, network string) *receiver {
 
 // begin listens, always at the same address.
 func (r *receiver) begin() {
-	done := make(chan struct{})
+	ending, done := make(chan struct{}), make(chan struct{})
 	var err error
 	var serve func()
 	var socket io.Closer
@@ -81,27 +85,27 @@ func (r *receiver) begin() {
 		var l net.Listener
 		if l, err = net.Listen("tcp", r.address); err == nil {
 			socket, r.address = l, l.Addr().String()
-			serve = func() { r.serve(l) }
+			serve = func() { r.serve(l, ending) }
 		}
 	case UDP:
 		var c net.PacketConn
 		if c, err = net.ListenPacket("udp", r.address); err == nil {
 			socket, r.address = c, c.LocalAddr().String()
-			serve = func() { r.readDatagrams(c.(syscall.Conn)) }
+			serve = func() { r.readDatagrams(c.(syscall.Conn), ending) }
 		}
 	case Unix:
 		os.Remove(r.address)
 		var c *net.UnixConn
 		if c, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: r.address}); err == nil {
 			socket = c
-			serve = func() { r.readDatagrams(c) }
+			serve = func() { r.readDatagrams(c, ending) }
 		}
 	}
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.mu.Lock()
-	r.socket, r.done = socket, done
+	r.socket, r.ending, r.done = socket, ending, done
 	r.mu.Unlock()
 	r.work <- func() {
 		defer close(done)
@@ -113,7 +117,7 @@ func (r *receiver) begin() {
 // datagram socket is emptied first: what is in there cannot be known.
 func (r *receiver) end() {
 	r.mu.Lock()
-	socket, done := r.socket, r.done
+	socket, ending, done := r.socket, r.ending, r.done
 	r.socket = nil
 	if socket == nil {
 		r.mu.Unlock()
@@ -121,17 +125,25 @@ func (r *receiver) end() {
 	}
 	r.mu.Unlock()
 	if c, ok := socket.(*net.UnixConn); ok {
-		for unread(c) > 0 {
-			time.Sleep(time.Millisecond)
+		for deadline := time.Now().Add(patience); unread(c) > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				r.t.Errorf("waited %v for the receiver to read what is in its socket", patience)
+				break
+			}
 		}
 	}
+	close(ending)
 	socket.Close()
 	r.mu.Lock()
 	if r.conn != nil {
 		r.conn.Close()
 	}
 	r.mu.Unlock()
-	<-done
+	select {
+	case <-done:
+	case <-time.After(patience):
+		r.t.Errorf("waited %v for the receiver to end", patience)
+	}
 }
 
 // unread returns the length of the next datagram in the queue.
@@ -143,13 +155,13 @@ func unread(c *net.UnixConn) (n int) {
 	return n
 }
 
-func (r *receiver) serve(l net.Listener) {
+func (r *receiver) serve(l net.Listener, ending <-chan struct{}) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
-		c = &gated{c, &r.reading}
+		c = &gated{c, r.reading, ending}
 		if r.tls != nil {
 			c = tls.Server(c, r.tls)
 		}
@@ -164,33 +176,58 @@ func (r *receiver) serve(l net.Listener) {
 	}
 }
 
+// gate is a lock that can be waited for with other things.
+type gate chan struct{}
+
+func (g gate) Lock()   { g <- struct{}{} }
+func (g gate) Unlock() { <-g }
+
 // gated is a connection that reads only while the gate is free.
 type gated struct {
 	net.Conn
-	gate *sync.Mutex
+	gate   gate
+	ending <-chan struct{}
 }
 
 func (g *gated) Read(b []byte) (int, error) {
-	n, err := readGated(g.Conn.(syscall.Conn), g.gate, b)
+	n, err := readGated(g.Conn.(syscall.Conn), g.gate, g.ending, b)
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
 	return n, err
 }
 
-// readGated takes the gate only while it reads, not while there is nothing.
-func readGated(c syscall.Conn, gate *sync.Mutex, b []byte) (n int, err error) {
+// readGated takes the gate only while it reads, not while there is nothing. It
+// waits for the gate outside of RawConn.Read: Close waits for whoever is inside,
+// and a test may close what it does not let be read.
+func readGated(c syscall.Conn, gate gate, ending <-chan struct{}, b []byte) (n int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	rerr := raw.Read(func(fd uintptr) bool {
-		gate.Lock()
-		defer gate.Unlock()
-		n, err = syscall.Read(int(fd), b)
-		return !errors.Is(err, syscall.EAGAIN)
-	})
-	return max(n, 0), errors.Join(rerr, err)
+	for {
+		held := false // by a test
+		rerr := raw.Read(func(fd uintptr) bool {
+			select {
+			case gate <- struct{}{}:
+				defer gate.Unlock()
+			default:
+				held = true
+				return true
+			}
+			n, err = syscall.Read(int(fd), b)
+			return !errors.Is(err, syscall.EAGAIN)
+		})
+		if !held {
+			return max(n, 0), errors.Join(rerr, err)
+		}
+		select {
+		case gate <- struct{}{}:
+			gate.Unlock()
+		case <-ending:
+			return 0, net.ErrClosed
+		}
+	}
 }
 
 // readFrames notes whole frames. One that the end of the connection tore is no
@@ -217,10 +254,10 @@ func (r *receiver) readFrames(in io.Reader) {
 	}
 }
 
-func (r *receiver) readDatagrams(c syscall.Conn) {
+func (r *receiver) readDatagrams(c syscall.Conn, ending <-chan struct{}) {
 	buf := make([]byte, 1<<20)
 	for {
-		n, err := readGated(c, &r.reading, buf)
+		n, err := readGated(c, r.reading, ending, buf)
 		if err != nil || n == 0 { // 0: shut down
 			return
 		}
@@ -245,7 +282,7 @@ func (r *receiver) entries() ([][]byte, error) {
 // wait returns the messages once there are n.
 func (r *receiver) wait(n int) [][]byte {
 	r.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(patience)
 	for {
 		r.mu.Lock()
 		got, more, torn := r.got, r.more, r.torn
@@ -259,7 +296,7 @@ func (r *receiver) wait(n int) [][]byte {
 		select {
 		case <-more:
 		case <-timeout:
-			r.t.Fatalf("%d of %d messages arrived", len(got), n)
+			r.t.Fatalf("waited %v for %d messages, got %d", patience, n, len(got))
 		}
 	}
 }
