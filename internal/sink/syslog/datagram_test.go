@@ -2,7 +2,6 @@ package syslog
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"strings"
 	"syscall"
@@ -97,7 +96,7 @@ func TestDatagramsKeepEveryByte(t *testing.T) {
 		open(t, s)
 		msgs := []string{"a", "two\nlines\n", "\x00\xff"}
 		for i, m := range msgs {
-			check(t, s.Write(context.Background(), &sink.Entry{Bytes: []byte(m)}))
+			check(t, s.Write(limited(t), &sink.Entry{Bytes: []byte(m)}))
 			r.wait(i + 1)
 		}
 		checkGot(t, r, msgs...)

@@ -39,9 +39,11 @@ func Example() {
 	defer s.Close()
 	if err := s.Write(ctx, &sink.Entry{Bytes: []byte("<83>Nov 23 13:35:38 ipe-auditd: DENIED EXECUTE /tmp/x")}); err != nil {
 		fmt.Println(err)
+		return
 	}
 	if err := s.Flush(ctx); err != nil {
 		fmt.Println(err)
+		return
 	}
 	b := make([]byte, 1024)
 	n, err := receiver.Read(b)

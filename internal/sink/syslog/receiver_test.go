@@ -24,9 +24,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what should come soon.
-const patience = 20 * time.Second
-
 // receiver stands in for a syslog server that can end, begin again and stop
 // reading. It takes one connection after the other, so that what it got has one
 // order. It works in one goroutine from newReceiver to the end of the test.
@@ -312,20 +309,25 @@ func newSink(t testing.TB, o Options) *Sink {
 		t.Fatal(err)
 	}
 	s.settle = 0
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() {
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close() }()
+		await(t, "Close", closed)
+	})
 	return s
 }
 
 func open(t testing.TB, s *Sink) {
 	t.Helper()
-	if err := s.Open(context.Background()); err != nil {
+	if err := s.Open(limited(t)); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // deliver writes and flushes messages.
 func deliver(s *Sink, msgs ...string) error {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	for _, m := range msgs {
 		if err := s.Write(ctx, &sink.Entry{Bytes: []byte(m)}); err != nil {
 			return err

@@ -48,19 +48,15 @@ func TestStreamCountsOctets(t *testing.T) {
 // A parser of somebody else reads the very bytes of the stream.
 func TestStreamIsReadByAnotherParser(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
+	l := listen(t)
 	s := newSink(t, Options{Network: TCP, Address: l.Addr().String()})
 	open(t, s)
-	c, err := l.Accept()
-	check(t, err)
-	defer c.Close()
+	c := accept(t, l)
 	f := rfc5424Func(t)
 	for i := range 50 {
-		check(t, s.Write(context.Background(), message(t, f, i+1)))
+		check(t, s.Write(limited(t), message(t, f, i+1)))
 	}
-	check(t, s.Flush(context.Background()))
+	check(t, s.Flush(limited(t)))
 	check(t, s.Close())
 	seq := 0
 	octetcounting.NewParser(gosyslog.WithListener(func(res *gosyslog.Result) {
@@ -82,24 +78,20 @@ func TestStreamIsReadByAnotherParser(t *testing.T) {
 // What the peer's kernel has is not delivered if the receiver turns us down.
 func TestConnectionMustLast(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	s, err := New(Options{Network: TCP, Address: l.Addr().String()})
-	check(t, err)
-	defer s.Close()
+	l := listen(t)
+	s := newSink(t, Options{Network: TCP, Address: l.Addr().String()})
+	s.settle = settleTime
 	open(t, s)
-	c, err := l.Accept()
-	check(t, err)
-	check(t, s.Write(context.Background(), &sink.Entry{Bytes: []byte("one")}))
+	c := accept(t, l)
+	check(t, s.Write(limited(t), &sink.Entry{Bytes: []byte("one")}))
 	flushed := make(chan error, 1)
-	go func() { flushed <- s.Flush(context.Background()) }()
+	go func() { flushed <- s.Flush(limited(t)) }()
 	b := make([]byte, 5)
 	if _, err := c.Read(b); err != nil || string(b) != "3 one" {
 		t.Fatalf("got %q, %v", b, err)
 	}
 	c.Close()
-	if err := <-flushed; !errors.Is(err, errPeerClosed) {
+	if err := await(t, "Flush to notice the end", flushed); !errors.Is(err, errPeerClosed) {
 		t.Errorf("got %v, want errPeerClosed", err)
 	}
 }
@@ -128,7 +120,7 @@ func TestFlushWaitsForTheAcknowledgement(t *testing.T) {
 	check(t, s.conn.(*stream).tcp.SetWriteBuffer(400_000))
 	r.reading.Lock()
 	long := strings.Repeat("x", 200_000) // more than the window of a receiver that reads nothing
-	check(t, s.Write(context.Background(), &sink.Entry{Bytes: []byte(long)}))
+	check(t, s.Write(limited(t), &sink.Entry{Bytes: []byte(long)}))
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	err := s.Flush(ctx)
@@ -171,20 +163,11 @@ func TestSendingIsUnblocked(t *testing.T) {
 				if how == "Close" {
 					closed := make(chan error, 1)
 					go func() { closed <- s.Close() }()
-					select {
-					case <-closed:
-					case <-time.After(10 * time.Second):
-						t.Fatal("Close does not return")
-					}
+					await(t, "Close to return", closed)
 				}
 				cancel()
-				select {
-				case err := <-sent:
-					if err == nil {
-						t.Error("got nil, want an error")
-					}
-				case <-time.After(10 * time.Second):
-					t.Fatal("Write does not return")
+				if err := await(t, "Write to return", sent); err == nil {
+					t.Error("got nil, want an error")
 				}
 			})
 		}
@@ -196,7 +179,7 @@ func TestClosedBeforeFlushIsSentOnce(t *testing.T) {
 	r := begun(t, TCP)
 	s := r.sink()
 	open(t, s)
-	check(t, s.Write(context.Background(), &sink.Entry{Bytes: []byte("one")}))
+	check(t, s.Write(limited(t), &sink.Entry{Bytes: []byte("one")}))
 	check(t, s.Close())
 	open(t, s)
 	mustDeliver(t, s, "one", "two")
@@ -215,9 +198,9 @@ func TestEndIsNoticedBeforeTheReader(t *testing.T) {
 	c := s.conn.(*stream)
 	slow := &stream{raw: c.raw, timer: c.timer, ended: make(chan struct{})}
 	slow.inspect = slow.look
-	check(t, slow.acknowledged(context.Background()))
+	check(t, slow.acknowledged(limited(t)))
 	r.end()
-	<-c.ended
+	await(t, "the sink to read the end", c.ended)
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	if err := slow.acknowledged(ctx); !errors.Is(err, errPeerClosed) {
@@ -233,11 +216,11 @@ func TestWriteFailsWhenThePeerEndedBefore(t *testing.T) {
 	mustDeliver(t, s, "one")
 	r.wait(1)
 	r.end()
-	<-s.conn.(*stream).ended
+	await(t, "the sink to read the end", s.conn.(*stream).ended)
 	if err := deliver(s, "two"); !errors.Is(err, errPeerClosed) {
 		t.Errorf("got %v, want errPeerClosed", err)
 	}
-	if err := s.Flush(context.Background()); err == nil {
+	if err := s.Flush(limited(t)); err == nil {
 		t.Error("Flush after a failure returned nil")
 	}
 }
@@ -258,7 +241,7 @@ func TestUnreadMessagesAreSentAgain(t *testing.T) {
 	check(t, r.conn.(*gated).Conn.(*net.TCPConn).SetLinger(0))
 	r.conn.Close() // before anything was read of it
 	r.mu.Unlock()
-	<-ended
+	await(t, "the sink to read the reset", ended)
 	r.reading.Unlock()
 	if err := deliver(s, "six"); err == nil {
 		t.Fatal("delivered on a connection that was reset")
@@ -278,17 +261,13 @@ func TestUnreadMessagesAreSentAgain(t *testing.T) {
 
 func TestCloseUnblocksOpen(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // and nobody shakes hands
-	check(t, err)
-	defer l.Close()
+	l := listen(t) // and nobody shakes hands
 	s := newSink(t, Options{Network: TLS, Address: l.Addr().String()})
 	opened := make(chan error, 1)
-	go func() { opened <- s.Open(context.Background()) }()
-	c, err := l.Accept()
-	check(t, err)
-	defer c.Close()
+	go func() { opened <- s.Open(limited(t)) }()
+	accept(t, l)
 	check(t, s.Close())
-	if err := <-opened; !errors.Is(err, os.ErrClosed) {
+	if err := await(t, "Open to notice Close", opened); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("got %v, want os.ErrClosed", err)
 	}
 }
@@ -316,10 +295,10 @@ func TestTLSVerifiesTheServer(t *testing.T) {
 	for _, tt := range tests {
 		tt.in.Network = TLS
 		s := newSink(t, tt.in)
-		if err := s.Open(context.Background()); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if err := s.Open(limited(t)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want an error that says %q", tt.name, err, tt.want)
 		}
-		if err := s.Write(context.Background(), &sink.Entry{Bytes: []byte("x")}); !errors.Is(err, os.ErrClosed) {
+		if err := s.Write(limited(t), &sink.Entry{Bytes: []byte("x")}); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("%s: Write returned %v, want os.ErrClosed", tt.name, err)
 		}
 	}
@@ -333,7 +312,7 @@ func TestTLSRefusesOldVersions(t *testing.T) {
 	r.tls.MaxVersion = tls.VersionTLS11
 	r.begin()
 	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
-	if err := s.Open(context.Background()); err == nil {
+	if err := s.Open(limited(t)); err == nil {
 		t.Error("opened with TLS 1.1")
 	}
 }
@@ -373,7 +352,7 @@ func TestTLSReadsItsFilesAtEveryOpen(t *testing.T) {
 		open(t, s)
 		mustDeliver(t, s, name)
 		check(t, s.Close())
-		if got := <-names; got != name {
+		if got := await(t, "the server to see a certificate", names); got != name {
 			t.Errorf("got the certificate of %s, want %s", got, name)
 		}
 	}
@@ -429,10 +408,11 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 	remote, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	check(t, err)
 	defer remote.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
+	l := listen(t)
 
+	check(t, local.SetDeadline(time.Now().Add(patience)))
+	check(t, remote.SetDeadline(time.Now().Add(patience)))
+	ctx := limited(t)
 	e := &sink.Entry{Bytes: bytes.Repeat([]byte("x"), 300)}
 	buf := make([]byte, 1024)
 	for _, tt := range []struct {
@@ -447,7 +427,7 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 		open(t, s)
 		s.history.cur.frames = make([]byte, 0, maxPending) // as after the first batches
 		n := testing.AllocsPerRun(500, func() {
-			if err := s.Write(context.Background(), e); err != nil {
+			if err := s.Write(ctx, e); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := tt.read(buf); err != nil {
