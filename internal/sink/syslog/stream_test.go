@@ -1,9 +1,7 @@
 package syslog
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -272,93 +270,6 @@ func TestCloseUnblocksOpen(t *testing.T) {
 	}
 }
 
-func TestTLSVerifiesTheServer(t *testing.T) {
-	t.Parallel()
-	p, other := newPKI(t), newPKI(t)
-	r := newReceiver(t, TLS)
-	r.tls = p.server(t)
-	r.begin()
-	_, port, err := net.SplitHostPort(r.address)
-	check(t, err)
-	tests := []struct {
-		name string
-		in   Options
-		want string
-	}{
-		{"another authority", Options{Address: r.address, CA: other.ca}, "unknown authority"},
-		{"the system's authorities", Options{Address: r.address}, "unknown authority"},
-		{"another name", Options{Address: "localhost:" + port, CA: p.ca}, "localhost"},
-		{"no authority in the file", Options{Address: r.address, CA: os.DevNull}, "no certificate in"},
-		{"no file", Options{Address: r.address, CA: p.ca + "x"}, "no such file"},
-		{"no own certificate", Options{Address: r.address, CA: p.ca, Cert: p.ca + "x", Key: p.ca}, "own certificate"},
-	}
-	for _, tt := range tests {
-		tt.in.Network = TLS
-		s := newSink(t, tt.in)
-		if err := s.Open(limited(t)); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: got %v, want an error that says %q", tt.name, err, tt.want)
-		}
-		if err := s.Write(limited(t), &sink.Entry{Bytes: []byte("x")}); !errors.Is(err, os.ErrClosed) {
-			t.Errorf("%s: Write returned %v, want os.ErrClosed", tt.name, err)
-		}
-	}
-}
-
-func TestTLSRefusesOldVersions(t *testing.T) {
-	t.Parallel()
-	p := newPKI(t)
-	r := newReceiver(t, TLS)
-	r.tls = p.server(t)
-	r.tls.MaxVersion = tls.VersionTLS11
-	r.begin()
-	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
-	if err := s.Open(limited(t)); err == nil {
-		t.Error("opened with TLS 1.1")
-	}
-}
-
-// TLS 1.3 lets a client write before the server has looked at its certificate.
-func TestTLSRefusedClientIsTold(t *testing.T) {
-	t.Parallel()
-	p := newPKI(t)
-	r := newReceiver(t, TLS)
-	r.tls = p.strict(t)
-	r.begin()
-	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
-	s.settle = settleTime
-	open(t, s)
-	if err := deliver(s, "one"); err == nil || !strings.Contains(err.Error(), "certificate required") {
-		t.Errorf("got %v, want the server's alert", err)
-	}
-}
-
-func TestTLSReadsItsFilesAtEveryOpen(t *testing.T) {
-	t.Parallel()
-	p := newPKI(t)
-	r := newReceiver(t, TLS)
-	r.tls = p.strict(t)
-	names := make(chan string, 2)
-	r.tls.VerifyConnection = func(c tls.ConnectionState) error {
-		names <- c.PeerCertificates[0].Subject.CommonName
-		return nil
-	}
-	r.begin()
-	cert, key := p.issue("first.test")
-	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca, Cert: cert, Key: key})
-	for _, name := range []string{"first.test", "second.test"} {
-		newCert, newKey := p.issue(name)
-		check(t, os.Rename(newCert, cert))
-		check(t, os.Rename(newKey, key))
-		open(t, s)
-		mustDeliver(t, s, name)
-		check(t, s.Close())
-		if got := await(t, "the server to see a certificate", names); got != name {
-			t.Errorf("got the certificate of %s, want %s", got, name)
-		}
-	}
-	checkGot(t, r, "first.test", "second.test")
-}
-
 func TestStreamOptionsAreSet(t *testing.T) {
 	t.Parallel()
 	r := begun(t, TCP)
@@ -393,107 +304,6 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		if _, err := New(tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%+v: got %v, want an error that says %q", tt.in, err, tt.want)
-		}
-	}
-}
-
-func TestWriteDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	path := t.TempDir() + "/log"
-	local, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path})
-	check(t, err)
-	defer local.Close()
-	remote, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	check(t, err)
-	defer remote.Close()
-	l := listen(t)
-
-	check(t, local.SetDeadline(time.Now().Add(patience)))
-	check(t, remote.SetDeadline(time.Now().Add(patience)))
-	ctx := limited(t)
-	e := &sink.Entry{Bytes: bytes.Repeat([]byte("x"), 300)}
-	buf := make([]byte, 1024)
-	for _, tt := range []struct {
-		network, address string
-		read             func([]byte) (int, error) // make room for the next one
-	}{
-		{Unix, path, local.Read},
-		{UDP, remote.LocalAddr().String(), remote.Read},
-		{TCP, l.Addr().String(), func([]byte) (int, error) { return 0, nil }},
-	} {
-		s := newSink(t, Options{Network: tt.network, Address: tt.address})
-		open(t, s)
-		s.history.cur.frames = make([]byte, 0, maxPending) // as after the first batches
-		n := testing.AllocsPerRun(500, func() {
-			if err := s.Write(ctx, e); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := tt.read(buf); err != nil {
-				t.Fatal(err)
-			}
-		})
-		if n != 0 {
-			t.Errorf("%s: %v allocations per Write, want 0", tt.network, n)
-		}
-	}
-}
-
-// Each iteration is one message; 64 of them are a batch.
-func BenchmarkWrite(b *testing.B) {
-	for _, network := range []string{Unix, TCP, TLS} {
-		b.Run(network, func(b *testing.B) {
-			o := Options{Network: network}
-			var l net.Listener
-			var err error
-			switch network {
-			case Unix:
-				o.Address = b.TempDir() + "/log"
-				c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: o.Address})
-				check(b, err)
-				defer c.Close()
-				go discard(c)
-			default:
-				l, err = net.Listen("tcp", "127.0.0.1:0")
-				check(b, err)
-				defer l.Close()
-				o.Address = l.Addr().String()
-				if network == TLS {
-					p := newPKI(b)
-					l, o.CA = tls.NewListener(l, p.server(b)), p.ca
-				}
-				go func() {
-					if c, err := l.Accept(); err == nil {
-						discard(c)
-					}
-				}()
-			}
-			s := newSink(b, o)
-			open(b, s)
-			ctx := context.Background()
-			e := &sink.Entry{Bytes: bytes.Repeat([]byte("x"), 600)}
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				if err := s.Write(ctx, e); err != nil {
-					b.Fatal(err)
-				}
-				if i%64 == 63 {
-					if err := s.Flush(ctx); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-		})
-	}
-}
-
-func discard(c net.Conn) {
-	defer c.Close()
-	buf := make([]byte, 64<<10)
-	for {
-		if _, err := c.Read(buf); err != nil {
-			return
 		}
 	}
 }

@@ -1,0 +1,99 @@
+package syslog
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
+)
+
+func TestTLSVerifiesTheServer(t *testing.T) {
+	t.Parallel()
+	p, other := newPKI(t), newPKI(t)
+	r := newReceiver(t, TLS)
+	r.tls = p.server(t)
+	r.begin()
+	_, port, err := net.SplitHostPort(r.address)
+	check(t, err)
+	tests := []struct {
+		name string
+		in   Options
+		want string
+	}{
+		{"another authority", Options{Address: r.address, CA: other.ca}, "unknown authority"},
+		{"the system's authorities", Options{Address: r.address}, "unknown authority"},
+		{"another name", Options{Address: "localhost:" + port, CA: p.ca}, "localhost"},
+		{"no authority in the file", Options{Address: r.address, CA: os.DevNull}, "no certificate in"},
+		{"no file", Options{Address: r.address, CA: p.ca + "x"}, "no such file"},
+		{"no own certificate", Options{Address: r.address, CA: p.ca, Cert: p.ca + "x", Key: p.ca}, "own certificate"},
+	}
+	for _, tt := range tests {
+		tt.in.Network = TLS
+		s := newSink(t, tt.in)
+		if err := s.Open(limited(t)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want an error that says %q", tt.name, err, tt.want)
+		}
+		if err := s.Write(limited(t), &sink.Entry{Bytes: []byte("x")}); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s: Write returned %v, want os.ErrClosed", tt.name, err)
+		}
+	}
+}
+
+func TestTLSRefusesOldVersions(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	r := newReceiver(t, TLS)
+	r.tls = p.server(t)
+	r.tls.MaxVersion = tls.VersionTLS11
+	r.begin()
+	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
+	if err := s.Open(limited(t)); err == nil {
+		t.Error("opened with TLS 1.1")
+	}
+}
+
+// TLS 1.3 lets a client write before the server has looked at its certificate.
+func TestTLSRefusedClientIsTold(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	r := newReceiver(t, TLS)
+	r.tls = p.strict(t)
+	r.begin()
+	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
+	s.settle = settleTime
+	open(t, s)
+	if err := deliver(s, "one"); err == nil || !strings.Contains(err.Error(), "certificate required") {
+		t.Errorf("got %v, want the server's alert", err)
+	}
+}
+
+func TestTLSReadsItsFilesAtEveryOpen(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	r := newReceiver(t, TLS)
+	r.tls = p.strict(t)
+	names := make(chan string, 2)
+	r.tls.VerifyConnection = func(c tls.ConnectionState) error {
+		names <- c.PeerCertificates[0].Subject.CommonName
+		return nil
+	}
+	r.begin()
+	cert, key := p.issue("first.test")
+	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca, Cert: cert, Key: key})
+	for _, name := range []string{"first.test", "second.test"} {
+		newCert, newKey := p.issue(name)
+		check(t, os.Rename(newCert, cert))
+		check(t, os.Rename(newKey, key))
+		open(t, s)
+		mustDeliver(t, s, name)
+		check(t, s.Close())
+		if got := await(t, "the server to see a certificate", names); got != name {
+			t.Errorf("got the certificate of %s, want %s", got, name)
+		}
+	}
+	checkGot(t, r, "first.test", "second.test")
+}
