@@ -173,7 +173,22 @@ func (c *stream) deliver(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer interrupt(ctx, c.tcp)()
+	stop := interrupt(ctx, c.tcp)
+	err := c.send(ctx)
+	if !stop() && err == nil {
+		err = ctx.Err() // it came too late to interrupt anything but the next write
+	}
+	if err != nil {
+		return err
+	}
+	c.history.delivered(time.Now())
+	c.unflushed.Store(false)
+	return nil
+}
+
+// send sends what was collected and waits until it is acknowledged, or until
+// the write deadline has passed.
+func (c *stream) send(ctx context.Context) error {
 	for _, b := range c.history.unsent() {
 		if len(b) == 0 {
 			continue // TLS would send an empty record
@@ -182,12 +197,7 @@ func (c *stream) deliver(ctx context.Context) error {
 			return c.reason(ctx, err)
 		}
 	}
-	if err := c.acknowledged(ctx); err != nil {
-		return err
-	}
-	c.history.delivered(time.Now())
-	c.unflushed.Store(false)
-	return nil
+	return c.acknowledged(ctx)
 }
 
 // reason returns why a write failed. What the reader met tells more than "broken

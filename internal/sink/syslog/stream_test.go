@@ -172,6 +172,25 @@ func TestSendingIsUnblocked(t *testing.T) {
 	}
 }
 
+// Its end sets a deadline that the next write, with another context, would meet.
+func TestContextThatEndsLastFailsItsOwnFlush(t *testing.T) {
+	t.Parallel()
+	r := begun(t, TCP)
+	s := r.sink()
+	open(t, s)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c := s.conn.(*stream)
+	c.inspect = func(fd uintptr) {
+		c.look(fd)
+		cancel()
+	}
+	check(t, s.Write(ctx, &sink.Entry{Bytes: []byte("one")}))
+	if err := s.Flush(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+}
+
 func TestClosedBeforeFlushIsSentOnce(t *testing.T) {
 	t.Parallel()
 	r := begun(t, TCP)
