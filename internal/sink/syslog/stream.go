@@ -255,13 +255,16 @@ func (c *stream) look(fd uintptr) {
 	c.hungUp, c.lookErr = n > 0, os.NewSyscallError("poll", err)
 }
 
-// close ends the connection. If all was delivered, TLS says farewell, which
-// cannot block then.
-func (c *stream) close() error {
+// close ends the connection. If all was delivered, TLS says farewell, for which
+// there is room then. A write that begins meanwhile may fill that room and hold
+// the lock of its direction: tls.Conn.Close passes over the farewell then, where
+// CloseWrite would wait.
+func (c *stream) close() (err error) {
 	if c.tls != nil && !c.unflushed.Load() {
-		c.tls.CloseWrite()
+		c.tls.Close() // its error is that of the farewell
+	} else {
+		err = c.tcp.Close()
 	}
-	err := c.tcp.Close()
 	<-c.ended
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 )
@@ -96,4 +97,36 @@ func TestTLSReadsItsFilesAtEveryOpen(t *testing.T) {
 		}
 	}
 	checkGot(t, r, "first.test", "second.test")
+}
+
+// A write may begin after Close has seen that all was delivered.
+func TestTLSCloseWaitsForNoWrite(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	r := newReceiver(t, TLS)
+	r.tls = p.server(t)
+	r.begin()
+	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
+	open(t, s)
+	mustDeliver(t, s, "one")
+	r.wait(1)
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	c := s.conn.(*stream)
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.io.Write(make([]byte, 32<<20)) // more than any buffer takes
+		sent <- err
+	}()
+	select {
+	case err := <-sent:
+		t.Fatalf("got %v, want it to block", err)
+	case <-time.After(100 * time.Millisecond): // so that it is under way; either way must pass
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	await(t, "Close to return", closed)
+	if err := await(t, "the write to return", sent); err == nil {
+		t.Error("got nil, want an error")
+	}
 }
