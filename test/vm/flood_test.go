@@ -1,0 +1,3 @@
+package vm_test
+
+var floods []scenario

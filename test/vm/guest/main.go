@@ -1,0 +1,27 @@
+//go:build linux && amd64
+
+// Command guest is the first and almost the only program in the small guest.
+//
+// As /init it mounts what is needed and then runs programs for the host (see
+// test/vm/wire). Under the name act it does one thing that IPE judges, and
+// prints what came of it.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	if os.Getpid() == 1 {
+		err := initialise()
+		fmt.Fprintln(os.Stderr, "guest init:", err)
+		powerOff()
+	}
+	if filepath.Base(os.Args[0]) != "act" || len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: act ACTION [ARGUMENT...]")
+		os.Exit(2)
+	}
+	os.Exit(act(os.Args[1], os.Args[2:]))
+}

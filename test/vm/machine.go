@@ -1,0 +1,196 @@
+package vm
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ipe-auditd/ipe-auditd/test/vm/wire"
+)
+
+// Machine says what to boot.
+type Machine struct {
+	Kernel    *Kernel
+	Initramfs string   // file name
+	Firmware  Firmware //
+	Append    string   // kernel command line, added to what the guest needs
+	Dir       string   // for the console's log
+}
+
+// Firmware is UEFI and its variables.
+type Firmware struct {
+	Code      string // file name, read only
+	Variables string // file name; every guest gets a copy in its Dir
+}
+
+// bootTimeout is how long a guest may take until init speaks.
+const bootTimeout = 90 * time.Second
+
+// Guest is a running machine.
+type Guest struct {
+	Kernel *Kernel
+
+	console string // file name
+	port    io.WriteCloser
+	ended   chan struct{} // closed when QEMU has ended
+	up      chan struct{} // closed when init has spoken
+	kill    func()
+
+	mu    sync.Mutex // guards what follows and writing to port
+	last  uint64
+	procs map[uint64]*Process
+}
+
+// Boot starts the machine with the accelerator, "kvm" or "tcg", and waits
+// until its init answers.
+func Boot(ctx context.Context, m *Machine, accelerator string) (*Guest, error) {
+	if err := os.MkdirAll(m.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	variables := filepath.Join(m.Dir, "variables.fd")
+	text, err := os.ReadFile(m.Firmware.Variables)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(variables, text, 0o600); err != nil {
+		return nil, err
+	}
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+
+	g := &Guest{
+		Kernel:  m.Kernel,
+		console: filepath.Join(m.Dir, "console.log"),
+		port:    ours,
+		ended:   make(chan struct{}),
+		up:      make(chan struct{}),
+		procs:   make(map[uint64]*Process),
+	}
+	cmd := exec.Command("qemu-system-x86_64",
+		"-machine", "q35", "-accel", accelerator, "-cpu", "max", "-m", "1G", "-smp", "2",
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-drive", "if=pflash,format=raw,readonly=on,file="+m.Firmware.Code,
+		"-drive", "if=pflash,format=raw,file="+variables,
+		"-kernel", m.Kernel.Image, "-initrd", m.Initramfs,
+		"-append", strings.TrimSpace("console=ttyS0 panic=-1 loglevel=5 "+m.Append),
+		"-serial", "file:"+g.console,
+		"-chardev", "socket,id=port,fd=3", "-device", "virtio-serial-pci",
+		"-device", "virtserialport,chardev=port,name="+wire.Port)
+	cmd.ExtraFiles = []*os.File{theirs}
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	// A group of its own, so that everything QEMU may start goes with it; and
+	// it goes when we go.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		// The signal comes when the thread ends that started QEMU, so that one
+		// has to stay.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ended, its output and the console tell
+		}
+		close(g.ended)
+	}()
+	if err := <-started; err != nil {
+		ours.Close()
+		return nil, err
+	}
+	g.kill = sync.OnceFunc(func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
+	go g.read(ours)
+
+	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	select {
+	case <-g.up:
+		return g, nil
+	case <-g.ended:
+		err = errors.New("QEMU ended")
+	case <-ctx.Done():
+		err = fmt.Errorf("init did not answer: %w", ctx.Err())
+	}
+	g.Close()
+	return nil, fmt.Errorf("boot %s (%s): %w\n%s%s", m.Kernel.Release, accelerator, err, output.String(), g.Console())
+}
+
+// socketPair returns two ends of a connection.
+func socketPair() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil { // so that Close ends a Read
+		return nil, nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "guest"), os.NewFile(uintptr(fds[1]), "qemu"), nil
+}
+
+// Close ends the machine, at once, and waits until it has ended.
+func (g *Guest) Close() {
+	g.kill()
+	<-g.ended
+	g.port.Close()
+}
+
+// Console returns the end of what the guest printed on its console.
+func (g *Guest) Console() string {
+	text, err := os.ReadFile(g.console)
+	if err != nil {
+		return err.Error()
+	}
+	const most = 8 << 10
+	return string(text[max(0, len(text)-most):])
+}
+
+// read hands the replies of init to the processes that they are of.
+func (g *Guest) read(port io.Reader) {
+	err := g.dispatch(json.NewDecoder(port))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.procs {
+		p.end(-1, fmt.Errorf("the guest has gone: %w", err))
+	}
+	g.procs = nil
+}
+
+func (g *Guest) dispatch(dec *json.Decoder) error {
+	up := sync.OnceFunc(func() { close(g.up) })
+	for {
+		var r wire.Reply
+		if err := dec.Decode(&r); err != nil {
+			return err
+		}
+		if r.ID == 0 {
+			up()
+			continue
+		}
+		g.mu.Lock()
+		p := g.procs[r.ID]
+		if r.Exit != nil || r.Error != "" {
+			delete(g.procs, r.ID)
+		}
+		g.mu.Unlock()
+		if p != nil {
+			p.take(&r)
+		}
+	}
+}

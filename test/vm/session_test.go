@@ -1,0 +1,380 @@
+package vm_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ipe-auditd/ipe-auditd/test/vm"
+	"github.com/ipe-auditd/ipe-auditd/test/vm/wire"
+)
+
+// patience is how long something in the guest may take. Under TCG on a busy
+// host that can be long; a test that passes does not wait.
+const patience = 30 * time.Second
+
+// session is a guest, the daemon in it, and what is known of its state.
+type session struct {
+	lab   *lab
+	guest *vm.Guest
+
+	daemon *vm.Process
+	offset int         // of the daemon's output, up to which it was read
+	seq    json.Number // of the last event
+	spool  string
+	files  int // how many files were made
+
+	active    string // name of the active policy
+	enforcing bool
+	loaded    map[string]loaded
+}
+
+// loaded is a policy that the kernel has.
+type loaded struct{ version, digest string }
+
+// scenario is one thing to happen in a guest. It leaves the guest ready for the
+// next one.
+type scenario struct {
+	name string
+	run  func(*testing.T, *session)
+}
+
+// configuration of the daemon under test.
+const configuration = `
+spool: {memory: 256MiB}
+sinks:
+  - {name: out, type: console, format: json}
+`
+
+// newSession starts the daemon in the guest.
+func newSession(t *testing.T, l *lab, g *vm.Guest) *session {
+	t.Helper()
+	s := &session{lab: l, guest: g, enforcing: true, loaded: map[string]loaded{}}
+	s.put(t, "/etc/ipe-auditd.yaml", []byte(configuration))
+	s.daemon = s.start(t, &wire.Call{Argv: words("/bin/ipe-auditd", "--config", "/etc/ipe-auditd.yaml")})
+	ev := s.next(t)
+	if ev["event"] != "started" || ev["kernel"] != g.Kernel.Release || ev["ipe_status"] != "no_policy" {
+		t.Fatalf("the daemon begins with %v", ev)
+	}
+	return s
+}
+
+// all runs the scenarios in order. When one fails the state is not known, so
+// the rest is left out.
+func (s *session) all(t *testing.T, lists ...[]scenario) {
+	t.Helper()
+	for _, list := range lists {
+		for _, sc := range list {
+			if !t.Run(sc.name, func(t *testing.T) { sc.run(t, s) }) {
+				if s.daemon != nil {
+					t.Logf("the daemon said:\n%s", s.daemon.Stderr())
+				}
+				return
+			}
+		}
+	}
+}
+
+// words returns an argument vector.
+func words(args ...string) [][]byte {
+	var argv [][]byte
+	for _, a := range args {
+		argv = append(argv, []byte(a))
+	}
+	return argv
+}
+
+func (s *session) start(t *testing.T, call *wire.Call) *vm.Process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	p, err := s.guest.Start(ctx, call)
+	if err != nil {
+		t.Fatalf("start %q: %v", call.Argv, err)
+	}
+	return p
+}
+
+// finish runs a program to its end and returns its exit status.
+func (s *session) finish(t *testing.T, call *wire.Call) (*vm.Process, int) {
+	t.Helper()
+	p := s.start(t, call)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	exit, err := p.Wait(ctx)
+	if err != nil {
+		t.Fatalf("%q: %v", call.Argv, err)
+	}
+	return p, exit
+}
+
+// did is what an action came to.
+type did struct {
+	wire.Result
+	PID int
+}
+
+// act does one action.
+func (s *session) act(t *testing.T, args ...string) did {
+	t.Helper()
+	return s.actCall(t, nil, nil, args...)
+}
+
+// actCall does one action with standard input, as another user or in other
+// namespaces.
+func (s *session) actCall(t *testing.T, stdin []byte, how *wire.Call, args ...string) did {
+	t.Helper()
+	call := wire.Call{}
+	if how != nil {
+		call = *how
+	}
+	call.Argv, call.Stdin = words(append([]string{"/bin/act"}, args...)...), stdin
+	p, exit := s.finish(t, &call)
+	d := did{PID: p.PID}
+	out := p.Stdout()
+	if exit == 0 && len(out) > 0 {
+		if err := json.Unmarshal(out, &d.Result); err != nil {
+			t.Fatalf("act %q: %v: %q", args, err, out)
+		}
+	}
+	if exit != 0 || d.Step != "" {
+		t.Fatalf("act %q: exit status %d, %s %s", args, exit, d.Step, p.Stderr())
+	}
+	return d
+}
+
+// put makes an executable file and returns its inode.
+func (s *session) put(t *testing.T, path string, text []byte) uint64 {
+	t.Helper()
+	return s.actCall(t, text, nil, "put", path).Ino
+}
+
+// event is one line of the daemon's output.
+type event map[string]any
+
+// next returns the daemon's next event, after what all events have in common
+// was checked.
+func (s *session) next(t *testing.T) event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	line, next, ok := s.daemon.Line(ctx, s.offset)
+	if !ok {
+		t.Fatalf("no event; the daemon said:\n%s\nthe console:\n%s", s.daemon.Stderr(), s.guest.Console())
+	}
+	s.offset = next
+	ev := decode(t, line)
+	seq, _ := ev["seq"].(json.Number)
+	last, _ := s.seq.Int64()
+	if n, err := seq.Int64(); err != nil || s.seq != "" && n != last+1 {
+		t.Errorf("seq %v after %v in %s", seq, s.seq, line)
+	}
+	s.seq = seq
+	spool, _ := ev["spool"].(string)
+	if !regexp.MustCompile(`^[0-9a-f]{8}$`).MatchString(spool) || s.spool != "" && s.spool != spool {
+		t.Errorf("spool %v after %v in %s", spool, s.spool, line)
+	}
+	s.spool = spool
+	return ev
+}
+
+func decode(t *testing.T, line []byte) event {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.UseNumber()
+	var ev event
+	if err := dec.Decode(&ev); err != nil {
+		t.Fatalf("not JSON: %v: %q", err, line)
+	}
+	return ev
+}
+
+// common are the keys whose values a scenario does not say.
+var common = []string{"spool", "seq", "time", "serial", "host", "boot_id"}
+
+// expect takes as many events as are wanted and compares every key.
+func (s *session) expect(t *testing.T, want ...event) {
+	t.Helper()
+	for i, w := range want {
+		got := s.next(t)
+		for _, key := range common {
+			if got[key] == nil {
+				t.Errorf("event %d has no %s: %v", i, key, got)
+			}
+			delete(got, key)
+		}
+		text, err := json.Marshal(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(decode(t, text), got); diff != "" {
+			t.Errorf("event %d of %d (-want +got):\n%s", i+1, len(want), diff)
+		}
+	}
+}
+
+// quiet checks that there is no other event: it causes one and expects it to be
+// the next.
+func (s *session) quiet(t *testing.T) {
+	t.Helper()
+	path, ino := s.newFile(t)
+	d := s.act(t, "mmap", path)
+	s.expect(t, s.denied(d.PID, "MMAP", path, ino))
+}
+
+// newFile makes a program in /tmp, which no policy here trusts.
+func (s *session) newFile(t *testing.T) (path string, ino uint64) {
+	t.Helper()
+	s.files++
+	path = fmt.Sprintf("/tmp/program-%d", s.files)
+	return path, s.put(t, path, vm.Program())
+}
+
+// denied is the event of a refused execution of a file in /tmp by act, as the
+// mode of the session has it and by the rule of strict.
+func (s *session) denied(pid int, hook, path string, ino uint64) event {
+	ev := event{
+		"type": 1420, "event": "access", "dialect": "mainline", "verdict": s.verdict(),
+		"ipe_op": "EXECUTE", "ipe_hook": hook, "comm": "act", "path": path, "dev": "tmpfs", "ino": ino, "pid": pid,
+		"enforcing": s.enforcing, "rule": "DEFAULT op=EXECUTE action=DENY", "rule_kind": "op_default", "action": "DENY",
+	}
+	if path == "" {
+		delete(ev, "path")
+		delete(ev, "dev")
+		delete(ev, "ino")
+	}
+	return ev
+}
+
+func (s *session) verdict() string {
+	if s.enforcing {
+		return "denied"
+	}
+	return "would_deny"
+}
+
+// with returns a copy of the event with other values; nil removes a key.
+func (e event) with(pairs ...any) event {
+	c := event{}
+	for k, v := range e {
+		c[k] = v
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] == nil {
+			delete(c, pairs[i].(string))
+		} else {
+			c[pairs[i].(string)] = pairs[i+1]
+		}
+	}
+	return c
+}
+
+const ipeDir = "/sys/kernel/security/ipe/"
+
+// write writes into IPE's files and returns the error.
+func (s *session) write(t *testing.T, file string, text []byte) syscall.Errno {
+	t.Helper()
+	return syscall.Errno(s.actCall(t, text, nil, "write", ipeDir+file).Errno)
+}
+
+// must fails the test when a write was refused.
+func must(t *testing.T, errno syscall.Errno) {
+	t.Helper()
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+}
+
+// policy returns the text of a policy.
+func policy(name, version string, rules ...string) string {
+	return fmt.Sprintf("policy_name=%s policy_version=%s\n%s\n", name, version, strings.Join(rules, "\n"))
+}
+
+// strict denies the execution of everything that is not from the initramfs.
+var strict = []string{
+	"DEFAULT action=ALLOW",
+	"DEFAULT op=EXECUTE action=DENY",
+	"op=EXECUTE boot_verified=TRUE action=ALLOW",
+}
+
+// load loads a new policy and expects its event.
+func (s *session) load(t *testing.T, name, version string, rules ...string) {
+	t.Helper()
+	blob := s.sign(t, policy(name, version, rules...))
+	must(t, s.write(t, "new_policy", blob))
+	s.expect(t, s.wasLoaded(name, version, blob))
+}
+
+// wasLoaded notes a loaded policy and returns its event.
+func (s *session) wasLoaded(name, version string, blob []byte) event {
+	l := loaded{version, fmt.Sprintf("sha256:%x", sha256.Sum256(blob))}
+	s.loaded[name] = l
+	ev := event{
+		"type": 1422, "event": "policy_load", "dialect": "mainline", "lsm": "ipe", "res": true,
+		"policy_name": name, "policy_version": version, "policy_digest": l.digest,
+	}
+	if s.tellsErrno() {
+		ev["errno"] = 0
+	}
+	return ev
+}
+
+// tellsErrno reports whether the kernel records failed loads: Linux 6.16.
+func (s *session) tellsErrno() bool { return s.guest.Kernel.AtLeast(6, 16) }
+
+func (s *session) sign(t *testing.T, text string) []byte {
+	t.Helper()
+	blob, err := s.lab.key.Sign(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blob
+}
+
+// activate puts a policy in force and expects its event.
+func (s *session) activate(t *testing.T, name string) {
+	t.Helper()
+	must(t, s.write(t, "policies/"+name+"/active", []byte("1")))
+	s.expect(t, s.wasActivated(name, s.loaded[s.active]))
+}
+
+// wasActivated notes the active policy and returns its event.
+func (s *session) wasActivated(name string, old loaded) event {
+	l := s.loaded[name]
+	ev := event{
+		"type": 1421, "event": "policy_activate", "dialect": "mainline", "lsm": "ipe", "res": true,
+		"policy_name": name, "policy_version": l.version, "policy_digest": l.digest,
+	}
+	if s.active != "" {
+		ev = ev.with("old_policy_name", s.active, "old_policy_version", old.version, "old_policy_digest", old.digest)
+	}
+	s.active = name
+	return ev
+}
+
+// enforce switches the mode, if it is another, and expects the event.
+func (s *session) enforce(t *testing.T, on bool) {
+	t.Helper()
+	text := "0"
+	if on {
+		text = "1"
+	}
+	must(t, s.write(t, "enforce", []byte(text)))
+	if on == s.enforcing {
+		return // the kernel says nothing
+	}
+	s.enforcing = on
+	s.expect(t, event{
+		"type": 1404, "event": "enforcement", "dialect": "mainline", "lsm": "ipe", "res": true,
+		"enforcing": on, "old_enforcing": !on,
+	})
+}
