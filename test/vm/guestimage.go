@@ -12,28 +12,30 @@ import (
 // module is the path of this module; go build takes it in any directory of it.
 const module = "github.com/ipe-auditd/ipe-auditd/"
 
-// Initramfs writes the guest's root file system into the file. It builds what
-// is to be in it in dir: init and the daemon. Files are from the host, by their
-// absolute names in the guest; a daemon among them is taken instead.
-func Initramfs(file, dir string, files map[string]string) (err error) {
+// Build builds what the guest runs, in dir. It returns the files by their
+// absolute names in the guest. A daemon that is given is taken instead of
+// building one.
+func Build(dir, daemon string) (map[string]string, error) {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	contents := map[string]string{"/bin/busybox": busybox}
+	files := map[string]string{"/bin/busybox": busybox, "/bin/ipe-auditd": daemon, "/init": ""}
 	for name, pkg := range map[string]string{"/init": "test/vm/guest", "/bin/ipe-auditd": "cmd/ipe-auditd"} {
 		if files[name] != "" {
 			continue
 		}
-		contents[name] = filepath.Join(dir, filepath.Base(pkg))
-		if err := buildStatic(contents[name], module+pkg); err != nil {
-			return err
+		files[name] = filepath.Join(dir, filepath.Base(pkg))
+		if err := buildStatic(files[name], module+pkg); err != nil {
+			return nil, err
 		}
 	}
-	for name, from := range files {
-		contents[name] = from
-	}
+	return files, nil
+}
 
+// Initramfs writes the guest's root file system into a file. Files are those of
+// Build and others, by their absolute names in the guest.
+func Initramfs(file string, files map[string]string) (err error) {
 	f, err := os.Create(file)
 	if err != nil {
 		return err
@@ -45,13 +47,13 @@ func Initramfs(file, dir string, files map[string]string) (err error) {
 	}()
 	w := bufio.NewWriter(f)
 	a := &archive{w: w}
-	for _, name := range []string{"bin", "dev", "etc", "mnt", "proc", "root", "run", "sys", "tmp", "var"} {
+	for _, name := range []string{"bin", "boot", "dev", "etc", "mnt", "proc", "root", "run", "sys", "tmp", "var"} {
 		a.dir(name)
 	}
 	a.device("dev/console", 5, 1)
 	a.symlink("bin/act", "../init")
 	a.symlink("bin/sh", "busybox")
-	for name, from := range contents {
+	for name, from := range files {
 		text, err := os.ReadFile(from)
 		if err != nil {
 			return err

@@ -24,10 +24,10 @@ import (
 // Machine says what to boot.
 type Machine struct {
 	Kernel    *Kernel
-	Initramfs string   // file name
-	Firmware  Firmware //
-	Append    string   // kernel command line, added to what the guest needs
-	Dir       string   // for the console's log
+	Initramfs string // file name
+	Firmware  Firmware
+	Append    string // kernel command line, added to what the guest needs
+	Dir       string // for the console's log
 }
 
 // Firmware is UEFI and its variables.
@@ -36,8 +36,9 @@ type Firmware struct {
 	Variables string // file name; every guest gets a copy in its Dir
 }
 
-// bootTimeout is how long a guest may take until init speaks.
-const bootTimeout = 90 * time.Second
+// bootTimeout is how long a guest may take until init speaks. An idle host needs
+// six seconds.
+const bootTimeout = 3 * time.Minute
 
 // Guest is a running machine.
 type Guest struct {

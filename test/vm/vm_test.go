@@ -3,6 +3,7 @@ package vm_test
 import (
 	"context"
 	"flag"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,11 +39,11 @@ func firmware(t *testing.T) vm.Firmware {
 
 // lab is what guests of all kernels share.
 type lab struct {
-	key       *vm.Key
-	stranger  *vm.Key // the kernel does not know it
-	firmware  vm.Firmware
-	initramfs string
-	cache     string
+	key      *vm.Key
+	stranger *vm.Key // the kernel does not know it
+	firmware vm.Firmware
+	files    map[string]string // of every guest
+	cache    string
 
 	once  sync.Once
 	accel string // what was found to work
@@ -63,7 +64,7 @@ func newLab(t *testing.T) *lab {
 		}
 	}
 	dir := t.TempDir()
-	l := &lab{firmware: firmware(t), initramfs: filepath.Join(dir, "initramfs"), cache: cacheDir(t)}
+	l := &lab{firmware: firmware(t), cache: cacheDir(t)}
 	var err error
 	if l.key, err = vm.NewKey(dir, "ipe-auditd-test"); err != nil {
 		t.Fatal(err)
@@ -83,11 +84,7 @@ func newLab(t *testing.T) *lab {
 	if err := os.WriteFile(l.firmware.Variables, store, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{}
-	if *daemonFile != "" {
-		files["/bin/ipe-auditd"] = *daemonFile
-	}
-	if err := vm.Initramfs(l.initramfs, dir, files); err != nil {
+	if l.files, err = vm.Build(dir, *daemonFile); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -107,10 +104,19 @@ func cacheDir(t *testing.T) string {
 	return dir
 }
 
+// bootImage is the name of the kernel's image in the guest, for kexec.
+const bootImage = "/boot/vmlinuz"
+
 // boot starts a guest that ends with the test.
 func (l *lab) boot(t *testing.T, k *vm.Kernel, commandLine string) *vm.Guest {
 	t.Helper()
-	m := &vm.Machine{Kernel: k, Initramfs: l.initramfs, Firmware: l.firmware, Append: commandLine, Dir: t.TempDir()}
+	dir := t.TempDir()
+	m := &vm.Machine{Kernel: k, Initramfs: filepath.Join(dir, "initramfs"), Firmware: l.firmware, Append: commandLine, Dir: dir}
+	files := maps.Clone(l.files)
+	files[bootImage] = k.Image
+	if err := vm.Initramfs(m.Initramfs, files); err != nil {
+		t.Fatal(err)
+	}
 	var g *vm.Guest
 	l.once.Do(func() { g, l.accel = l.probe(t, m) })
 	if g == nil {
@@ -182,11 +188,11 @@ var modes = []struct {
 }{
 	{"audit unset", func(t *testing.T, l *lab, k *vm.Kernel) {
 		s := newSession(t, l, l.boot(t, k, ""))
-		s.all(t, policies, accesses, trust, floods)
+		s.all(t, policies, accesses, trust, floods, stopping)
 	}},
 	{"audit on", func(t *testing.T, l *lab, k *vm.Kernel) {
 		s := newSession(t, l, l.boot(t, k, "audit=1"))
-		s.all(t, policies, accesses)
+		s.all(t, policies, accesses, stopping)
 	}},
 	{"audit off", func(t *testing.T, l *lab, k *vm.Kernel) {
 		s := &session{lab: l, guest: l.boot(t, k, "audit=0")}

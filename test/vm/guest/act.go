@@ -50,6 +50,8 @@ func actions() map[string]action {
 		"mmap":        mapFile,
 		"mprotect":    protectFile,
 		"deep":        mapDeep,
+		"chroot":      mapInside,
+		"ino":         tellIno,
 		"finit":       finitModule,
 		"init":        initModule,
 		"kexec-file":  kexecFile,
@@ -188,7 +190,7 @@ func mapFile(args []string, _ *wire.Result) error {
 	return mmap(fd, unix.PROT_READ|unix.PROT_EXEC)
 }
 
-// mprotect PATH maps the file and then makes it executable.
+// mprotect PATH maps the file, or anonymous memory, and then makes it executable.
 func protectFile(args []string, _ *wire.Result) error {
 	fd, err := openMapped(args)
 	if err != nil {
@@ -229,6 +231,22 @@ func mapDeep(args []string, r *wire.Result) error {
 		return err
 	}
 	return mapFile([]string{name}, r)
+}
+
+// chroot ROOT PATH maps a file executable in another root directory.
+func mapInside(args []string, r *wire.Result) error {
+	if err := unix.Chroot(args[0]); err != nil {
+		return before("chroot", err)
+	}
+	return mapFile(args[1:], r)
+}
+
+// ino PATH tells the inode of a file.
+func tellIno(args []string, r *wire.Result) error {
+	var st unix.Stat_t
+	err := unix.Stat(args[0], &st)
+	r.Ino = st.Ino
+	return before("stat", err)
 }
 
 // finit PATH loads a module from a file.

@@ -14,14 +14,15 @@ import (
 )
 
 func main() {
-	if os.Getpid() == 1 {
+	switch name := filepath.Base(os.Args[0]); {
+	case name == "act" && len(os.Args) > 1:
+		os.Exit(act(os.Args[1], os.Args[2:]))
+	case name == "init" && os.Getpid() == 1:
 		err := initialise()
 		fmt.Fprintln(os.Stderr, "guest init:", err)
 		powerOff()
-	}
-	if filepath.Base(os.Args[0]) != "act" || len(os.Args) < 2 {
+	default:
 		fmt.Fprintln(os.Stderr, "usage: act ACTION [ARGUMENT...]")
 		os.Exit(2)
 	}
-	os.Exit(act(os.Args[1], os.Args[2:]))
 }
