@@ -3,6 +3,7 @@ package vm_test
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,6 +32,7 @@ var accesses = []scenario{
 	{"paths as long as the kernel prints them", longPaths},
 	{"namespaces and other roots", namespaces},
 	{"allowed accesses with success_audit", successAudit},
+	{"digests of fs-verity", verityDigests},
 	{"other operations", operations},
 }
 
@@ -216,6 +218,51 @@ func successAudit(t *testing.T, s *session) {
 	d = s.actCall(t, []byte("0"), nil, "write", ipeDir+"success_audit")
 	wantErrno(t, "success_audit", d, 0)
 	s.expect(t, started(d.PID)...)
+	s.quiet(t)
+}
+
+// verityDigests runs a file that a rule names by its digest. The kernel prints
+// such a rule with quotes inside of its quotes, and the digest in upper case.
+func verityDigests(t *testing.T, s *session) {
+	if s.lab.mkfs == "" {
+		t.Skip("no file system with fs-verity: needs mkfs.ext4 of the package e2fsprogs")
+	}
+	wantErrno(t, "mount", s.act(t, "mount", "/dev/nvme0n1", "/mnt", "ext4"), 0)
+	const dev = "nvme0n1"
+	good, bad := "/mnt/good", "/mnt/bad \"quoted\""
+	goodIno, badIno := s.put(t, good, vm.Program()), s.put(t, bad, append(vm.Program(), 0))
+	digest := func(file string) []byte {
+		d := s.act(t, "verity", file)
+		if d.Errno != 0 {
+			t.Fatalf("fs-verity: %v", syscall.Errno(d.Errno))
+		}
+		return d.Digest
+	}
+	goodDigest, badDigest := digest(good), digest(bad)
+	s.load(t, "digests", "2.5.0", append(slices.Clone(strict),
+		fmt.Sprintf("op=EXECUTE fsverity_digest=sha256:%x action=ALLOW", goodDigest),
+		fmt.Sprintf("op=EXECUTE fsverity_digest=sha256:%x fsverity_signature=FALSE action=DENY", badDigest))...)
+	s.activate(t, "digests")
+
+	d := s.act(t, "mmap", bad)
+	wantErrno(t, "mmap of the bad file", d, s.refused())
+	s.expect(t, s.denied(d.PID, "MMAP", bad, badIno).with("dev", dev, "rule_kind", "rule",
+		"rule", fmt.Sprintf(`op=EXECUTE fsverity_digest="sha256":%X fsverity_signature=FALSE action=DENY`, badDigest),
+		"rule_properties", []string{fmt.Sprintf("fsverity_digest=sha256:%x", badDigest), "fsverity_signature=FALSE"}))
+
+	// The other one is allowed, which success_audit tells. Starting act is
+	// told as well.
+	must(t, s.write(t, "success_audit", []byte("1")))
+	d = s.act(t, "mmap", good)
+	wantErrno(t, "mmap of the good file", d, 0)
+	s.next(t)
+	s.next(t)
+	s.expect(t, s.denied(d.PID, "MMAP", good, goodIno).with("dev", dev, "rule_kind", "rule", "verdict", "allowed", "action", "ALLOW",
+		"rule", fmt.Sprintf(`op=EXECUTE fsverity_digest="sha256":%X action=ALLOW`, goodDigest),
+		"rule_properties", []string{fmt.Sprintf("fsverity_digest=sha256:%x", goodDigest)}))
+	must(t, s.write(t, "success_audit", []byte("0")))
+	s.next(t)
+	s.next(t)
 	s.quiet(t)
 }
 

@@ -27,6 +27,7 @@ type Machine struct {
 	Initramfs string // file name
 	Firmware  Firmware
 	Append    string // kernel command line, added to what the guest needs
+	Disk      string // file name of a raw image, /dev/nvme0n1 in the guest; may be empty
 	Dir       string // for the console's log
 }
 
@@ -83,16 +84,21 @@ func Boot(ctx context.Context, m *Machine, accelerator string) (*Guest, error) {
 		up:      make(chan struct{}),
 		procs:   make(map[uint64]*Process),
 	}
-	cmd := exec.Command("qemu-system-x86_64",
+	args := []string{
 		"-machine", "q35", "-accel", accelerator, "-cpu", "max", "-m", "1G", "-smp", "2",
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-drive", "if=pflash,format=raw,readonly=on,file="+m.Firmware.Code,
-		"-drive", "if=pflash,format=raw,file="+variables,
+		"-drive", "if=pflash,format=raw,readonly=on,file=" + m.Firmware.Code,
+		"-drive", "if=pflash,format=raw,file=" + variables,
 		"-kernel", m.Kernel.Image, "-initrd", m.Initramfs,
-		"-append", strings.TrimSpace("console=ttyS0 panic=-1 loglevel=5 "+m.Append),
-		"-serial", "file:"+g.console,
+		"-append", strings.TrimSpace("console=ttyS0 panic=-1 loglevel=5 " + m.Append),
+		"-serial", "file:" + g.console,
 		"-chardev", "socket,id=port,fd=3", "-device", "virtio-serial-pci",
-		"-device", "virtserialport,chardev=port,name="+wire.Port)
+		"-device", "virtserialport,chardev=port,name=" + wire.Port,
+	}
+	if m.Disk != "" {
+		args = append(args, "-drive", "if=none,id=disk,format=raw,file="+m.Disk, "-device", "nvme,drive=disk,serial=disk")
+	}
+	cmd := exec.Command("qemu-system-x86_64", args...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output

@@ -112,8 +112,8 @@ func (s *session) ended(t *testing.T) {
 }
 
 // all runs the scenarios in order. When one fails the state is not known, so
-// the rest is left out.
-func (s *session) all(t *testing.T, lists ...[]scenario) {
+// the rest is left out, and the result is false.
+func (s *session) all(t *testing.T, lists ...[]scenario) bool {
 	t.Helper()
 	for _, list := range lists {
 		for _, sc := range list {
@@ -121,10 +121,11 @@ func (s *session) all(t *testing.T, lists ...[]scenario) {
 				if s.daemon != nil {
 					t.Logf("the daemon said:\n%s", s.daemon.Stderr())
 				}
-				return
+				return false
 			}
 		}
 	}
+	return true
 }
 
 // words returns an argument vector.

@@ -20,6 +20,7 @@ var (
 	enabled     = flag.Bool("vm", false, "boot real kernels in QEMU")
 	versions    = flag.String("vm.kernel", "6.12", "kernels to boot, with commas between: 6.12, newest, all, the file name of an image")
 	accelerator = flag.String("vm.accel", "auto", "what QEMU uses: kvm, tcg, or auto for what works")
+	recordDir   = flag.String("vm.record", "", "directory to record captures in: ../captures makes goldens of them")
 	daemonFile  = flag.String("vm.daemon", "", "file name of a static daemon to run in the guest; built when empty")
 )
 
@@ -44,6 +45,7 @@ type lab struct {
 	firmware vm.Firmware
 	files    map[string]string // of every guest
 	cache    string
+	mkfs     string // makes ext4 file systems; empty when there is none
 
 	once  sync.Once
 	accel string // what was found to work
@@ -65,6 +67,12 @@ func newLab(t *testing.T) *lab {
 	}
 	dir := t.TempDir()
 	l := &lab{firmware: firmware(t), cache: cacheDir(t)}
+	for _, name := range []string{"mkfs.ext4", "/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"} { // a user's PATH may lack the others
+		if file, err := exec.LookPath(name); err == nil {
+			l.mkfs = file
+			break
+		}
+	}
 	var err error
 	if l.key, err = vm.NewKey(dir, "ipe-auditd-test"); err != nil {
 		t.Fatal(err)
@@ -116,6 +124,12 @@ func (l *lab) boot(t *testing.T, k *vm.Kernel, commandLine string) *vm.Guest {
 	files[bootImage] = k.Image
 	if err := vm.Initramfs(m.Initramfs, files); err != nil {
 		t.Fatal(err)
+	}
+	if l.mkfs != "" {
+		m.Disk = filepath.Join(dir, "disk")
+		if out, err := exec.Command(l.mkfs, "-q", "-O", "verity", "-b", "4096", m.Disk, "16M").CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", l.mkfs, err, out)
+		}
 	}
 	var g *vm.Guest
 	l.once.Do(func() { g, l.accel = l.probe(t, m) })
@@ -188,15 +202,15 @@ var modes = []struct {
 }{
 	{"audit unset", func(t *testing.T, l *lab, k *vm.Kernel) {
 		s := newSession(t, l, l.boot(t, k, ""), false)
-		s.all(t, policies, accesses, trust, floods, stopping)
+		_ = s.recorded(t, "off", policies, accesses) && s.all(t, trust, floods, stopping)
 	}},
 	{"audit on", func(t *testing.T, l *lab, k *vm.Kernel) {
 		s := newSession(t, l, l.boot(t, k, "audit=1"), true)
-		s.all(t, policies, accesses, stopping)
+		_ = s.recorded(t, "audit1", policies, accesses) && s.all(t, stopping)
 		t.Logf("%d times the daemon said that it cannot know what the kernel lost", s.unknown)
 	}},
 	{"audit off", func(t *testing.T, l *lab, k *vm.Kernel) {
 		s := &session{lab: l, guest: l.boot(t, k, "audit=0")}
-		s.all(t, silent)
+		s.all(t, silent) // nothing else can be told there
 	}},
 }

@@ -52,6 +52,9 @@ func actions() map[string]action {
 		"deep":        mapDeep,
 		"chroot":      mapInside,
 		"ino":         tellIno,
+		"mount":       mount,
+		"verity":      enableVerity,
+		"record":      record,
 		"finit":       finitModule,
 		"init":        initModule,
 		"kexec-file":  kexecFile,
@@ -247,6 +250,20 @@ func tellIno(args []string, r *wire.Result) error {
 	err := unix.Stat(args[0], &st)
 	r.Ino = st.Ino
 	return before("stat", err)
+}
+
+// mount SOURCE TARGET TYPE mounts a file system.
+func mount(args []string, _ *wire.Result) error {
+	if err := os.MkdirAll(args[1], 0o755); err != nil {
+		return before("mkdir", err)
+	}
+	return unix.Mount(args[0], args[1], args[2], 0, "")
+}
+
+// verity PATH makes the file immutable by fs-verity and tells its digest.
+func enableVerity(args []string, r *wire.Result) (err error) {
+	r.Digest, err = fsverity(args[0])
+	return err
 }
 
 // finit PATH loads a module from a file.

@@ -4,10 +4,13 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -112,4 +115,50 @@ func auditLost(_ []string, r *wire.Result) error {
 	}
 	r.Attempts = uint64(binary.NativeEndian.Uint32(status[offLost:]))
 	return nil
+}
+
+// record writes every message of the audit group to standard output, as a
+// capture (internal/input), until SIGTERM comes and there is none left.
+func record([]string, *wire.Result) error {
+	var stopping atomic.Bool
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM)
+	go func() { <-signals; stopping.Store(true) }()
+
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_AUDIT)
+	if err != nil {
+		return before("socket", err)
+	}
+	defer unix.Close(fd)
+	const room, wait = 64 << 20, 100_000 // bytes, microseconds
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, room); err != nil {
+		return before("setsockopt", err)
+	}
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: wait}); err != nil {
+		return before("setsockopt", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groupReadlog}); err != nil {
+		return before("bind", err)
+	}
+	for buf := make([]byte, 16<<10); ; {
+		n, from, err := unix.Recvfrom(fd, buf, 0)
+		switch {
+		case errors.Is(err, unix.EAGAIN) && stopping.Load():
+			os.Exit(0) // a result would not be part of the capture
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return before("recvfrom", err)
+		}
+		var now unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+			return before("clock_gettime", err)
+		}
+		entry := binary.LittleEndian.AppendUint64(nil, uint64(now.Nano()))
+		entry = binary.LittleEndian.AppendUint32(entry, from.(*unix.SockaddrNetlink).Pid)
+		entry = binary.LittleEndian.AppendUint32(entry, uint32(n))
+		if _, err := os.Stdout.Write(append(entry, buf[:n]...)); err != nil {
+			return before("write", err)
+		}
+	}
 }

@@ -56,8 +56,9 @@ type Result struct {
 	// Step names the system call that failed when it is not the judged one.
 	Step string `json:",omitempty"`
 
-	Path []byte `json:",omitempty"`
-	Ino  uint64 `json:",omitempty"`
+	Path   []byte `json:",omitempty"`
+	Ino    uint64 `json:",omitempty"`
+	Digest []byte `json:",omitempty"` // of fs-verity, SHA-256
 
 	// Attempts and Refused count what a flood did.
 	Attempts uint64 `json:",omitempty"`
