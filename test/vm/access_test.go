@@ -224,7 +224,7 @@ func successAudit(t *testing.T, s *session) {
 // verityDigests runs a file that a rule names by its digest. The kernel prints
 // such a rule with quotes inside of its quotes, and the digest in upper case.
 func verityDigests(t *testing.T, s *session) {
-	if s.lab.mkfs == "" {
+	if !s.lab.Verity {
 		t.Skip("no file system with fs-verity: needs mkfs.ext4 of the package e2fsprogs")
 	}
 	wantErrno(t, "mount", s.act(t, "mount", "/dev/nvme0n1", "/mnt", "ext4"), 0)
@@ -303,7 +303,7 @@ func operations(t *testing.T, s *session) {
 		judge("KMODULE", "KERNEL_READ", file, module, "rule", []string{"boot_verified=FALSE"}, "finit", file)
 		judge("KMODULE", "KERNEL_LOAD", "", module, "rule", []string{"boot_verified=FALSE"}, "init")
 		judge("KEXEC_IMAGE", "KERNEL_READ", file, global, "global_default", nil, "kexec-file", file, file)
-		judge("KEXEC_INITRAMFS", "KERNEL_READ", file, global, "global_default", nil, "kexec-file", bootImage, file)
+		judge("KEXEC_INITRAMFS", "KERNEL_READ", file, global, "global_default", nil, "kexec-file", vm.ImageFile, file)
 		judge("KEXEC_IMAGE", "KERNEL_LOAD", "", global, "global_default", nil, "kexec-load")
 		judge("POLICY", "KERNEL_READ", file, global, "global_default", nil, "ima")
 	}

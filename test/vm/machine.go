@@ -29,6 +29,9 @@ type Machine struct {
 	Append    string // kernel command line, added to what the guest needs
 	Disk      string // file name of a raw image, /dev/nvme0n1 in the guest; may be empty
 	Dir       string // for the console's log
+
+	// Terminal puts the guest's console on standard input and output.
+	Terminal bool
 }
 
 // Firmware is UEFI and its variables.
@@ -49,7 +52,7 @@ type Guest struct {
 	port    io.WriteCloser
 	ended   chan struct{} // closed when QEMU has ended
 	up      chan struct{} // closed when init has spoken
-	kill    func()
+	group   int           // QEMU's process group
 
 	mu    sync.Mutex // guards what follows and writing to port
 	last  uint64
@@ -91,9 +94,13 @@ func Boot(ctx context.Context, m *Machine, accelerator string) (*Guest, error) {
 		"-drive", "if=pflash,format=raw,file=" + variables,
 		"-kernel", m.Kernel.Image, "-initrd", m.Initramfs,
 		"-append", strings.TrimSpace("console=ttyS0 panic=-1 loglevel=5 " + m.Append),
-		"-serial", "file:" + g.console,
 		"-chardev", "socket,id=port,fd=3", "-device", "virtio-serial-pci",
 		"-device", "virtserialport,chardev=port,name=" + wire.Port,
+	}
+	if m.Terminal {
+		args = append(args, "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console")
+	} else {
+		args = append(args, "-serial", "file:"+g.console)
 	}
 	if m.Disk != "" {
 		args = append(args, "-drive", "if=none,id=disk,format=raw,file="+m.Disk, "-device", "nvme,drive=disk,serial=disk")
@@ -105,6 +112,10 @@ func Boot(ctx context.Context, m *Machine, accelerator string) (*Guest, error) {
 	// A group of its own, so that everything QEMU may start goes with it; and
 	// it goes when we go.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if m.Terminal {
+		cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
+		cmd.SysProcAttr.Foreground = isTerminal(os.Stdin) // Ctty is 0, standard input
+	}
 	started := make(chan error)
 	go func() {
 		// The signal comes when the thread ends that started QEMU, so that one
@@ -122,7 +133,7 @@ func Boot(ctx context.Context, m *Machine, accelerator string) (*Guest, error) {
 		ours.Close()
 		return nil, err
 	}
-	g.kill = sync.OnceFunc(func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
+	g.group = cmd.Process.Pid
 	go g.read(ours)
 
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
@@ -139,6 +150,12 @@ func Boot(ctx context.Context, m *Machine, accelerator string) (*Guest, error) {
 	return nil, fmt.Errorf("boot %s (%s): %w\n%s%s", m.Kernel.Release, accelerator, err, output.String(), g.Console())
 }
 
+// isTerminal reports whether the file is a terminal.
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
 // socketPair returns two ends of a connection.
 func socketPair() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -151,11 +168,28 @@ func socketPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "guest"), os.NewFile(uintptr(fds[1]), "qemu"), nil
 }
 
-// Close ends the machine, at once, and waits until it has ended.
+// closeTimeout is how long QEMU may take to put the terminal in order.
+const closeTimeout = 5 * time.Second
+
+// Close ends the machine and waits until it has ended.
 func (g *Guest) Close() {
-	g.kill()
-	<-g.ended
+	g.kill(unix.SIGTERM)
+	select {
+	case <-g.ended:
+	case <-time.After(closeTimeout):
+		g.kill(unix.SIGKILL)
+		<-g.ended
+	}
 	g.port.Close()
+}
+
+// kill signals QEMU and what it may have started.
+func (g *Guest) kill(signal unix.Signal) {
+	select {
+	case <-g.ended: // the number may be another's by now
+	default:
+		_ = unix.Kill(-g.group, signal)
+	}
 }
 
 // Console returns the end of what the guest printed on its console.

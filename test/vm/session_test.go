@@ -404,7 +404,7 @@ func (s *session) tellsErrno() bool { return s.guest.Kernel.AtLeast(6, 16) }
 
 func (s *session) sign(t *testing.T, text string) []byte {
 	t.Helper()
-	blob, err := s.lab.key.Sign(text)
+	blob, err := s.lab.Key.Sign(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,14 +2,10 @@ package vm_test
 
 import (
 	"context"
+	"errors"
 	"flag"
-	"maps"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,149 +20,42 @@ var (
 	daemonFile  = flag.String("vm.daemon", "", "file name of a static daemon to run in the guest; built when empty")
 )
 
-// firmware returns OVMF as Debian ships it.
-func firmware(t *testing.T) vm.Firmware {
-	t.Helper()
-	const dir = "/usr/share/OVMF/"
-	for _, suffix := range []string{"_4M.fd", ".fd"} {
-		f := vm.Firmware{Code: dir + "OVMF_CODE" + suffix, Variables: dir + "OVMF_VARS" + suffix}
-		if _, err := os.Stat(f.Code); err == nil {
-			return f
-		}
-	}
-	t.Skip("no UEFI firmware for the guest: needs the package ovmf")
-	return vm.Firmware{}
-}
-
 // lab is what guests of all kernels share.
 type lab struct {
-	key      *vm.Key
-	stranger *vm.Key // the kernel does not know it
-	firmware vm.Firmware
-	files    map[string]string // of every guest
-	cache    string
-	mkfs     string // makes ext4 file systems; empty when there is none
-
-	once  sync.Once
-	accel string // what was found to work
+	*vm.Lab
+	stranger *vm.Key // no kernel trusts it
 }
 
-// newLab makes keys and the guest's root file system, or skips.
+// newLab makes a lab, or skips.
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	if !*enabled {
 		t.Skip("boots kernels in QEMU: enable with go test ./test/vm -vm")
 	}
-	for tool, pkg := range map[string]string{
-		"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "openssl": "openssl",
-		"apt-get": "apt", "dpkg-deb": "dpkg",
-	} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("no %s: needs the package %s", tool, pkg)
-		}
-	}
 	dir := t.TempDir()
-	l := &lab{firmware: firmware(t), cache: cacheDir(t)}
-	for _, name := range []string{"mkfs.ext4", "/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"} { // a user's PATH may lack the others
-		if file, err := exec.LookPath(name); err == nil {
-			l.mkfs = file
-			break
-		}
+	shared, err := vm.NewLab(dir, *daemonFile, *accelerator)
+	if errors.Is(err, vm.ErrMissing) {
+		t.Skip(err)
 	}
-	var err error
-	if l.key, err = vm.NewKey(dir, "ipe-auditd-test"); err != nil {
-		t.Fatal(err)
-	}
-	if l.stranger, err = vm.NewKey(dir, "stranger"); err != nil {
-		t.Fatal(err)
-	}
-	empty, err := os.ReadFile(l.firmware.Variables)
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := vm.VariableStore(empty, l.key.Certificate)
+	stranger, err := vm.NewKey(dir, "stranger")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.firmware.Variables = filepath.Join(dir, "variables.fd")
-	if err := os.WriteFile(l.firmware.Variables, store, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if l.files, err = vm.Build(dir, *daemonFile); err != nil {
-		t.Fatal(err)
-	}
-	return l
+	return &lab{shared, stranger}
 }
-
-// cacheDir is where kernels are kept between runs.
-func cacheDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir() // no home directory
-	}
-	dir = filepath.Join(dir, "ipe-auditd-vm")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// bootImage is the name of the kernel's image in the guest, for kexec.
-const bootImage = "/boot/vmlinuz"
 
 // boot starts a guest that ends with the test.
 func (l *lab) boot(t *testing.T, k *vm.Kernel, commandLine string) *vm.Guest {
 	t.Helper()
-	dir := t.TempDir()
-	m := &vm.Machine{Kernel: k, Initramfs: filepath.Join(dir, "initramfs"), Firmware: l.firmware, Append: commandLine, Dir: dir}
-	files := maps.Clone(l.files)
-	files[bootImage] = k.Image
-	if err := vm.Initramfs(m.Initramfs, files); err != nil {
+	g, err := l.Boot(t.Context(), k, commandLine, t.TempDir(), false)
+	if err != nil {
 		t.Fatal(err)
-	}
-	if l.mkfs != "" {
-		m.Disk = filepath.Join(dir, "disk")
-		if out, err := exec.Command(l.mkfs, "-q", "-O", "verity", "-b", "4096", m.Disk, "16M").CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", l.mkfs, err, out)
-		}
-	}
-	var g *vm.Guest
-	l.once.Do(func() { g, l.accel = l.probe(t, m) })
-	if g == nil {
-		var err error
-		if g, err = vm.Boot(t.Context(), m, l.accel); err != nil {
-			t.Fatal(err)
-		}
 	}
 	t.Cleanup(g.Close)
 	return g
-}
-
-// kvmTimeout is how long a guest may take with KVM. Nested KVM can be there
-// and hang in the firmware.
-const kvmTimeout = 20 * time.Second
-
-// probe finds out which accelerator works. It returns a guest if it has one.
-func (l *lab) probe(t *testing.T, m *vm.Machine) (*vm.Guest, string) {
-	t.Helper()
-	if *accelerator != "auto" {
-		return nil, *accelerator
-	}
-	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
-	if err != nil {
-		t.Logf("no KVM: %v", err)
-		return nil, "tcg"
-	}
-	f.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), kvmTimeout)
-	defer cancel()
-	g, err := vm.Boot(ctx, m, "kvm")
-	if err != nil {
-		t.Logf("KVM does not work here: %v", err)
-		return nil, "tcg"
-	}
-	return g, "kvm"
 }
 
 func TestDaemonOnRealKernels(t *testing.T) {
@@ -179,7 +68,7 @@ func TestDaemonOnRealKernels(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer cancel()
-			k, err := vm.FindKernel(ctx, l.cache, version)
+			k, err := vm.FindKernel(ctx, l.Cache, version)
 			if err != nil {
 				t.Skipf("no kernel: %v", err)
 			}
