@@ -2,8 +2,13 @@
 // ones from Debian's archives, with policies signed by a key of one's own.
 //
 //	go test ./test/vm -vm                    # Debian's 6.12
-//	go test ./test/vm -vm -vm.kernel=newest  # or 6.18, or all, or a vmlinuz
+//	go test ./test/vm -vm -vm.kernel=newest  # or 6.18, or a vmlinuz
+//	go test ./test/vm -vm -vm.kernel=all -timeout 1h
 //	go run ./test/vm/try                     # a shell in the guest, events as they happen
+//
+// Captures of a new kernel become goldens by
+//
+//	go test ./test/vm -vm -vm.kernel=7.4 -vm.record=../captures && go test ./pkg/ipe -update
 //
 // Without -vm the tests that need a guest skip; where QEMU or another tool is
 // missing they skip as well and say which.

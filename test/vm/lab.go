@@ -87,7 +87,7 @@ func NewLab(dir, daemon, accelerator string) (*Lab, error) {
 func cacheDir() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: a place to keep kernels: %w", ErrMissing, err)
 	}
 	dir = filepath.Join(dir, "ipe-auditd-vm")
 	return dir, os.MkdirAll(dir, 0o755)
