@@ -44,6 +44,12 @@ type Firmware struct {
 // six seconds.
 const bootTimeout = 3 * time.Minute
 
+// commandLine is what every guest needs. no_timer_check: a busy host delays
+// timer interrupts that QEMU emulates, and the kernel would panic because of
+// it (arch/x86/kernel/apic/io_apic.c, check_timer). panic=-1 and -no-reboot end
+// QEMU when the kernel panics.
+const commandLine = "console=ttyS0 loglevel=5 no_timer_check panic=-1"
+
 // Guest is a running machine.
 type Guest struct {
 	Kernel *Kernel
