@@ -1,7 +1,9 @@
 package vm_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -33,6 +35,7 @@ var accesses = []scenario{
 	{"namespaces and other roots", namespaces},
 	{"allowed accesses with success_audit", successAudit},
 	{"digests of fs-verity", verityDigests},
+	{"root hash of dm-verity", rootHash},
 	{"other operations", operations},
 }
 
@@ -250,19 +253,78 @@ func verityDigests(t *testing.T, s *session) {
 		"rule", fmt.Sprintf(`op=EXECUTE fsverity_digest="sha256":%X fsverity_signature=FALSE action=DENY`, badDigest),
 		"rule_properties", []string{fmt.Sprintf("fsverity_digest=sha256:%x", badDigest), "fsverity_signature=FALSE"}))
 
-	// The other one is allowed, which success_audit tells. Starting act is
-	// told as well.
-	must(t, s.write(t, "success_audit", []byte("1")))
-	d = s.act(t, "mmap", good)
-	wantErrno(t, "mmap of the good file", d, 0)
-	s.next(t)
-	s.next(t)
+	d = s.allowed(t, "mmap", good)
 	s.expect(t, s.denied(d.PID, "MMAP", good, goodIno).with("dev", dev, "rule_kind", "rule", "verdict", "allowed", "action", "ALLOW",
 		"rule", fmt.Sprintf(`op=EXECUTE fsverity_digest="sha256":%X action=ALLOW`, goodDigest),
 		"rule_properties", []string{fmt.Sprintf("fsverity_digest=sha256:%x", goodDigest)}))
+	s.audited(t)
+	s.quiet(t)
+}
+
+// allowed does one action that is permitted while allowed accesses are
+// recorded. The next event is its own; audited ends that.
+func (s *session) allowed(t *testing.T, args ...string) did {
+	t.Helper()
+	must(t, s.write(t, "success_audit", []byte("1")))
+	d := s.act(t, args...)
+	wantErrno(t, fmt.Sprint(args), d, 0)
+	s.actStarted(t)
+	return d
+}
+
+func (s *session) audited(t *testing.T) {
+	t.Helper()
 	must(t, s.write(t, "success_audit", []byte("0")))
-	s.next(t)
-	s.next(t)
+	s.actStarted(t)
+}
+
+// actStarted takes the two events of the start of act: by init, and by the ELF
+// loader.
+func (s *session) actStarted(t *testing.T) {
+	t.Helper()
+	for _, hook := range []string{"BPRM_CHECK", "MMAP"} {
+		if ev := s.next(t); ev["path"] != "/init" || ev["ipe_hook"] != hook || ev["verdict"] != "allowed" {
+			t.Errorf("the start of act is %v", ev)
+		}
+	}
+}
+
+// rootHash runs a program from a device that a rule names by the root hash of
+// its tree.
+func rootHash(t *testing.T, s *session) {
+	if !s.lab.Verity {
+		t.Skip("no file system for dm-verity: needs mkfs.ext4 of the package e2fsprogs")
+	}
+	for _, name := range []string{"reed_solomon", "dax", "dm-mod", "dm-bufio", "dm-verity"} {
+		module, err := s.guest.Kernel.Module(name)
+		switch {
+		case errors.Is(err, os.ErrNotExist) && name != "dm-verity":
+			continue // built in, or not there at all
+		case errors.Is(err, os.ErrNotExist):
+			t.Skipf("the archive has no dm-verity for this kernel: %v", err)
+		case err != nil:
+			t.Fatal(err)
+		}
+		file := "/root/" + name
+		s.put(t, file, module)
+		wantErrno(t, "finit_module "+name, s.act(t, "finit", file), 0)
+	}
+	root := fmt.Sprintf("%x", s.lab.SealedRoot)
+	wantErrno(t, "dm-verity", s.act(t, "dm-verity", "sealed", "/dev/nvme1n1", fmt.Sprint(vm.SealedBlocks), root), 0)
+	wantErrno(t, "mount", s.act(t, "mount-ro", "/dev/dm-0", "/run/sealed", "ext4"), 0)
+	const file = "/run/sealed/program"
+	ino := s.act(t, "ino", file).Ino
+	s.load(t, "sealed", "2.6.0", append(slices.Clone(strict), "op=EXECUTE dmverity_roothash=sha256:"+root+" action=ALLOW")...)
+
+	d := s.act(t, "mmap", file)
+	wantErrno(t, "mmap before the rule", d, s.refused())
+	s.expect(t, s.denied(d.PID, "MMAP", file, ino).with("dev", "dm-0"))
+	s.activate(t, "sealed")
+	d = s.allowed(t, "mmap", file)
+	s.expect(t, s.denied(d.PID, "MMAP", file, ino).with("dev", "dm-0", "rule_kind", "rule", "verdict", "allowed", "action", "ALLOW",
+		"rule", fmt.Sprintf(`op=EXECUTE dmverity_roothash="sha256":%X action=ALLOW`, s.lab.SealedRoot),
+		"rule_properties", []string{"dmverity_roothash=sha256:" + root}))
+	s.audited(t)
 	s.quiet(t)
 }
 

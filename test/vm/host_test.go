@@ -2,6 +2,7 @@ package vm
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"os"
 	"os/exec"
@@ -173,5 +174,35 @@ func TestKernelAtLeast(t *testing.T) {
 		if got := k.AtLeast(version[0], version[1]); got != want {
 			t.Errorf("at least %v: %t", version, got)
 		}
+	}
+}
+
+func TestVerityTreeHasTheTopFirst(t *testing.T) {
+	t.Parallel()
+	// 129 blocks: two blocks of hashes, and one above them.
+	data := make([]byte, 129*verityBlock)
+	for i := range 129 {
+		data[i*verityBlock] = byte(i)
+	}
+	tree, root := VerityTree(data)
+	if len(tree) != 3*verityBlock {
+		t.Fatalf("a tree of %d bytes", len(tree))
+	}
+	top, leaves := tree[:verityBlock], tree[verityBlock:]
+	if root != sha256.Sum256(top) {
+		t.Error("the root is not the hash of the first block")
+	}
+	for i, block := range [][]byte{leaves[:verityBlock], leaves[verityBlock:]} {
+		if h := sha256.Sum256(block); !bytes.Equal(top[i*len(h):][:len(h)], h[:]) {
+			t.Errorf("the hash of block %d is not in the top", i)
+		}
+	}
+	if h := sha256.Sum256(data[128*verityBlock:]); !bytes.Equal(leaves[verityBlock:][:len(h)], h[:]) {
+		t.Error("the hash of the last block of data is not where it should be")
+	}
+
+	one, root := VerityTree(data[:verityBlock])
+	if h := sha256.Sum256(data[:verityBlock]); len(one) != verityBlock || !bytes.HasPrefix(one, h[:]) || root != sha256.Sum256(one) {
+		t.Error("the tree of one block is not one block with one hash")
 	}
 }

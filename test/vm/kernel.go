@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,30 @@ import (
 type Kernel struct {
 	Release string // "6.12.117+deb12-cloud-amd64"
 	Image   string // file name of the bzImage
+
+	modules []string // directories that may have its modules
+}
+
+// Module returns the module as the kernel takes it, or an error that is
+// os.ErrNotExist: the archive keeps the modules of some kernels only.
+func (k *Kernel) Module(name string) ([]byte, error) {
+	var file string
+	for _, dir := range k.modules {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Name() == name+".ko.xz" {
+				file = path
+				return fs.SkipAll
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if file == "" {
+		return nil, fmt.Errorf("module %s of %s: %w", name, k.Release, os.ErrNotExist)
+	}
+	return exec.Command("busybox", "unxz", "-c", file).Output()
 }
 
 // AtLeast reports whether the kernel is of this version or a later one.
@@ -74,7 +99,7 @@ func fetchKernel(ctx context.Context, cache, version, note string) (*Kernel, err
 		if err != nil {
 			return nil, err
 		}
-		names, err := a.names(ctx, `^linux-(binary|image)-[0-9.]+[+].*-cloud-amd64(-unsigned)?$`)
+		names, err := a.names(ctx, `^linux-(binary|image|modules)-[0-9.]+[+].*-cloud-amd64(-unsigned)?$`)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -87,6 +112,11 @@ func fetchKernel(ctx context.Context, cache, version, note string) (*Kernel, err
 		if err := a.unpack(ctx, name, filepath.Join(cache, "kernels")); err != nil {
 			return nil, err
 		}
+		if modules := modulesPrefix + releaseOf(name); slices.Contains(names, modules) {
+			if err := a.unpack(ctx, modules, filepath.Join(cache, "kernels")); err != nil {
+				return nil, err
+			}
+		}
 		k, err := unpacked(cache, name)
 		if err != nil {
 			return nil, err
@@ -95,6 +125,10 @@ func fetchKernel(ctx context.Context, cache, version, note string) (*Kernel, err
 	}
 	return nil, errors.Join(errs...)
 }
+
+// modulesPrefix begins the names of the packages that have the modules, from
+// 6.19 on.
+const modulesPrefix = "linux-modules-"
 
 // choose returns the package that has the image of the latest kernel of the
 // version. Up to 6.18 that is linux-image-*; from 6.19 on linux-image is empty
@@ -106,6 +140,7 @@ func choose(names []string, version string) string {
 		binary := strings.HasPrefix(name, "linux-binary-")
 		v := numbers(release)
 		switch {
+		case strings.HasPrefix(name, modulesPrefix):
 		case binary != (slices.Compare(v, []int{6, 19}) >= 0):
 		case slices.Compare(v, []int{6, 12}) < 0:
 		case version != Newest && !strings.HasPrefix(release, version+"."):
@@ -140,7 +175,11 @@ func unpacked(cache, name string) (*Kernel, error) {
 		filepath.Join(root, "usr/lib/modules", release, "vmlinuz"), // from 7.2 on
 	} {
 		if _, err := os.Stat(image); err == nil {
-			return &Kernel{Release: release, Image: image}, nil
+			modules := filepath.Join("lib/modules", release)
+			return &Kernel{Release: release, Image: image, modules: []string{
+				filepath.Join(root, modules), filepath.Join(root, "usr", modules),
+				filepath.Join(cache, "kernels", modulesPrefix+release, "usr", modules),
+			}}, nil
 		}
 	}
 	return nil, fmt.Errorf("package %s has no kernel image", name)

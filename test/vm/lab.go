@@ -1,14 +1,15 @@
 package vm
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 )
@@ -28,17 +29,24 @@ type Lab struct {
 	// Cache is the directory where kernels are kept between runs.
 	Cache string
 
-	// Verity reports whether guests have a disk for ext4 with fs-verity,
-	// /dev/nvme0n1.
-	Verity bool
+	// Verity reports whether guests have disks: /dev/nvme0n1, with an empty
+	// ext4 for fs-verity, and /dev/nvme1n1, which is for dm-verity: SealedBlocks
+	// blocks of an ext4 with /program on it, then their hash tree.
+	Verity     bool
+	SealedRoot [sha256.Size]byte // root hash of the tree
 
 	mkfs     string
+	sealed   []byte // content of the second disk
 	firmware Firmware
 	files    map[string]string
 
 	probe       sync.Once
 	accelerator string
 }
+
+// SealedBlocks is the size of the file system for dm-verity in blocks of 4096
+// bytes.
+const SealedBlocks = 256
 
 // tools are the programs that a lab needs, and the packages that have them.
 var tools = [...]struct{ name, pkg string }{
@@ -70,6 +78,11 @@ func NewLab(dir, daemon, accelerator string) (*Lab, error) {
 		}
 	}
 	var err error
+	if l.Verity {
+		if err := l.seal(dir); err != nil {
+			return nil, err
+		}
+	}
 	if l.Cache, err = cacheDir(); err != nil {
 		return nil, err
 	}
@@ -115,6 +128,37 @@ func trustingFirmware(dir string, key *Key) (Firmware, error) {
 	return Firmware{}, fmt.Errorf("%w: %sOVMF_VARS_4M.fd, of the package ovmf", ErrMissing, ovmf)
 }
 
+// format makes an ext4 file system.
+func (l *Lab) format(args ...string) error {
+	out, err := exec.Command(l.mkfs, append([]string{"-q", "-F", "-b", "4096"}, args...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", l.mkfs, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// seal makes the disk for dm-verity.
+func (l *Lab) seal(dir string) error {
+	root, image := filepath.Join(dir, "root"), filepath.Join(dir, "sealed")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(root, "program"), Program(), 0o755); err != nil {
+		return err
+	}
+	if err := l.format("-O", "^has_journal", "-d", root, image, fmt.Sprint(SealedBlocks)); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(image)
+	if err != nil {
+		return err
+	}
+	var tree []byte
+	tree, l.SealedRoot = VerityTree(data)
+	l.sealed = append(data, tree...)
+	return nil
+}
+
 // Boot starts a guest. The command line is added to what the guest needs, and
 // dir is for its files. With terminal, the guest's console is on standard input
 // and output.
@@ -129,10 +173,12 @@ func (l *Lab) Boot(ctx context.Context, k *Kernel, commandLine, dir string, term
 		return nil, err
 	}
 	if l.Verity {
-		m.Disk = filepath.Join(dir, "disk")
-		out, err := exec.CommandContext(ctx, l.mkfs, "-q", "-O", "verity", "-b", "4096", m.Disk, "16M").CombinedOutput()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w: %s", l.mkfs, err, strings.TrimSpace(string(out)))
+		m.Disks = []string{filepath.Join(dir, "disk"), filepath.Join(dir, "sealed")}
+		if err := l.format("-O", "verity", m.Disks[0], "16M"); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(m.Disks[1], l.sealed, 0o600); err != nil {
+			return nil, err
 		}
 	}
 	var g *Guest

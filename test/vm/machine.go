@@ -26,9 +26,9 @@ type Machine struct {
 	Kernel    *Kernel
 	Initramfs string // file name
 	Firmware  Firmware
-	Append    string // kernel command line, added to what the guest needs
-	Disk      string // file name of a raw image, /dev/nvme0n1 in the guest; may be empty
-	Dir       string // for the console's log
+	Append    string   // kernel command line, added to what the guest needs
+	Disks     []string // file names of raw images; /dev/nvme0n1 and so on in the guest
+	Dir       string   // for the console's log
 
 	// Terminal puts the guest's console on standard input and output.
 	Terminal bool
@@ -108,8 +108,9 @@ func Boot(ctx context.Context, m *Machine, accelerator string) (*Guest, error) {
 	} else {
 		args = append(args, "-serial", "file:"+g.console)
 	}
-	if m.Disk != "" {
-		args = append(args, "-drive", "if=none,id=disk,format=raw,file="+m.Disk, "-device", "nvme,drive=disk,serial=disk")
+	for i, disk := range m.Disks {
+		id := fmt.Sprintf("disk%d", i)
+		args = append(args, "-drive", "if=none,format=raw,id="+id+",file="+disk, "-device", "nvme,drive="+id+",serial="+id)
 	}
 	cmd := exec.Command("qemu-system-x86_64", args...)
 	cmd.ExtraFiles = []*os.File{theirs}

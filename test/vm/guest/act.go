@@ -53,7 +53,9 @@ func actions() map[string]action {
 		"chroot":      mapInside,
 		"ino":         tellIno,
 		"mount":       mount,
+		"mount-ro":    mountReadOnly,
 		"verity":      enableVerity,
+		"dm-verity":   dmVerity,
 		"record":      record,
 		"finit":       finitModule,
 		"init":        initModule,
@@ -254,10 +256,19 @@ func tellIno(args []string, r *wire.Result) error {
 
 // mount SOURCE TARGET TYPE mounts a file system.
 func mount(args []string, _ *wire.Result) error {
+	return mountWith(0, args)
+}
+
+// mount-ro SOURCE TARGET TYPE mounts a file system read-only.
+func mountReadOnly(args []string, _ *wire.Result) error {
+	return mountWith(unix.MS_RDONLY, args)
+}
+
+func mountWith(flags uintptr, args []string) error {
 	if err := os.MkdirAll(args[1], 0o755); err != nil {
 		return before("mkdir", err)
 	}
-	return unix.Mount(args[0], args[1], args[2], 0, "")
+	return unix.Mount(args[0], args[1], args[2], flags, "")
 }
 
 // verity PATH makes the file immutable by fs-verity and tells its digest.
