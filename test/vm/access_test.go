@@ -1,11 +1,8 @@
 package vm_test
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -221,110 +218,6 @@ func successAudit(t *testing.T, s *session) {
 	d = s.actCall(t, []byte("0"), nil, "write", ipeDir+"success_audit")
 	wantErrno(t, "success_audit", d, 0)
 	s.expect(t, started(d.PID)...)
-	s.quiet(t)
-}
-
-// verityDigests runs a file that a rule names by its digest. The kernel prints
-// such a rule with quotes inside of its quotes, and the digest in upper case.
-func verityDigests(t *testing.T, s *session) {
-	if !s.lab.Verity {
-		t.Skip("no file system with fs-verity: needs mkfs.ext4 of the package e2fsprogs")
-	}
-	wantErrno(t, "mount", s.act(t, "mount", "/dev/nvme0n1", "/mnt", "ext4"), 0)
-	const dev = "nvme0n1"
-	good, bad := "/mnt/good", "/mnt/bad \"quoted\""
-	goodIno, badIno := s.put(t, good, vm.Program()), s.put(t, bad, append(vm.Program(), 0))
-	digest := func(file string) []byte {
-		d := s.act(t, "verity", file)
-		if d.Errno != 0 {
-			t.Fatalf("fs-verity: %v", syscall.Errno(d.Errno))
-		}
-		return d.Digest
-	}
-	goodDigest, badDigest := digest(good), digest(bad)
-	s.load(t, "digests", "2.5.0", append(slices.Clone(strict),
-		fmt.Sprintf("op=EXECUTE fsverity_digest=sha256:%x action=ALLOW", goodDigest),
-		fmt.Sprintf("op=EXECUTE fsverity_digest=sha256:%x fsverity_signature=FALSE action=DENY", badDigest))...)
-	s.activate(t, "digests")
-
-	d := s.act(t, "mmap", bad)
-	wantErrno(t, "mmap of the bad file", d, s.refused())
-	s.expect(t, s.denied(d.PID, "MMAP", bad, badIno).with("dev", dev, "rule_kind", "rule",
-		"rule", fmt.Sprintf(`op=EXECUTE fsverity_digest="sha256":%X fsverity_signature=FALSE action=DENY`, badDigest),
-		"rule_properties", []string{fmt.Sprintf("fsverity_digest=sha256:%x", badDigest), "fsverity_signature=FALSE"}))
-
-	d = s.allowed(t, "mmap", good)
-	s.expect(t, s.denied(d.PID, "MMAP", good, goodIno).with("dev", dev, "rule_kind", "rule", "verdict", "allowed", "action", "ALLOW",
-		"rule", fmt.Sprintf(`op=EXECUTE fsverity_digest="sha256":%X action=ALLOW`, goodDigest),
-		"rule_properties", []string{fmt.Sprintf("fsverity_digest=sha256:%x", goodDigest)}))
-	s.audited(t)
-	s.quiet(t)
-}
-
-// allowed does one action that is permitted while allowed accesses are
-// recorded. The next event is its own; audited ends that.
-func (s *session) allowed(t *testing.T, args ...string) did {
-	t.Helper()
-	must(t, s.write(t, "success_audit", []byte("1")))
-	d := s.act(t, args...)
-	wantErrno(t, fmt.Sprint(args), d, 0)
-	s.actStarted(t)
-	return d
-}
-
-func (s *session) audited(t *testing.T) {
-	t.Helper()
-	must(t, s.write(t, "success_audit", []byte("0")))
-	s.actStarted(t)
-}
-
-// actStarted takes the two events of the start of act: by init, and by the ELF
-// loader.
-func (s *session) actStarted(t *testing.T) {
-	t.Helper()
-	for _, hook := range []string{"BPRM_CHECK", "MMAP"} {
-		if ev := s.next(t); ev["path"] != "/init" || ev["ipe_hook"] != hook || ev["verdict"] != "allowed" {
-			t.Errorf("the start of act is %v", ev)
-		}
-	}
-}
-
-// rootHash runs a program from a device that a rule names by the root hash of
-// its tree.
-func rootHash(t *testing.T, s *session) {
-	if !s.lab.Verity {
-		t.Skip("no file system for dm-verity: needs mkfs.ext4 of the package e2fsprogs")
-	}
-	for _, name := range []string{"reed_solomon", "dax", "dm-mod", "dm-bufio", "dm-verity"} {
-		module, err := s.guest.Kernel.Module(name)
-		switch {
-		case errors.Is(err, os.ErrNotExist) && name != "dm-verity":
-			continue // built in, or not there at all
-		case errors.Is(err, os.ErrNotExist):
-			t.Skipf("the archive has no dm-verity for this kernel: %v", err)
-		case err != nil:
-			t.Fatal(err)
-		}
-		file := "/root/" + name
-		s.put(t, file, module)
-		wantErrno(t, "finit_module "+name, s.act(t, "finit", file), 0)
-	}
-	root := fmt.Sprintf("%x", s.lab.SealedRoot)
-	wantErrno(t, "dm-verity", s.act(t, "dm-verity", "sealed", "/dev/nvme1n1", fmt.Sprint(vm.SealedBlocks), root), 0)
-	wantErrno(t, "mount", s.act(t, "mount-ro", "/dev/dm-0", "/run/sealed", "ext4"), 0)
-	const file = "/run/sealed/program"
-	ino := s.act(t, "ino", file).Ino
-	s.load(t, "sealed", "2.6.0", append(slices.Clone(strict), "op=EXECUTE dmverity_roothash=sha256:"+root+" action=ALLOW")...)
-
-	d := s.act(t, "mmap", file)
-	wantErrno(t, "mmap before the rule", d, s.refused())
-	s.expect(t, s.denied(d.PID, "MMAP", file, ino).with("dev", "dm-0"))
-	s.activate(t, "sealed")
-	d = s.allowed(t, "mmap", file)
-	s.expect(t, s.denied(d.PID, "MMAP", file, ino).with("dev", "dm-0", "rule_kind", "rule", "verdict", "allowed", "action", "ALLOW",
-		"rule", fmt.Sprintf(`op=EXECUTE dmverity_roothash="sha256":%X action=ALLOW`, s.lab.SealedRoot),
-		"rule_properties", []string{"dmverity_roothash=sha256:" + root}))
-	s.audited(t)
 	s.quiet(t)
 }
 

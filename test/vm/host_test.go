@@ -167,6 +167,32 @@ func TestChooseTakesThePackageWithTheImage(t *testing.T) {
 	}
 }
 
+func TestFindKernelTakesAnImage(t *testing.T) {
+	t.Parallel()
+	image := make([]byte, 0x1000)
+	copy(image[0x202:], "HdrS")
+	binary.LittleEndian.PutUint16(image[0x20e:], 0x300)
+	copy(image[0x500:], "6.12.1-lab (me@here) #1")
+	file := filepath.Join(t.TempDir(), "bzImage")
+	for name, c := range map[string]struct {
+		image   []byte
+		release string
+	}{
+		"image":            {image, "6.12.1-lab"},
+		"no header":        {make([]byte, 0x1000), ""},
+		"cut off":          {image[:0x400], ""},
+		"shorter than all": {image[:10], ""},
+	} {
+		if err := os.WriteFile(file, c.image, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		k, err := FindKernel(t.Context(), "", file)
+		if (err == nil) != (c.release != "") || err == nil && (k.Release != c.release || k.Image != file) {
+			t.Errorf("%s: %+v, %v", name, k, err)
+		}
+	}
+}
+
 func TestKernelAtLeast(t *testing.T) {
 	t.Parallel()
 	k := Kernel{Release: "6.16.12+deb13-cloud-amd64"}

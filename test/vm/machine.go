@@ -99,7 +99,7 @@ func Boot(ctx context.Context, m *Machine, accelerator string) (*Guest, error) {
 		"-drive", "if=pflash,format=raw,readonly=on,file=" + m.Firmware.Code,
 		"-drive", "if=pflash,format=raw,file=" + variables,
 		"-kernel", m.Kernel.Image, "-initrd", m.Initramfs,
-		"-append", strings.TrimSpace("console=ttyS0 panic=-1 loglevel=5 " + m.Append),
+		"-append", strings.TrimSpace(commandLine + " " + m.Append),
 		"-chardev", "socket,id=port,fd=3", "-device", "virtio-serial-pci",
 		"-device", "virtserialport,chardev=port,name=" + wire.Port,
 	}
