@@ -20,15 +20,20 @@
 // (security/integrity/platform_certs/load_uefi.c), whether Secure Boot is on
 // or not. [NewKey] makes a throw-away certificate, [VariableStore] writes it
 // as db into a copy of the firmware's variable store, and [Boot] starts the
-// guest with that store.
+// guest with that store. [Lab] does all of it.
 //
 // # The guest
 //
 // It is one initramfs: busybox, the daemon, and test/vm/guest as /init. Files
 // of the initramfs are boot_verified=TRUE to IPE, everything in /tmp is not:
 // so the tools go on working under a policy that denies all else. Init runs
-// programs for the test and passes their output on ([Guest.Run]); what the
+// programs for the test and passes their output on ([Guest.Start]); what the
 // daemon printed is compared with what was done.
+//
+// # Memory
+//
+// A [Process] keeps all that its program has printed; what its methods return
+// are copies.
 //
 // # What it refuses to do
 //

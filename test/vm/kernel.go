@@ -127,7 +127,8 @@ func fetchKernel(ctx context.Context, cache, version, note string) (*Kernel, err
 	for _, suite := range suites {
 		a, err := newApt(ctx, cache, strings.Fields(suite)...)
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		names, err := a.names(ctx, `^linux-(binary|image|modules)-[0-9.]+[+].*-cloud-amd64(-unsigned)?$`)
 		if err != nil {

@@ -30,10 +30,10 @@ const (
 
 // message returns one netlink message.
 func message(typ, flags uint16, payload []byte) []byte {
-	m := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+len(payload))
-	binary.NativeEndian.PutUint32(m[0:], uint32(cap(m)))
-	binary.NativeEndian.PutUint16(m[4:], typ)
-	binary.NativeEndian.PutUint16(m[6:], flags)
+	m := binary.NativeEndian.AppendUint32(nil, uint32(unix.NLMSG_HDRLEN+len(payload)))
+	m = binary.NativeEndian.AppendUint16(m, typ)
+	m = binary.NativeEndian.AppendUint16(m, flags)
+	m = append(m, make([]byte, 8)...) // sequence number and port: the kernel fills in the sender's address
 	return append(m, payload...)
 }
 
@@ -53,8 +53,8 @@ func send(args []string, _ *wire.Result) error {
 		return before("socket", err)
 	}
 	defer unix.Close(fd)
-	// A multicast goes to the kernel too, which answers ECONNREFUSED or EINVAL
-	// after the group got it.
+	// A multicast goes to the kernel too, which refuses the type in an answer
+	// that nobody reads; the group has got it by then.
 	return unix.Sendto(fd, message(uint16(typ), 0, text), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groupReadlog})
 }
 
