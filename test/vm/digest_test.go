@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"syscall"
 	"testing"
@@ -17,8 +18,9 @@ func verityDigests(t *testing.T, s *session) {
 	if !s.lab.Verity {
 		t.Skip("no file system with fs-verity: needs mkfs.ext4 of the package e2fsprogs")
 	}
-	wantErrno(t, "mount", s.act(t, "mount", "/dev/nvme0n1", "/mnt", "ext4"), 0)
-	const dev = "nvme0n1"
+	disk := string(s.act(t, "disk", vm.DiskEmpty).Path)
+	wantErrno(t, "mount", s.act(t, "mount", disk, "/mnt", "ext4"), 0)
+	dev := path.Base(disk)
 	good, bad := "/mnt/good", "/mnt/bad \"quoted\""
 	goodIno, badIno := s.put(t, good, vm.Program()), s.put(t, bad, append(vm.Program(), 0))
 	digest := func(file string) []byte {
@@ -97,7 +99,8 @@ func rootHash(t *testing.T, s *session) {
 		wantErrno(t, "finit_module "+name, s.act(t, "finit", file), 0)
 	}
 	root := fmt.Sprintf("%x", s.lab.SealedRoot)
-	wantErrno(t, "dm-verity", s.act(t, "dm-verity", "sealed", "/dev/nvme1n1", fmt.Sprint(vm.SealedBlocks), root), 0)
+	disk := string(s.act(t, "disk", vm.DiskSealed).Path)
+	wantErrno(t, "dm-verity", s.act(t, "dm-verity", "sealed", disk, fmt.Sprint(vm.SealedBlocks), root), 0)
 	wantErrno(t, "mount", s.act(t, "mount-ro", "/dev/dm-0", "/run/sealed", "ext4"), 0)
 	const file = "/run/sealed/program"
 	ino := s.act(t, "ino", file).Ino

@@ -29,9 +29,9 @@ type Lab struct {
 	// Cache is the directory where kernels are kept between runs.
 	Cache string
 
-	// Verity reports whether guests have disks: /dev/nvme0n1, with an empty
-	// ext4 for fs-verity, and /dev/nvme1n1, which is for dm-verity: SealedBlocks
-	// blocks of an ext4 with /program on it, then their hash tree.
+	// Verity reports whether guests have disks. The one with the serial number
+	// DiskEmpty has an empty ext4 for fs-verity. DiskSealed is for dm-verity:
+	// SealedBlocks blocks of an ext4 with /program on it, then their hash tree.
 	Verity     bool
 	SealedRoot [sha256.Size]byte // root hash of the tree
 
@@ -43,6 +43,12 @@ type Lab struct {
 	probe       sync.Once
 	accelerator string
 }
+
+// Serial numbers of disks.
+const (
+	DiskEmpty  = "empty"
+	DiskSealed = "sealed"
+)
 
 // SealedBlocks is the size of the file system for dm-verity in blocks of 4096
 // bytes.
@@ -173,7 +179,7 @@ func (l *Lab) Boot(ctx context.Context, k *Kernel, commandLine, dir string, term
 		return nil, err
 	}
 	if l.Verity {
-		m.Disks = []string{filepath.Join(dir, "disk"), filepath.Join(dir, "sealed")}
+		m.Disks = []string{filepath.Join(dir, DiskEmpty), filepath.Join(dir, DiskSealed)}
 		if err := l.format("-O", "verity", m.Disks[0], "16M"); err != nil {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ type Machine struct {
 	Initramfs string // file name
 	Firmware  Firmware
 	Append    string   // kernel command line, added to what the guest needs
-	Disks     []string // file names of raw images; /dev/nvme0n1 and so on in the guest
+	Disks     []string // file names of raw images; their base names are the disks' serial numbers
 	Dir       string   // for the console's log
 
 	// Terminal puts the guest's console on standard input and output.
@@ -110,7 +110,7 @@ func Boot(ctx context.Context, m *Machine, accelerator string) (*Guest, error) {
 	}
 	for i, disk := range m.Disks {
 		id := fmt.Sprintf("disk%d", i)
-		args = append(args, "-drive", "if=none,format=raw,id="+id+",file="+disk, "-device", "nvme,drive="+id+",serial="+id)
+		args = append(args, "-drive", "if=none,format=raw,id="+id+",file="+disk, "-device", "nvme,drive="+id+",serial="+filepath.Base(disk))
 	}
 	cmd := exec.Command("qemu-system-x86_64", args...)
 	cmd.ExtraFiles = []*os.File{theirs}

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -52,6 +54,7 @@ func actions() map[string]action {
 		"deep":        mapDeep,
 		"chroot":      mapInside,
 		"ino":         tellIno,
+		"disk":        findDisk,
 		"mount":       mount,
 		"mount-ro":    mountReadOnly,
 		"verity":      enableVerity,
@@ -252,6 +255,23 @@ func tellIno(args []string, r *wire.Result) error {
 	err := unix.Stat(args[0], &st)
 	r.Ino = st.Ino
 	return before("stat", err)
+}
+
+// disk SERIAL tells the device that has this serial number. The kernel numbers
+// disks in the order in which they answer.
+func findDisk(args []string, r *wire.Result) error {
+	files, err := filepath.Glob("/sys/block/*/device/serial")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		serial, err := os.ReadFile(file)
+		if err == nil && strings.TrimSpace(string(serial)) == args[0] {
+			r.Path = []byte(filepath.Join("/dev", strings.Split(file, "/")[3]))
+			return nil
+		}
+	}
+	return before("disk "+args[0], unix.ENODEV)
 }
 
 // mount SOURCE TARGET TYPE mounts a file system.
