@@ -217,6 +217,18 @@ func freePort(t testing.TB, network string) int {
 	return 0
 }
 
+// waitEvent waits until the event seq has come.
+func (r *rsyslog) waitEvent(seq int) {
+	r.t.Helper()
+	r.poll(fmt.Sprintf("event %d in %s", seq, r.out), func() bool {
+		b, err := os.ReadFile(r.out)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			r.t.Fatal(err)
+		}
+		return bytes.Contains(b, fmt.Appendf(nil, `"seq": "%d"`, seq))
+	})
+}
+
 // waitFor waits until the event seq is in the last line.
 func (r *rsyslog) waitFor(seq int) {
 	r.t.Helper()
