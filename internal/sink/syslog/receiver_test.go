@@ -24,9 +24,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what should come soon.
-const patience = 20 * time.Second
-
 // receiver stands in for a syslog server that can end, begin again and stop
 // reading. It takes one connection after the other, so that what it got has one
 // order. It works in one goroutine from newReceiver to the end of the test.
