@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,7 +12,8 @@ import (
 )
 
 func newCheckConfig() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "check-config [FILE]",
 		Short: "Check a configuration without running it",
 		Long: `check-config reads the configuration and its drop-ins as the daemon would, and
@@ -26,17 +29,54 @@ daemon would refuse it.`,
 				return usageError{fmt.Errorf("check-config takes one file, but got %d", len(args))}
 			}
 			cfg, warnings, err := config.Load(path)
+			if err == nil {
+				err = daemon.CheckSinks(cfg.Sinks)
+			}
+			if asJSON {
+				return errors.Join(json.NewEncoder(cmd.OutOrStdout()).Encode(newVerdict(warnings, err)), err)
+			}
 			for _, w := range warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n%s", w, w.Excerpt())
 			}
 			if err != nil {
 				return err
 			}
-			if err := daemon.CheckSinks(cfg.Sinks); err != nil {
-				return err
-			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration is good")
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// verdict is what check-config --json prints.
+type verdict struct {
+	Good     bool    `json:"good"`
+	Errors   []place `json:"errors"`
+	Warnings []place `json:"warnings"`
+}
+
+// place is one problem with where it is.
+type place struct {
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Message string `json:"message"`
+}
+
+func newVerdict(warnings []config.Problem, err error) verdict {
+	v := verdict{Good: err == nil, Errors: []place{}, Warnings: places(warnings)}
+	var bad *config.Error
+	if errors.As(err, &bad) {
+		v.Errors = places(bad.Problems)
+	}
+	return v
+}
+
+func places(problems []config.Problem) []place {
+	list := make([]place, len(problems))
+	for i, p := range problems {
+		list[i] = place{p.File, p.Line, p.Column, p.Message}
+	}
+	return list
 }
