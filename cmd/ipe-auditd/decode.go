@@ -93,7 +93,7 @@ func (d *decoder) file(name string, stdin io.Reader) error {
 		defer f.Close()
 		r = f
 	}
-	prompt := !isRegular(r)
+	prompt := input.Live(r)
 	records := input.NewReader(r)
 	var record input.Record
 	for {

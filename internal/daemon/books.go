@@ -90,7 +90,7 @@ func (d *daemon) logLoss(ev *ipe.Event) {
 	switch {
 	case ev.Kind == ipe.KindForged:
 		d.log.Warn("refused audit messages that a process sent, not the kernel", fields...)
-	case ev.Accuracy == ipe.AccuracyUnknown:
+	case ev.Accuracy == ipe.AccuracyUnknown && string(ev.Stage) == ledger.Kernel.Stage():
 		d.log.Warn("with audit=1 and no auditd the kernel's count of lost records includes those that we received, so what it loses before any listener cannot be told: run auditd, or boot without audit=1", fields...)
 	case string(ev.Stage) == ledger.Kernel.Stage():
 		d.log.Warn("the kernel lost audit records before any listener could get them: raise audit_backlog_limit", fields...)

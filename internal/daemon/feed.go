@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
@@ -59,7 +58,7 @@ func (d *daemon) feed(ctx context.Context) error {
 // read reads the whole input. Everything before a damage gets into the spool.
 func (d *daemon) read(ctx context.Context) error {
 	f := feeder{spool: d.spool, records: make([]spool.Record, 0, feedBatch)}
-	if !isRegular(d.Input) {
+	if input.Live(d.Input) {
 		f.records = make([]spool.Record, 0, 1) // whoever writes it may pause
 	}
 	r := input.NewReader(d.Input)
@@ -93,16 +92,6 @@ func (d *daemon) read(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// isRegular reports whether r is a plain file, which nobody watches grow.
-func isRegular(r io.Reader) bool {
-	f, ok := r.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular()
 }
 
 // tellInput says that n records of the input were not to be trusted, or not

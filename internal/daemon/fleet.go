@@ -134,7 +134,7 @@ func (f *fleet) begin(c *config.Sink, end spool.Cursor) spool.Start {
 func logChange(log *zap.Logger, s sink.Status) {
 	switch {
 	case s.State == sink.Retrying:
-		log.Warn("sink fails; its events wait in the spool and are tried again", zap.NamedError("cause", lastError(s)))
+		log.Warn("sink fails; its events wait in the spool and are tried again", zap.NamedError("cause", s.LastError))
 	case s.State == sink.OK && s.Failures > 0:
 		log.Info("sink delivers again")
 	}

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -181,13 +180,3 @@ func CheckSinks(sinks []config.Sink) error {
 
 // reopener is a sink that can be told that its file was moved.
 type reopener interface{ Reopen() }
-
-var errUnknown = errors.New("unknown error")
-
-// lastError is what a status says is wrong.
-func lastError(s sink.Status) error {
-	if s.LastError != nil {
-		return s.LastError
-	}
-	return errUnknown
-}
