@@ -79,12 +79,13 @@ sinks:
 	if int64(d.Attempts) != n || d.Refused != 0 {
 		t.Fatalf("%d attempts, %d refused", d.Attempts, d.Refused)
 	}
+	wantErrno(t, "AUDIT_GET", s.act(t, "audit-idle"), 0)
+	drops := s.socketDrops(t)
 	if stopped {
 		if err := f.daemon.Signal(int(syscall.SIGCONT)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	drops := s.socketDrops(t)
 	r := flooded{lost: map[string]int64{}}
 	if err := f.daemon.Signal(int(syscall.SIGTERM)); err != nil {
 		t.Fatal(err)

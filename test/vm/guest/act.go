@@ -68,6 +68,7 @@ func actions() map[string]action {
 		"send":        send,
 		"audit-limit": auditLimit,
 		"audit-lost":  auditLost,
+		"audit-idle":  auditIdle,
 	}
 }
 

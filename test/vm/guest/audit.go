@@ -3,14 +3,18 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +30,7 @@ const (
 	statusSize               = 44   // struct audit_status up to and with backlog_wait_time_actual
 	offMask                  = 0
 	offBacklogLimit, offLost = 20, 24
+	offBacklog               = 28
 )
 
 // message returns one netlink message.
@@ -106,15 +111,58 @@ func auditLimit(args []string, _ *wire.Result) error {
 
 // audit-lost tells the kernel's count of lost records, as Attempts.
 func auditLost(_ []string, r *wire.Result) error {
-	status, err := ask(auditGet, nil, auditGet)
+	status, err := auditStatus()
 	if err != nil {
 		return err
 	}
-	if len(status) < offLost+4 {
-		return fmt.Errorf("status of %d bytes", len(status))
-	}
 	r.Attempts = uint64(binary.NativeEndian.Uint32(status[offLost:]))
 	return nil
+}
+
+func auditStatus() ([]byte, error) {
+	status, err := ask(auditGet, nil, auditGet)
+	if err == nil && len(status) < offBacklog+4 {
+		err = fmt.Errorf("status of %d bytes", len(status))
+	}
+	return status, err
+}
+
+// audit-idle waits until the kernel has sent everything to the group: nothing
+// waits, and the thread that sends sleeps.
+func auditIdle([]string, *wire.Result) error {
+	kauditd, err := kernelThread("kauditd")
+	if err != nil {
+		return before("kauditd", err)
+	}
+	for {
+		status, err := auditStatus()
+		if err != nil {
+			return err
+		}
+		stat, err := os.ReadFile(filepath.Join(kauditd, "stat"))
+		if err != nil {
+			return before("read", err)
+		}
+		// pid (comm) state
+		if binary.NativeEndian.Uint32(status[offBacklog:]) == 0 && bytes.Contains(stat, []byte(") S ")) {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// kernelThread returns the folder of a thread in /proc.
+func kernelThread(name string) (string, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/comm")
+	if err != nil {
+		return "", err
+	}
+	for _, file := range files {
+		if comm, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(comm)) == name {
+			return filepath.Dir(file), nil
+		}
+	}
+	return "", unix.ESRCH
 }
 
 // record writes every message of the audit group to standard output, as a
