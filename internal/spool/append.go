@@ -69,7 +69,7 @@ func (s *Spool) appendSome(recs []Record, deadline time.Time) int {
 		if err == nil {
 			return n
 		}
-		s.takeOver(err)
+		s.takeOver(err, deadline)
 	}
 	c := s.chunk(frameSize(&recs[0]), recs[0].Time)
 	p, n := c.encode(s.cur.id, recs, int64(len(c.buf)))

@@ -15,7 +15,7 @@ import (
 var ErrCursor = errors.New("damaged cursor file")
 
 // A cursor file is one line: the cursor and the CRC-32C of its text, in hex.
-// The mark of a clean end has the same form.
+// A mark of a clean end has the same form.
 func encodeCursor(c Cursor) []byte {
 	text := c.String()
 	return fmt.Appendf(nil, "%s %08x\n", text, crc32.Checksum([]byte(text), castagnoli))
@@ -75,19 +75,19 @@ func SaveCursor(dir, name string, c Cursor, durable bool) error {
 // LoadCursor reads the cursor of that name. The error is os.ErrNotExist when
 // none was ever saved and ErrCursor when the file is damaged.
 func LoadCursor(dir, name string) (Cursor, error) {
-	c, err := readCursor(osFS{}, cursorPath(dir, name))
+	f, err := osFS{}.OpenFile(cursorPath(dir, name), os.O_RDONLY, 0)
+	if err != nil {
+		return Cursor{}, fmt.Errorf("load cursor %q: %w", name, err)
+	}
+	defer f.Close()
+	c, err := readCursor(f)
 	if err != nil {
 		return Cursor{}, fmt.Errorf("load cursor %q: %w", name, err)
 	}
 	return c, nil
 }
 
-func readCursor(fs FS, path string) (Cursor, error) {
-	f, err := fs.OpenFile(path, os.O_RDONLY, 0)
-	if err != nil {
-		return Cursor{}, err
-	}
-	defer f.Close()
+func readCursor(f File) (Cursor, error) {
 	var b [maxCursorFile]byte
 	n, _ := f.ReadAt(b[:], 0) // a read that fails leaves a damaged cursor too
 	return decodeCursor(b[:n])
@@ -117,24 +117,4 @@ func replaceFile(fs FS, path string, b []byte, durable bool) error {
 		return fs.SyncDir(filepath.Dir(path))
 	}
 	return nil
-}
-
-// The mark of a clean end names the last entry. It exists only while nobody
-// has the spool open.
-const markName = "clean"
-
-func writeMark(fs FS, dir string, c Cursor) error {
-	return replaceFile(fs, filepath.Join(dir, markName), encodeCursor(c), true)
-}
-
-// removeMark must have happened, durably, before anything is appended.
-func removeMark(fs FS, dir string) error {
-	err := fs.Remove(filepath.Join(dir, markName))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return fs.SyncDir(dir)
 }

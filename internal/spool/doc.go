@@ -20,11 +20,31 @@
 //     then written to a segment of its own, under its own id, so readers who
 //     come later find it;
 //   - by Open, when the end of the newest id may have been lost. It cannot
-//     have been if the spool was closed (a mark says so, and where), or if the
-//     boot id is still the same: then the page cache has outlived the process,
-//     however that died. An unfinished write at the end is cut off, because
-//     nobody was told of it. Anything else unsound there means a new id, and
-//     so does the absence of a mark after a reboot.
+//     have been if the spool was closed (a mark says so, and where), or if
+//     the mark says that all entries went to the disk and the boot id is
+//     still the same: then the page cache has outlived the process, however
+//     that died. An unfinished write at the end is cut off, because nobody
+//     was told of it. Anything else unsound there means a new id, and so does
+//     the absence of a mark.
+//
+// The mark is one small file. It is empty while entries go to the disk, is
+// removed before Append returns for the first one that does not, is made again
+// with the return to the disk, and holds the last cursor once the spool is
+// closed. So after kill -9 in the memory form Open draws a new id and tells
+// MemoryUncertain. The limits of that:
+//
+//   - A full disk lets the mark be removed. One that hangs is not waited for,
+//     but the removal is over before the next process can lock the directory:
+//     the kernel keeps the lock until the killed one's system calls return.
+//   - A read-only disk does not let it be removed. If the process ends in the
+//     memory form there, and the disk is writable again for the next Open, all
+//     in one boot, then the id on disk is continued and nothing is told.
+//   - Nor is it told when the process is killed right after the switch back to
+//     the disk, while the rest of what was in memory is still being written.
+//     No id is continued then that entries are missing from.
+//   - Nothing on disk names an id that was in memory only. Once it is gone, a
+//     reader with a cursor of it is told a gap of unknown size and begins with
+//     the oldest entry: entries come twice rather than not at all.
 //
 // So a cursor may be durable before its entry is: if the entry is lost, its
 // sequence number never names another one, and the reader begins the next id

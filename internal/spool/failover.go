@@ -10,7 +10,12 @@ import (
 // called with appendMu held, or before anybody else has the spool. Nothing of
 // the old epoch changes any more: what a writer that hangs does when it wakes
 // up, it does to a file nobody appends to.
-func (s *Spool) takeOver(why error) {
+//
+// The mark goes first, but that is waited for only until the deadline. Where
+// the disk hangs it is removed when that answers again, and before the lock is
+// free: a process that is killed has its directory locked until its last
+// system call returns.
+func (s *Spool) takeOver(why error, deadline time.Time) {
 	if s.writer != nil {
 		// A writer that failed or hangs is about to end by itself; an idle
 		// one, after a failed sync, has to be told.
@@ -42,8 +47,15 @@ func (s *Spool) takeOver(why error) {
 	} else {
 		s.pause = min(2*s.pause, slowest)
 	}
+	unmarked := make(chan struct{})
 	s.returns.Add(1)
-	go s.returnToDisk(e, s.pause)
+	go s.returnToDisk(e, s.pause, unmarked)
+	s.timer.Reset(max(0, time.Until(deadline)))
+	select {
+	case <-unmarked:
+	case <-s.timer.C:
+	}
+	s.timer.Stop()
 }
 
 // syncFailed is told by the syncer that epoch e could not be synced.
@@ -51,14 +63,18 @@ func (s *Spool) syncFailed(e *epoch, err error) {
 	s.appendMu.Lock()
 	defer s.appendMu.Unlock()
 	if s.cur == e && s.writer != nil && !s.stopped {
-		s.takeOver(err)
+		s.takeOver(err, time.Now().Add(s.opts.StallTimeout))
 	}
 }
 
-// returnToDisk tries the disk until it can be written again, then switches
-// over to it. It is a goroutine of its own, one for each failure.
-func (s *Spool) returnToDisk(e *epoch, pause time.Duration) {
+// returnToDisk removes the mark, then tries the disk until it can be written
+// again and switches over to it. It is a goroutine of its own, one for each
+// failure; the next one begins behind the switch, so it cannot remove the mark
+// that this one makes before.
+func (s *Spool) returnToDisk(e *epoch, pause time.Duration, unmarked chan<- struct{}) {
 	defer s.returns.Done()
+	s.opts.FS.Remove(s.path(markName)) // tried again with the disk
+	close(unmarked)
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -116,13 +132,15 @@ func (s *Spool) tryReturn(e *epoch) error {
 		err = sp.finish()
 	}
 	if err != nil {
-		sp.undo() // it stays in memory until it is overwritten
+		sp.undo()                          // it stays in memory until it is overwritten
+		s.opts.FS.Remove(s.path(markName)) // so a kill is told by the next Open
 	}
 	s.tell.tell(Change{Kind: BackOnDisk, ID: id})
 	return nil
 }
 
-// newFile makes a segment durable before anything depends on it.
+// newFile makes a segment durable before anything depends on it, and the mark
+// that entries go to it.
 func (s *Spool) newFile(h *header) (File, error) {
 	f, err := createSegment(s.opts.FS, s.opts.Dir, h)
 	if err != nil {
@@ -130,6 +148,9 @@ func (s *Spool) newFile(h *header) (File, error) {
 	}
 	if err = f.Sync(); err == nil {
 		err = s.opts.FS.SyncDir(s.opts.Dir)
+	}
+	if err == nil {
+		err = markRun(s.opts.FS, s.opts.Dir)
 	}
 	if err != nil {
 		f.Close()

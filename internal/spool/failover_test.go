@@ -311,16 +311,23 @@ func TestCloseKeepsTheLockWhileAWriteHangs(t *testing.T) {
 	unlockDir(s.lock)
 }
 
-// TestFullFileSystem uses a real one, of one MiB.
-func TestFullFileSystem(t *testing.T) {
+// mountTmpfs returns the directory of a real file system of that size.
+func mountTmpfs(t *testing.T, size string) string {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root to mount a tmpfs")
 	}
 	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "spooltest", dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "spooltest", dir).CombinedOutput(); err != nil {
 		t.Skipf("cannot mount a tmpfs: %v: %s", err, out)
 	}
-	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// TestFullFileSystem uses a real one, of one MiB.
+func TestFullFileSystem(t *testing.T) {
+	dir := mountTmpfs(t, "1m")
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 900<<10), 0o600); err != nil {
 		t.Fatal(err)
@@ -351,14 +358,7 @@ func TestFullFileSystem(t *testing.T) {
 
 // TestReadOnlyFileSystem remounts a real one.
 func TestReadOnlyFileSystem(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root to mount a tmpfs")
-	}
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=8m", "spooltest", dir).CombinedOutput(); err != nil {
-		t.Skipf("cannot mount a tmpfs: %v: %s", err, out)
-	}
-	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	dir := mountTmpfs(t, "8m")
 	o := Options{Dir: filepath.Join(dir, "spool"), BootID: boot(1)}
 	s := mustOpen(t, o)
 	s.Append(text(0, 10))

@@ -15,6 +15,7 @@ type faultFS struct {
 	sync   func(name string) error
 	create func(name string) error
 	open   func(name string) error
+	remove func(name string) error
 }
 
 func (fs *faultFS) set(change func(fs *faultFS)) {
@@ -25,7 +26,7 @@ func (fs *faultFS) set(change func(fs *faultFS)) {
 
 // heal takes all faults away.
 func (fs *faultFS) heal() {
-	fs.set(func(fs *faultFS) { fs.write, fs.sync, fs.create, fs.open = nil, nil, nil, nil })
+	fs.set(func(fs *faultFS) { fs.write, fs.sync, fs.create, fs.open, fs.remove = nil, nil, nil, nil, nil })
 }
 
 func (fs *faultFS) OpenFile(name string, flag int, perm os.FileMode) (File, error) {
@@ -45,6 +46,18 @@ func (fs *faultFS) OpenFile(name string, flag int, perm os.FileMode) (File, erro
 		return nil, err
 	}
 	return &faultFile{File: f, fs: fs, name: name}, nil
+}
+
+func (fs *faultFS) Remove(name string) error {
+	fs.mu.Lock()
+	hook := fs.remove
+	fs.mu.Unlock()
+	if hook != nil {
+		if err := hook(name); err != nil {
+			return err
+		}
+	}
+	return fs.osFS.Remove(name)
 }
 
 type faultFile struct {

@@ -247,6 +247,19 @@ func TestModel(t *testing.T) {
 					t.Fatal("a new id after a kill")
 				}
 			},
+			"kill in memory": func(t *rapid.T) {
+				if !broken {
+					t.Skip("on disk")
+				}
+				m.end(crash)
+				broken = false
+				m.fs.heal()
+				was := len(m.ids)
+				m.open()
+				if len(m.ids) != was+1 {
+					t.Fatal("no new id after a kill in the memory form")
+				}
+			},
 			"sync": func(t *rapid.T) {
 				if broken {
 					t.Skip("in memory")

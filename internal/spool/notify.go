@@ -24,6 +24,10 @@ const (
 	// TailUncertain: the machine went down without a clean stop, so the end
 	// of id ID may have been lost. A new id was begun.
 	TailUncertain
+	// MemoryUncertain: the process before did not end cleanly, and not with
+	// everything on disk: it was in the memory form, as far as is known, and
+	// what came after the end of id ID may have been lost. A new id was begun.
+	MemoryUncertain
 	// LostInMemory: the spool was closed with Count entries in memory only.
 	// Who has not read them yet never will.
 	LostInMemory
@@ -33,7 +37,7 @@ const (
 
 var changeNames = [...]string{
 	"", "went to memory", "back on disk", "torn tail cut off", "damaged", "set aside",
-	"tail uncertain", "lost in memory", "sync failed",
+	"tail uncertain", "memory uncertain", "lost in memory", "sync failed",
 }
 
 // String returns the change in words.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -62,12 +61,13 @@ func (s *Spool) recover() (*recovery, error) {
 			continue
 		}
 		sameBoot := g.boot == s.opts.BootID && g.boot != [16]byte{}
-		mark, err := readCursor(s.opts.FS, filepath.Join(s.opts.Dir, markName))
-		clean := err == nil && mark == (Cursor{e.id, e.next - 1}) && found.tail == 0
-		short := err == nil && !clean // it ended cleanly, but not here
-		rec.resume = whole && !short && (clean || sameBoot && (found.tail == 0 || found.torn))
+		end, mark := readMark(s.opts.FS, s.opts.Dir)
+		clean := mark == markClean && end == (Cursor{e.id, e.next - 1}) && found.tail == 0
+		short := mark == markClean && !clean      // it ended cleanly, but not here
+		killed := mark == markRunning && sameBoot // all that it had appended is in the page cache
+		rec.resume = whole && (clean || killed && (found.tail == 0 || found.torn))
 		path := s.path(segmentName(g.ordinal))
-		harmless := found.torn && sameBoot // the write was not over: nobody was told it had been appended
+		harmless := found.torn && killed // the write was not over: nobody was told it had been appended
 		if bad := found.inner + found.tail; short || bad > 0 && !(harmless && found.inner == 0) {
 			rec.changes = append(rec.changes, Change{Kind: Damaged, ID: e.id, File: path, Bytes: bad})
 		}
@@ -76,8 +76,12 @@ func (s *Spool) recover() (*recovery, error) {
 			rec.changes = append(rec.changes, Change{Kind: TornTail, ID: e.id, File: path, Bytes: found.tail})
 		}
 		e.cut = short || found.tail > 0 && !harmless
-		if !clean && !sameBoot {
+		switch {
+		case clean:
+		case !sameBoot:
 			rec.changes = append(rec.changes, Change{Kind: TailUncertain, ID: e.id})
+		case mark == markNone:
+			rec.changes = append(rec.changes, Change{Kind: MemoryUncertain, ID: e.id})
 		}
 	}
 	return rec, nil
@@ -214,10 +218,14 @@ func (s *Spool) resume(torn int64) error {
 		return err
 	}
 	if torn > 0 {
-		if err := f.Truncate(g.size); err != nil {
-			f.Close()
-			return err
-		}
+		err = f.Truncate(g.size)
+	}
+	if err == nil {
+		err = markRun(s.opts.FS, s.opts.Dir)
+	}
+	if err != nil {
+		f.Close()
+		return err
 	}
 	g.file, g.sealed = f, false
 	s.writer = startWriter(s.opts.FS, s.opts.Dir, f)

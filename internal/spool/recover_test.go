@@ -69,6 +69,11 @@ func TestRecovery(t *testing.T) {
 			},
 			keeps: true, told: TornTail, read: 20,
 		}, {
+			name:   "torn frame after a kill in the memory form",
+			change: func(b []byte) []byte { return append(b, b[headerSize:headerSize+30]...)[:len(b)+20] },
+			end:    func(s *Spool) { crash(s); os.Remove(s.path(markName)) },
+			told:   Damaged, gap: "entries from ID:21 on missing, how many is not known: damaged on disk", read: 20,
+		}, {
 			name:   "garbage at the end",
 			change: func(b []byte) []byte { return append(b, bytes.Repeat([]byte{0xff}, 100)...) },
 			told:   Damaged, gap: "entries from ID:21 on missing, how many is not known: damaged on disk", read: 20,

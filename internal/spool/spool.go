@@ -97,7 +97,7 @@ func Open(opts Options) (*Spool, error) {
 	}
 	s.sync = startSyncer(s)
 	if err := s.begin(rec); err != nil {
-		s.takeOver(err)
+		s.takeOver(err, time.Now().Add(opts.StallTimeout))
 	}
 	s.end = Cursor{s.cur.id, s.cur.next - 1}
 	return s, nil
@@ -247,9 +247,12 @@ func (s *Spool) finish() error {
 	w.end()
 	<-w.gone
 	if err != nil {
+		// The kernel may have thrown away what it could not write: the mark
+		// must not vouch for it.
+		s.opts.FS.Remove(s.path(markName))
 		return err
 	}
-	return writeMark(s.opts.FS, s.opts.Dir, Cursor{s.cur.id, s.cur.next - 1})
+	return markEnd(s.opts.FS, s.opts.Dir, Cursor{s.cur.id, s.cur.next - 1})
 }
 
 // Stats is what there is to say about a spool at one moment.
