@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 )
 
 // FS is what the spool does to its directory. Tests put a failing one in place
@@ -53,6 +54,11 @@ func (osFS) SyncDir(name string) error {
 	return d.Sync()
 }
 
+// lockPatience is how long lockDir waits for a predecessor. One that was killed
+// while it started a process leaves the lock to that one until it executes its
+// program.
+const lockPatience = time.Second
+
 // lockDir takes the directory for this process, for as long as the returned
 // file is open. The lock is on the directory itself: it leaves no file behind
 // and can be had on a read-only file system.
@@ -61,7 +67,12 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
+	flock := func() error { return syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+	err = flock()
+	for end := time.Now().Add(lockPatience); err == syscall.EWOULDBLOCK && time.Now().Before(end); err = flock() {
+		time.Sleep(10 * time.Millisecond) // nothing tells, and flock(2) without LOCK_NB may wait for ever
+	}
+	switch err {
 	case nil:
 		return d, nil
 	case syscall.EWOULDBLOCK:

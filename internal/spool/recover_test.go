@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func size(t testing.TB, path string) int64 {
@@ -313,6 +314,19 @@ func TestSecondProcessIsRefused(t *testing.T) {
 		t.Errorf("second Open: %v", err)
 	}
 	s.Close()
+	mustOpen(t, o)
+}
+
+// TestOpenWaitsForAKilledPredecessor holds the lock as a process does that the
+// predecessor was about to start: until it executes its program.
+func TestOpenWaitsForAKilledPredecessor(t *testing.T) {
+	t.Parallel()
+	o := Options{Dir: t.TempDir()}
+	lock, err := lockDir(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { unlockDir(lock) })
 	mustOpen(t, o)
 }
 

@@ -64,9 +64,9 @@ type Spool struct {
 // Open opens the spool in opts.Dir, or one in memory when that is empty.
 //
 // It fails when the directory cannot be made, read or locked; ErrLocked means
-// that another process has it. A directory that can be read but not written
-// is no reason to fail: its entries are there for readers, and the spool
-// begins in the memory form.
+// that another process has it, and has not let go of it within a second. A
+// directory that can be read but not written is no reason to fail: its entries
+// are there for readers, and the spool begins in the memory form.
 func Open(opts Options) (*Spool, error) {
 	opts.setDefaults()
 	s := &Spool{opts: opts, closing: make(chan struct{}), timer: time.NewTimer(time.Hour)}
