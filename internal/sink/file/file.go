@@ -88,15 +88,15 @@ func New(o Options) (*Sink, error) {
 		return nil, err
 	}
 	if o.Group != "" {
-		g, err := user.LookupGroup(o.Group)
+		number := o.Group
+		if g, err := user.LookupGroup(o.Group); err == nil {
+			number = g.Gid
+		}
+		gid, err := strconv.ParseUint(number, 10, 31) // a group need not have a name
 		if err != nil {
-			if g, err = user.LookupGroupId(o.Group); err != nil {
-				return nil, fmt.Errorf("group %q: no such group", o.Group)
-			}
+			return nil, fmt.Errorf("group %q: no such group", o.Group)
 		}
-		if s.gid, err = strconv.Atoi(g.Gid); err != nil {
-			return nil, fmt.Errorf("group %q: %w", o.Group, err)
-		}
+		s.gid = int(gid)
 	}
 	return s, nil
 }

@@ -124,6 +124,14 @@ func TestNewRefusesBadOptions(t *testing.T) {
 	}
 }
 
+func TestGroupMayBeANumberWithoutAName(t *testing.T) {
+	t.Parallel()
+	s, err := New(Options{Path: "/a", Group: "2147480000"})
+	if err != nil || s.gid != 2147480000 {
+		t.Errorf("got %+v, %v", s, err)
+	}
+}
+
 func TestOpenRepairsTheEnd(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 100_000)
