@@ -176,7 +176,11 @@ func (d *daemon) spoolChanged(c spool.Change) {
 	switch c.Kind {
 	case spool.WentToMemory:
 		log.Error("the spool's disk failed: events are kept in memory until it is back, and would be lost with this process")
-		d.tellDisk()
+		// Nothing is lost by that yet.
+		d.tellDisk(ipe.Event{Accuracy: ipe.AccuracyExact, Has: ipe.HasCount})
+	case spool.TailUncertain, spool.MemoryUncertain:
+		log.Error("the last process or the machine did not end in order: the newest events it had may be gone (" + c.Kind.String() + ")")
+		d.tellDisk(ipe.Event{Accuracy: ipe.AccuracyUnknown})
 	case spool.BackOnDisk:
 		log.Warn("the spool's disk is back: events are kept on disk again")
 	case spool.LostInMemory:
@@ -186,12 +190,10 @@ func (d *daemon) spoolChanged(c spool.Change) {
 	}
 }
 
-// tellDisk says in the stream that the spool has left its disk. Nothing is lost
-// by that yet, so the count is 0.
-func (d *daemon) tellDisk() {
-	d.teller.tell(&ipe.Event{
-		Kind: ipe.KindLost, Stage: []byte("disk"), Accuracy: ipe.AccuracyExact, Has: ipe.HasCount,
-	})
+// tellDisk says in the stream what the disk of the spool has done.
+func (d *daemon) tellDisk(ev ipe.Event) {
+	ev.Kind, ev.Stage = ipe.KindLost, []byte("disk")
+	d.teller.tell(&ev)
 }
 
 // serve receives from the kernel until ctx ends.
