@@ -100,7 +100,7 @@ func (d *decoder) file(name string, stdin io.Reader) error {
 		err := records.Next(&record)
 		if err != nil {
 			d.printForged()
-			d.printOwn(ipe.KindLost, ledger.Truncated, d.omitted)
+			d.printOwn(ledger.Truncated, d.omitted)
 			d.omitted = 0
 			if errors.Is(err, io.EOF) {
 				return nil
@@ -150,21 +150,16 @@ func unparsed(ev *ipe.Event) ipe.Event {
 // printForged prints the event that the records counted so far were not sent
 // by the kernel. There is at most one for each second of the capture.
 func (d *decoder) printForged() {
-	d.printOwn(ipe.KindForged, ledger.Forged, d.forged)
+	d.printOwn(ledger.Forged, d.forged)
 	d.forged = 0
 }
 
 // printOwn prints an event of ours about n records, if there are any.
-func (d *decoder) printOwn(kind ipe.Kind, account ledger.Account, n uint64) {
+func (d *decoder) printOwn(account ledger.Account, n uint64) {
 	if n == 0 {
 		return
 	}
-	d.event.Reset()
-	d.event.Kind = kind
-	d.event.Has = ipe.HasCount
-	d.event.Count = n
-	d.event.Accuracy = ipe.AccuracyExact
-	d.event.Stage = []byte(account.Stage())
+	d.event = account.Event(ledger.Loss{Count: n, Accuracy: ipe.AccuracyExact})
 	d.print()
 }
 
