@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -178,18 +179,8 @@ func (st *stream) take(e *spool.Entry) (done bool) {
 // tellGap says that the client missed something. It is said whatever the client
 // selects: nobody knows what was lost.
 func (st *stream) tellGap(g *spool.GapError) {
-	st.event.Reset()
-	st.event.Kind = ipe.KindLost
-	st.event.Stage = []byte("spool")
-	st.event.Has = ipe.HasUntil
-	st.event.Until = time.Now().UnixMilli()
-	st.event.Accuracy = ipe.AccuracyUnknown
-	st.place = spool.Cursor{ID: g.ID, Seq: g.First - 1}
+	st.place = sink.Missed(&st.event, g)
 	if g.Known {
-		st.event.Accuracy = ipe.AccuracyExact
-		st.event.Has |= ipe.HasCount | ipe.HasSeqRange
-		st.event.Count, st.event.FirstSeq, st.event.LastSeq = g.Count, g.First, g.Last
-		st.place.Seq = g.Last
 		st.feed.lost.Add(g.Count)
 	}
 	st.context.Spool, st.context.Seq = 0, 0

@@ -2,12 +2,11 @@ package sink
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -122,7 +121,7 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 		r.context.Spool, r.context.Seq = uint32(e.ID), e.Seq
 		if e.BootID != r.bootID {
 			r.bootID = e.BootID
-			r.context.BootID = formatBootID(e.BootID)
+			r.context.BootID = host.BootID(e.BootID).String()
 		}
 		if err := r.write(ctx); err != nil {
 			return err
@@ -147,19 +146,7 @@ func (r *Runner) interrupted(ctx context.Context, err error) error {
 // no entry of the spool, so it has no identity.
 func (r *Runner) tell(ctx context.Context, g *spool.GapError) error {
 	r.begin(spool.Cursor{ID: g.ID, Seq: g.First - 1})
-	r.event.Reset()
-	r.event.Kind = ipe.KindLost
-	r.event.Stage = []byte("spool")
-	r.event.Has = ipe.HasUntil
-	r.event.Until = time.Now().UnixMilli()
-	r.event.Accuracy = ipe.AccuracyUnknown
-	cursor := spool.Cursor{ID: g.ID, Seq: g.First - 1} // told again when nothing follows before a stop
-	if g.Known {
-		r.event.Accuracy = ipe.AccuracyExact
-		r.event.Has |= ipe.HasCount | ipe.HasSeqRange
-		r.event.Count, r.event.FirstSeq, r.event.LastSeq = g.Count, g.First, g.Last
-		cursor.Seq = g.Last
-	}
+	cursor := Missed(&r.event, g)
 	if r.config.Match.Match(&r.event) {
 		r.context.Spool, r.context.Seq = 0, 0
 		if err := r.write(ctx); err != nil {
@@ -208,14 +195,4 @@ func (r *Runner) advance() {
 	if r.batch.counts.Delivered > 0 && r.status.State != OK {
 		r.change(OK, nil)
 	}
-}
-
-// formatBootID returns id as in /proc/sys/kernel/random/boot_id, or nothing for
-// one that is not known.
-func formatBootID(id [16]byte) string {
-	if id == ([16]byte{}) {
-		return ""
-	}
-	h := hex.EncodeToString(id[:])
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }

@@ -203,14 +203,3 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*DefaultBatch), "ns/entry")
 }
-
-func TestFormatBootID(t *testing.T) {
-	t.Parallel()
-	id := [16]byte{0x6b, 0x1c, 0x2f, 0x0e, 0x94, 0x3d, 0x4a, 0x55, 0x8d, 0x10, 0, 1, 2, 3, 4, 5}
-	if got, want := formatBootID(id), "6b1c2f0e-943d-4a55-8d10-000102030405"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got := formatBootID([16]byte{}); got != "" {
-		t.Errorf("got %q for an unknown id, want nothing", got)
-	}
-}
