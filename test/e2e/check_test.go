@@ -46,12 +46,12 @@ func (f *farm) verify(p place, want []string, o order) {
 	if o == exactlyOnce {
 		for i := range min(len(got), len(want)) {
 			if got[i] != want[i] {
-				f.t.Errorf("%s: event %d is\n%q, want\n%q", p.name, i, got[i], want[i])
+				f.t.Errorf("%s: event %d is\n%q, want\n%q\nthe daemon said:\n%s", p.name, i, got[i], want[i], f.said())
 				return
 			}
 		}
 		if len(got) != len(want) {
-			f.t.Errorf("%s has %d events, want %d", p.name, len(got), len(want))
+			f.t.Errorf("%s has %d events, want %d; the daemon said:\n%s", p.name, len(got), len(want), f.said())
 		}
 	} else {
 		again := inOrder(f.t, p.name, got, want)
