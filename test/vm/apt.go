@@ -30,7 +30,7 @@ func newApt(ctx context.Context, cache string, suites ...string) (*apt, error) {
 			return nil, err
 		}
 	}
-	sources, err := sourcesList(ctx, suites)
+	sources, err := Sources(ctx, suites...)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +50,9 @@ func newApt(ctx context.Context, cache string, suites ...string) (*apt, error) {
 	return a, err
 }
 
-// sourcesList returns lines for the suites. Debian's mirrors are the host's.
-func sourcesList(ctx context.Context, suites []string) (string, error) {
+// Sources returns lines of a sources.list for suites of Debian, such as "sid".
+// The mirror is the host's own.
+func Sources(ctx context.Context, suites ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages").Output()
 	if err != nil {
 		return "", fmt.Errorf("apt-get indextargets: %w", err)

@@ -34,7 +34,8 @@ func Build(dir, daemon string) (map[string]string, error) {
 }
 
 // Initramfs writes the guest's root file system into a file. Files are those of
-// Build and others, by their absolute names in the guest.
+// Build and others, by their absolute names in the guest. Init is act as well,
+// unless there is a /bin/act.
 func Initramfs(file string, files map[string]string) (err error) {
 	f, err := os.Create(file)
 	if err != nil {
@@ -51,7 +52,9 @@ func Initramfs(file string, files map[string]string) (err error) {
 		a.dir(name)
 	}
 	a.device("dev/console", 5, 1)
-	a.symlink("bin/act", "../init")
+	if files["/bin/act"] == "" {
+		a.symlink("bin/act", "../init")
+	}
 	a.symlink("bin/sh", "busybox")
 	for name, from := range files {
 		text, err := os.ReadFile(from)

@@ -35,10 +35,12 @@ type Lab struct {
 	Verity     bool
 	SealedRoot [sha256.Size]byte // root hash of the tree
 
+	// Files are the files of every guest, as Build returned them.
+	Files map[string]string
+
 	mkfs     string
 	sealed   []byte // content of the second disk
 	firmware Firmware
-	files    map[string]string
 
 	probe       sync.Once
 	accelerator string
@@ -98,7 +100,7 @@ func NewLab(dir, daemon, accelerator string) (*Lab, error) {
 	if l.firmware, err = trustingFirmware(dir, l.Key); err != nil {
 		return nil, err
 	}
-	l.files, err = Build(dir, daemon)
+	l.Files, err = Build(dir, daemon)
 	return l, err
 }
 
@@ -134,8 +136,9 @@ func trustingFirmware(dir string, key *Key) (Firmware, error) {
 	return Firmware{}, fmt.Errorf("%w: %sOVMF_VARS_4M.fd, of the package ovmf", ErrMissing, ovmf)
 }
 
-// format makes an ext4 file system.
-func (l *Lab) format(args ...string) error {
+// Format makes an ext4 file system with blocks of 4096 bytes, by mkfs.ext4 with
+// these arguments more. It is for a lab with Verity.
+func (l *Lab) Format(args ...string) error {
 	out, err := exec.Command(l.mkfs, append([]string{"-q", "-F", "-b", "4096"}, args...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w: %s", l.mkfs, err, bytes.TrimSpace(out))
@@ -152,7 +155,7 @@ func (l *Lab) seal(dir string) error {
 	if err := os.WriteFile(filepath.Join(root, "program"), Program(), 0o755); err != nil {
 		return err
 	}
-	if err := l.format("-O", "^has_journal", "-d", root, image, fmt.Sprint(SealedBlocks)); err != nil {
+	if err := l.Format("-O", "^has_journal", "-d", root, image, fmt.Sprint(SealedBlocks)); err != nil {
 		return err
 	}
 	data, err := os.ReadFile(image)
@@ -170,23 +173,30 @@ func (l *Lab) seal(dir string) error {
 // and output.
 func (l *Lab) Boot(ctx context.Context, k *Kernel, commandLine, dir string, terminal bool) (*Guest, error) {
 	m := &Machine{
-		Kernel: k, Initramfs: filepath.Join(dir, "initramfs"), Firmware: l.firmware,
+		Kernel: k, Initramfs: filepath.Join(dir, "initramfs"),
 		Append: commandLine, Dir: dir, Terminal: terminal,
 	}
-	files := maps.Clone(l.files)
+	files := maps.Clone(l.Files)
 	files[ImageFile] = k.Image
 	if err := Initramfs(m.Initramfs, files); err != nil {
 		return nil, err
 	}
 	if l.Verity {
 		m.Disks = []string{filepath.Join(dir, DiskEmpty), filepath.Join(dir, DiskSealed)}
-		if err := l.format("-O", "verity", m.Disks[0], "16M"); err != nil {
+		if err := l.Format("-O", "verity", m.Disks[0], "16M"); err != nil {
 			return nil, err
 		}
 		if err := os.WriteFile(m.Disks[1], l.sealed, 0o600); err != nil {
 			return nil, err
 		}
 	}
+	return l.Start(ctx, m)
+}
+
+// Start boots a machine with the lab's accelerator, and with a firmware that
+// makes the kernel trust the lab's key.
+func (l *Lab) Start(ctx context.Context, m *Machine) (*Guest, error) {
+	m.Firmware = l.firmware
 	var g *Guest
 	l.probe.Do(func() { g, l.accelerator = fastest(ctx, m) })
 	if g != nil {

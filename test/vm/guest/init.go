@@ -39,6 +39,11 @@ func initialise() error {
 	if err := os.Setenv("PATH", "/bin"); err != nil {
 		return err
 	}
+	return attend()
+}
+
+// attend serves the host until it hangs up.
+func attend() error {
 	port, err := openPort()
 	if err != nil {
 		return err
