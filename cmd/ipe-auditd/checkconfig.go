@@ -30,7 +30,9 @@ daemon would refuse it.`,
 			}
 			cfg, warnings, err := config.Load(path)
 			if err == nil {
-				err = daemon.CheckSinks(cfg.Sinks)
+				var more []config.Problem
+				more, err = daemon.CheckSinks(cfg.Sinks)
+				warnings = append(warnings, more...)
 			}
 			if asJSON {
 				return errors.Join(json.NewEncoder(cmd.OutOrStdout()).Encode(newVerdict(warnings, err)), err)

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"path"
-	"slices"
 )
 
 // check looks at the merged configuration: for what cannot work together, and
@@ -41,28 +40,4 @@ func (l *loader) check() {
 	if c.API.Path != "" && c.API.Mode&0o002 != 0 {
 		l.warn(l.main, fmt.Sprintf("api.mode %04o lets every user of this machine read all events", c.API.Mode))
 	}
-	if c.Sinks == nil {
-		return // the default takes everything
-	}
-	for _, event := range []string{"lost", "enforcement"} {
-		if !slices.ContainsFunc(c.Sinks, func(s Sink) bool { return takes(s.Match, event) }) {
-			l.warn(l.main, fmt.Sprintf("no sink takes %q events; add {events: [%s]} to the match of one", event, event))
-		}
-	}
-}
-
-// takes reports whether events of a kind that has none of the fields that
-// selections look at beside the kind are taken.
-func takes(match []Selection, event string) bool {
-	return match == nil || slices.ContainsFunc(match, func(s Selection) bool { return s.takes(event) })
-}
-
-func (s *Selection) takes(event string) bool {
-	switch {
-	case len(s.Verdicts)+len(s.Ops)+len(s.Hooks)+len(s.Paths) > 0:
-		return false
-	case s.Events != nil && !slices.Contains(s.Events, event):
-		return false
-	}
-	return s.Not == nil || !s.Not.takes(event)
 }

@@ -169,10 +169,14 @@ func (s Sink) Equal(other Sink) bool {
 	return reflect.DeepEqual(s, other)
 }
 
+// Place returns where in the files the sink is: a problem without a message. It
+// is nowhere when the sink comes from no file.
+func (s *Sink) Place() Problem { return s.at }
+
 // Problem returns a problem with the sink as a whole, at its place in the file:
 // for what is found out only when the sink is built.
 func (s *Sink) Problem(message string) Problem {
-	p := s.at
+	p := s.Place()
 	p.Message = "sink " + quote(s.Name) + ": " + message
 	return p
 }

@@ -181,46 +181,7 @@ func TestSyslogAddress(t *testing.T) {
 	}
 }
 
-func TestUnheardEventsAreWarnedOf(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name, match string
-		want        string // events that are warned of
-	}{
-		{"everything", "", ""},
-		{"both", "match: {events: [lost, enforcement]}", ""},
-		{"one", "match: {events: [lost]}", "enforcement"},
-		{"accesses", "match: {verdicts: [denied]}", "lost enforcement"},
-		{"events that also need a path", "match: {events: [lost, enforcement], paths: [/x]}", "lost enforcement"},
-		{"ops", "match: [{ops: [EXECUTE]}, {hooks: [MMAP]}]", "lost enforcement"},
-		{"the second selection", "match: [{ops: [EXECUTE]}, {events: [enforcement]}]", "lost"},
-		{"not an access", "match: {not: {events: [access]}}", ""},
-		{"not lost", "match: {not: {events: [lost]}}", "lost"},
-		{"not lost with a path", "match: {not: {events: [lost], paths: [/x]}}", ""},
-		{"not not lost", "match: {not: {not: {events: [lost]}}}", "enforcement"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, warnings, err := Parse("x", []byte("spool: {dir: /x}\nsinks:\n  - type: journald\n    "+tt.match))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, w := range warnings {
-				for _, event := range []string{"lost", "enforcement"} {
-					if strings.HasPrefix(w.Message, "no sink takes \""+event) {
-						got = append(got, event)
-					}
-				}
-			}
-			if strings.Join(got, " ") != tt.want {
-				t.Errorf("got %v, want %q; %v", got, tt.want, warnings)
-			}
-		})
-	}
-}
-
-func TestOtherWarnings(t *testing.T) {
+func TestWarnings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, text, want string }{
 		{"memory", "spool: {dir: \"\"}", "x: the spool is in memory"},

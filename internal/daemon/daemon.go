@@ -72,8 +72,12 @@ func Run(ctx context.Context, o Options) error {
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}
-	if err := CheckSinks(o.Config.Sinks); err != nil {
+	warnings, err := CheckSinks(o.Config.Sinks)
+	if err != nil {
 		return err
+	}
+	for _, w := range warnings {
+		o.Log.Warn(w.String())
 	}
 	d := &daemon{Options: o, log: o.Log, since: time.Now()}
 	if o.Input != nil && o.Timeout > 0 {
@@ -95,7 +99,6 @@ func Run(ctx context.Context, o Options) error {
 		d.spool.Close()
 		return err
 	}
-	var err error
 	if o.Input != nil {
 		err = d.feed(ctx)
 	} else {

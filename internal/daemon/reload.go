@@ -27,12 +27,16 @@ func (d *daemon) reload() {
 		return
 	}
 	next, err := d.Reload()
+	var warnings []config.Problem
 	if err == nil {
-		err = CheckSinks(next.Sinks)
+		warnings, err = CheckSinks(next.Sinks)
 	}
 	if err != nil {
 		d.log.Error("the new configuration is refused; the old one stays in force", zap.Error(err))
 		return
+	}
+	for _, w := range warnings {
+		d.log.Warn(w.String())
 	}
 	changes := config.Diff(d.Config, next)
 	if len(changes.Sections) > 0 {

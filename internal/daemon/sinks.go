@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/syslog"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // Console is where sinks of type console write.
@@ -163,19 +165,37 @@ func selection(s *config.Selection) *match.Selection {
 	}
 }
 
-// CheckSinks returns what is wrong with sinks beyond what the configuration's
-// own rules say, as a *config.Error.
-func CheckSinks(sinks []config.Sink) error {
+// CheckSinks returns what is dubious and what is wrong with sinks beyond what the
+// configuration's own rules say. The error is a *config.Error. A nil list, for
+// which the default stands, is good.
+func CheckSinks(sinks []config.Sink) (warnings []config.Problem, err error) {
 	var problems []config.Problem
+	var matchers []*match.Matcher
 	for i := range sinks {
-		if _, _, err := build(&sinks[i], Console{Out: io.Discard}, zap.NewNop()); err != nil {
+		_, matcher, err := build(&sinks[i], Console{Out: io.Discard}, zap.NewNop())
+		if err != nil {
 			problems = append(problems, sinks[i].Problem(err.Error()))
 		}
+		matchers = append(matchers, matcher)
 	}
-	if problems == nil {
-		return nil
+	if problems != nil {
+		return nil, &config.Error{Problems: problems}
 	}
-	return &config.Error{Problems: problems}
+	if sinks == nil {
+		return nil, nil
+	}
+	// Whoever picks out denials soon forgets those that say that the rest
+	// cannot be trusted.
+	for _, kind := range []ipe.Kind{ipe.KindLost, ipe.KindEnforcement} {
+		if !slices.ContainsFunc(matchers, func(m *match.Matcher) bool { return m.Reaches(kind) }) {
+			w := config.Problem{Message: fmt.Sprintf("no sink takes %q events; add {events: [%s]} to the match of one", kind, kind)}
+			if len(sinks) > 0 {
+				w.File = sinks[0].Place().File
+			}
+			warnings = append(warnings, w)
+		}
+	}
+	return warnings, nil
 }
 
 // reopener is a sink that can be told that its file was moved.

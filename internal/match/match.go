@@ -22,8 +22,7 @@ type Selection struct {
 // Matcher is a compiled list of selections. The nil Matcher matches every
 // event. It is never changed, so several goroutines may use it.
 type Matcher struct {
-	any      []selection
-	warnings []error
+	any []selection
 }
 
 // selection is a compiled Selection.
@@ -60,7 +59,6 @@ func Compile(selections []Selection) (*Matcher, error) {
 			return nil, c.err
 		}
 		m.any = append(m.any, *s)
-		m.warnings = append(m.warnings, c.warnings...)
 	}
 	return m, nil
 }
@@ -86,11 +84,6 @@ func (m *Matcher) Reaches(k ipe.Kind) bool {
 	}
 	return slices.ContainsFunc(m.any, func(s selection) bool { return s.reach()&(1<<k) != 0 })
 }
-
-// Warnings returns an [*Error] for every value that is well-formed but that
-// this version does not know: an operation or hook of a newer kernel, or a
-// mistyped one.
-func (m *Matcher) Warnings() []error { return m.warnings }
 
 func (s *selection) match(ev *ipe.Event) bool {
 	return s.kinds&(1<<ev.Kind) != 0 &&
@@ -155,9 +148,8 @@ func (s *selection) covers() kindSet {
 
 // compiler compiles one selection of a list and keeps the first mistake.
 type compiler struct {
-	index    int
-	err      error
-	warnings []error
+	index int
+	err   error
 }
 
 func (c *compiler) fail(key, value, reason string) {
@@ -222,7 +214,8 @@ func (c *compiler) names(key string, values, known []string) []int {
 	return found
 }
 
-// words compiles values of a field whose words the kernel may add to.
+// words compiles values of a field whose words the kernel may add to: those that
+// are not known are taken too.
 func (c *compiler) words(key string, values, known []string) [][]byte {
 	if values == nil {
 		return nil
@@ -232,9 +225,6 @@ func (c *compiler) words(key string, values, known []string) [][]byte {
 	for _, v := range values {
 		if !isKernelWord(v) {
 			c.fail(key, v, "no word of the kernel's, which are A-Z, 0-9 and _; "+suggest(v, known))
-		} else if !slices.Contains(known, v) {
-			c.warnings = append(c.warnings, &Error{Index: c.index, Key: key, Value: v,
-				Reason: "not known to this version; " + suggest(v, known)})
 		}
 		words = append(words, []byte(v))
 	}
