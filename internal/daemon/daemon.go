@@ -142,6 +142,9 @@ func (d *daemon) listen() error {
 	if err != nil {
 		return err
 	}
+	if d.Inherited.Audit == nil && !d.conn.NamespaceVerified() {
+		d.log.Warn("whether this is the initial network namespace cannot be seen without /proc/sys/net, and in another one nothing would ever be heard: mount /proc without subset=pid, or use the socket unit")
+	}
 	if granted, met := d.conn.ReadBuffer(); !met {
 		d.log.Warn("the receive buffer is smaller than asked for, so bursts are lost earlier: give the daemon CAP_NET_ADMIN, use the socket unit, or raise net.core.rmem_max",
 			zap.Stringer("asked", d.Config.Source.ReceiveBuffer), zap.Stringer("granted", config.Size(granted)))
