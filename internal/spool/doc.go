@@ -64,6 +64,12 @@
 //
 // Open blocks on a disk that hangs; so do SaveCursor and LoadCursor.
 //
+// # Reading without the lock
+//
+// [OpenOffline] is for programs other than the daemon: it reads the segments of
+// a directory, also while a daemon writes them, takes no lock and changes
+// nothing. What is in memory only it does not see, and says so.
+//
 // # Goroutines
 //
 // Appenders are serialised. The write itself is done by a writer goroutine

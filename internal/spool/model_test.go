@@ -6,10 +6,13 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
@@ -171,6 +174,51 @@ func (m *model) end(stop func(*Spool)) {
 	}
 }
 
+// lookOffline wants somebody who reads the directory beside the running spool to
+// get what a new reader does; in the memory form, what is on disk and that the
+// rest is missing.
+func (m *model) lookOffline(inMemory bool) {
+	o, err := OpenOffline(m.opts.Dir, m.opts.BootID, time.Time{})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer o.Close()
+	got := listing(o.Next)
+	r := m.s.NewReader(Start{})
+	defer r.Close()
+	want := listing(func() (*Entry, error) {
+		e, ok, err := r.TryNext()
+		if err == nil && (!ok || m.s.find(e.ID).memory) {
+			return nil, io.EOF
+		}
+		return e, err
+	})
+	if inMemory {
+		if last := len(got) - 1; last < 0 || !strings.Contains(got[last], ErrUnclosed.Error()) {
+			m.t.Fatalf("the newest entries are in memory, but %q ends the files", got[max(last, 0):])
+		}
+		got = got[:len(got)-1]
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		m.t.Fatalf("offline (-reader +offline):\n%s", diff)
+	}
+}
+
+// listing reads everything.
+func listing(next func() (*Entry, error)) (list []string) {
+	for {
+		e, err := next()
+		switch {
+		case err == io.EOF:
+			return list
+		case err != nil:
+			list = append(list, err.Error())
+		default:
+			list = append(list, fmt.Sprintf("%v %x %s", e.Cursor(), e.BootID[0], e.Data))
+		}
+	}
+}
+
 // TestModel wants any interleaving of what can happen to a spool to agree with
 // the model.
 func TestModel(t *testing.T) {
@@ -307,7 +355,8 @@ func TestModel(t *testing.T) {
 				}
 				broken = true
 			},
-			"disk is back": func(t *rapid.T) { heal() },
+			"disk is back":      func(t *rapid.T) { heal() },
+			"look from outside": func(*rapid.T) { m.lookOffline(broken) },
 		})
 		heal()
 		for _, r := range m.readers {

@@ -1,0 +1,266 @@
+package spool
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// ErrNoSpool is returned by OpenOffline for a directory without any segment.
+var ErrNoSpool = errors.New("not a spool directory")
+
+// ErrUnclosed is the reason of the gap that an [Offline] tells at its end when
+// the spool was not closed in order, so that its newest entries may be missing.
+var ErrUnclosed = errors.New("the spool was not closed in order")
+
+// Offline reads the entries of a spool directory that somebody else may write:
+// it takes no lock, changes nothing, and needs only the right to read the
+// files. It gets what was there when it was opened, and of the segment that is
+// being written also what comes until it gets there. It is for one goroutine.
+//
+// What it can rely on beside a running spool: a file only grows, but for the
+// end that was never published; the mark is empty while entries go to the
+// disk; a segment that disappears was given up for newer ones.
+type Offline struct {
+	dir   string
+	since int64 // pass over older entries until one is not
+
+	boot [16]byte // of the running kernel
+	mark markState
+	end  Cursor // that a clean mark vouches for
+
+	todo     []string // names of segments that come next
+	file     File     // being read; nil between two
+	head     header   // of the segment read last
+	scan     scanner
+	next     uint64 // expected in head.id; 0 before the first segment
+	held     frame  // read, but a gap had to be told before it
+	holds    bool
+	gap      *GapError // to be told next
+	why      error     // what damaged the entries after the last one; nil when nothing did
+	vanished bool      // a segment was given up since the last one
+	over     bool
+	entry    Entry
+}
+
+// OpenOffline opens the spool in dir for reading, from the first entry received
+// at since or later, or from the oldest with a zero time. boot is the id of the
+// running boot, all zero when it is not known: it tells a process that was
+// killed a moment ago from a machine that lost power. Close must be called.
+func OpenOffline(dir string, boot [16]byte, since time.Time) (*Offline, error) {
+	o := &Offline{dir: dir, boot: boot, since: -1 << 63}
+	// The mark before the names: what the spool does meanwhile adds entries to
+	// those that the mark speaks of.
+	o.end, o.mark = readMark(osFS{}, dir)
+	names, err := os.ReadDir(dir) // sorted
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	for _, n := range names {
+		if _, ok := parseSegmentName(n.Name()); ok {
+			o.todo = append(o.todo, n.Name())
+		}
+	}
+	if len(o.todo) == 0 {
+		return nil, fmt.Errorf("open spool: %s: %w", dir, ErrNoSpool)
+	}
+	if !since.IsZero() {
+		o.since = since.UnixNano()
+		o.skipBefore(o.since)
+	}
+	return o, nil
+}
+
+// skipBefore leaves out the segments that are followed by one made at time t or
+// before.
+func (o *Offline) skipBefore(t int64) {
+	for i := 1; i < len(o.todo); i++ {
+		f, h, err := o.openSegment(o.todo[i])
+		if err != nil {
+			continue
+		}
+		f.Close()
+		if h.created > t {
+			o.todo = o.todo[i-1:]
+			return
+		}
+	}
+	o.todo = o.todo[len(o.todo)-1:]
+}
+
+// Close releases what o holds.
+func (o *Offline) Close() error {
+	o.over = true
+	o.leave()
+	return nil
+}
+
+func (o *Offline) leave() {
+	if o.file != nil {
+		o.file.Close()
+		o.file = nil
+	}
+}
+
+// Next returns the next entry, a *GapError where entries are missing, and io.EOF
+// behind the last. The entry and its data live until the next call.
+func (o *Offline) Next() (*Entry, error) {
+	for {
+		switch {
+		case o.gap != nil:
+			gap := o.gap
+			o.gap = nil
+			return nil, gap
+		case o.over:
+			return nil, io.EOF
+		case o.file == nil:
+			o.advance()
+			continue
+		}
+		f, ok := o.frame()
+		if !ok || f.time < o.since {
+			continue
+		}
+		o.since = -1 << 63
+		o.entry = Entry{ID: o.head.id, Seq: f.seq, Time: f.time, BootID: o.head.boot, Type: f.typ, Data: f.data}
+		return &o.entry, nil
+	}
+}
+
+// frame returns the next frame of the open segment. It reports false when a gap
+// comes first, or the segment is over.
+func (o *Offline) frame() (frame, bool) {
+	f := o.held
+	if !o.holds {
+		var skipped int64
+		var err error
+		if f, skipped, err = o.scan.next(); err != nil {
+			if err != io.EOF {
+				o.why = err
+			} else if skipped > 0 && !o.beingWritten() {
+				o.why = ErrDamaged
+			}
+			o.leave()
+			return f, false
+		}
+	}
+	o.holds = false
+	if f.seq > o.next {
+		o.tell(f.seq, ErrDamaged)
+		o.held, o.holds = f, true
+		return f, false
+	}
+	o.next = f.seq + 1
+	return f, true
+}
+
+// beingWritten reports whether the unfinished frame at the end of the segment
+// is one that nobody was told of yet: a write that goes on just now, or that
+// ended with the process.
+func (o *Offline) beingWritten() bool {
+	return o.scan.torn && len(o.todo) == 0 && o.alive()
+}
+
+// alive reports whether all that was appended is in the files, although the
+// spool was not closed: the page cache outlives a process, but not a boot.
+func (o *Offline) alive() bool {
+	return o.mark == markRunning && o.head.boot == o.boot && o.boot != [16]byte{}
+}
+
+// tell makes the entries from the next one to the one before to a gap.
+func (o *Offline) tell(to uint64, why error) {
+	o.gap = &GapError{ID: o.head.id, First: o.next, Last: to - 1, Count: to - o.next, Known: true, Err: why}
+	o.next = to
+}
+
+// tellRest makes all that may follow under the id read last a gap of unknown
+// size.
+func (o *Offline) tellRest(why error) {
+	o.gap = &GapError{ID: o.head.id, First: o.next, Err: why}
+}
+
+// advance opens the next segment, and finds out what is missing before it.
+func (o *Offline) advance() {
+	if len(o.todo) == 0 {
+		o.over = true
+		whole := o.alive() || o.mark == markClean && o.head.id == o.end.ID && o.next > o.end.Seq
+		if o.why != nil || !whole {
+			o.tellRest(cmp.Or(o.why, ErrUnclosed))
+		}
+		return
+	}
+	name := o.todo[0]
+	f, h, err := o.openSegment(name)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		o.vanished = true
+	case err == io.EOF: // no header yet, so no entry either
+	case err != nil:
+		o.why = err
+	}
+	o.todo = o.todo[1:]
+	if err != nil {
+		return
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		o.why = err
+		return
+	}
+	o.missing(&h)
+	o.file, o.head, o.next, o.why, o.vanished = f, h, max(h.first, 1), nil, false
+	o.scan.reset(f, h.id, h.first, headerSize, info.Size())
+}
+
+// missing tells what should have been between the segment read last and the one
+// with header h. What was before the first one is not missed.
+func (o *Offline) missing(h *header) {
+	switch {
+	case o.next == 0:
+		if o.why != nil {
+			o.gap = &GapError{ID: h.id, First: h.first, Err: o.why}
+		}
+	case h.id == o.head.id:
+		if h.first > o.next {
+			o.tell(h.first, o.why)
+		}
+	case o.why != nil || o.vanished:
+		o.tellRest(o.why)
+	case h.first > 1:
+		o.gap = &GapError{ID: h.id, First: 1, Last: h.first - 1, Count: h.first - 1, Known: true}
+	}
+}
+
+// openSegment opens a segment and reads its header. The error is io.EOF when
+// there is none yet.
+func (o *Offline) openSegment(name string) (f File, h header, err error) {
+	// Opening a FIFO would wait for a writer.
+	f, err = osFS{}.OpenFile(filepath.Join(o.dir, name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, h, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = fmt.Errorf("%s: %w", name, errHeader)
+	case info.Size() < headerSize:
+		err = io.EOF
+	default:
+		b := make([]byte, headerSize)
+		if _, err = f.ReadAt(b, 0); err == nil {
+			h, err = parseHeader(b)
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, h, err
+	}
+	return f, h, nil
+}
