@@ -22,6 +22,7 @@ type feeder struct {
 	spool   *spool.Spool
 	records []spool.Record
 	text    []byte // of records; the input reuses its own
+	now     int64  // when the first of records was read
 }
 
 // errInterrupted says that a signal came before the end of the input.
@@ -107,9 +108,12 @@ func (d *daemon) tellInput(a ledger.Account, n uint64) {
 
 // add copies a record into the batch.
 func (f *feeder) add(ctx context.Context, r *input.Record) error {
+	if len(f.records) == 0 {
+		f.now = time.Now().UnixNano()
+	}
 	start := len(f.text)
 	f.text = append(f.text, r.Text...)
-	f.records = append(f.records, spool.Record{Type: r.Type, Time: time.Now().UnixNano(), Data: f.text[start:len(f.text):len(f.text)]})
+	f.records = append(f.records, spool.Record{Type: r.Type, Time: f.now, Data: f.text[start:len(f.text):len(f.text)]})
 	if len(f.records) < cap(f.records) {
 		return nil
 	}
