@@ -46,6 +46,10 @@ func StandIn(tb testing.TB) *Group {
 	return r.g
 }
 
+// Here returns a Sender for the stand-in group of the network namespace that the
+// calling thread is in, for programs that have one for themselves.
+func Here() (*Sender, error) { return newSender(unix.NETLINK_USERSOCK) }
+
 // newGroup moves the calling thread into a new network namespace.
 func newGroup() (*Group, error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -55,7 +59,7 @@ func newGroup() (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSender(unix.NETLINK_USERSOCK)
+	s, err := Here()
 	if err != nil {
 		_ = netns.Close()
 		return nil, err

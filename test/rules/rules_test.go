@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"internal/sink/journald/journaltest": {},
 	"internal/api":                       {"internal/config", "internal/format", "internal/host", "internal/match", "internal/sink", "internal/spool", "pkg/ipe"},
 	"internal/audittest":                 {"internal/trust"},
+	"test/bench":                         {"internal/...", "pkg/..."},
 	"test/vm":                            {"test/vm/wire"},
 	"test/vm/wire":                       {},
 	"test/vm/guest":                      {"test/vm/wire"},

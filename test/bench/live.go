@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// flood sends n records at a rate and waits for the end of it.
+func flood(n, rate int, typ uint16, more ...string) (time.Duration, error) {
+	p, err := start("send", nil, append(more, fmt.Sprint("n=", n), fmt.Sprint("rate=", rate), fmt.Sprint("type=", typ))...)
+	if err != nil {
+		return 0, err
+	}
+	line, err := p.line()
+	if err != nil {
+		p.kill()
+		return 0, fmt.Errorf("send: %w", err)
+	}
+	ns, _ := strconv.ParseInt(line, 10, 64)
+	_, err = p.wait()
+	return time.Duration(ns), err
+}
+
+// tally is what is in a file of the daemon.
+type tally struct{ access, lost int }
+
+func count(path string) (t tally, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return t, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var ev struct {
+			Event string
+			Count int
+		}
+		if err := json.Unmarshal(lines.Bytes(), &ev); err != nil {
+			return t, err
+		}
+		switch ev.Event {
+		case ipe.KindAccess.String():
+			t.access++
+		case ipe.KindLost.String():
+			t.lost += ev.Count
+		}
+	}
+	return t, nil
+}
+
+// measureFlood sends as fast as it can, with a sender, a receiver and a sink
+// that all want a processor.
+func measureFlood(b *bench) error {
+	n := b.records(1_000_000)
+	config, dir, err := b.configure(fileSink)
+	if err != nil {
+		return err
+	}
+	p, err := b.startDaemon(nil, config)
+	if err != nil {
+		return err
+	}
+	took, err := flood(n, 0, ipe.TypeAccess)
+	if err != nil {
+		p.kill()
+		return err
+	}
+	spent, err := p.stop()
+	if err != nil {
+		return err
+	}
+	got, err := count(filepath.Join(dir, "0.json"))
+	if err != nil {
+		return err
+	}
+	if got.access+got.lost != n {
+		return fmt.Errorf("%d records sent, %d in the file and %d told as lost", n, got.access, got.lost)
+	}
+	b.add(fmt.Sprintf("%d records sent at %s, spool on disk and a file", n, rate(n, took)), fmt.Sprintf("%d lost", got.lost),
+		fmt.Sprintf("CPU of the whole daemon %v for a record", spent/time.Duration(n)))
+	return nil
+}
+
+func measureLatency(b *bench) error {
+	const perSecond = 1000
+	n := b.records(10_000)
+	for _, bm := range []struct {
+		name  string
+		sinks []string
+	}{
+		{"record sent to line read from the feed, 1000/s", nil},
+		{"the same while a sink is stuck", []string{"type: exec, command: [/bin/sleep, infinity], mode: stream"}},
+	} {
+		config, dir, err := b.configure(bm.sinks...)
+		if err != nil {
+			return err
+		}
+		p, err := b.startDaemon(nil, config)
+		if err != nil {
+			return err
+		}
+		took, err := latencies(filepath.Join(dir, "api.sock"), n, perSecond)
+		p.kill()
+		if err != nil {
+			return err
+		}
+		slices.Sort(took)
+		b.add(bm.name, fmt.Sprintf("median %v", took[len(took)/2]),
+			fmt.Sprintf("99 %% within %v, the longest %v", took[len(took)*99/100], took[len(took)-1]))
+	}
+	return nil
+}
+
+// latencies reads events from the feed and returns how long ago each was sent.
+func latencies(socket string, n, rate int) ([]time.Duration, error) {
+	r, err := api.NewClient(socket).Events(context.Background(), url.Values{"follow": {"true"}, "events": {"access"}})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	sent := make(chan error, 1)
+	go func() { _, err := flood(n, rate, ipe.TypeAccess, "stamp=1"); sent <- err }()
+	took := make([]time.Duration, 0, n)
+	lines := bufio.NewReader(r)
+	for range n {
+		line, err := lines.ReadSlice('\n')
+		at := now()
+		if err != nil {
+			return nil, err
+		}
+		var ev struct{ Path string }
+		if err := json.Unmarshal(line, &ev); err != nil {
+			return nil, err
+		}
+		stamp, err := strconv.ParseInt(ev.Path, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		took = append(took, time.Duration(at-stamp))
+	}
+	return took, <-sent
+}
+
+// measureQuiet lets a daemon hear nothing, and then what is not for it.
+func measureQuiet(b *bench) error {
+	const perSecond, foreign = 100_000, 1300 // AUDIT_SYSCALL
+	n := b.records(500_000)
+	config, _, err := b.configure(fileSink)
+	if err != nil {
+		return err
+	}
+	p, err := b.startDaemon(nil, config)
+	if err != nil {
+		return err
+	}
+	defer p.kill()
+	during := func(f func() error) (usage, error) {
+		before, err := p.usage()
+		if err != nil {
+			return usage{}, err
+		}
+		if err := f(); err != nil {
+			return usage{}, err
+		}
+		after, err := p.usage()
+		return usage{after.cpu - before.cpu, after.wakeups - before.wakeups}, err
+	}
+	length := time.Duration(n) * time.Second / perSecond
+	time.Sleep(time.Second) // the start has an end too
+	idle, err := during(func() error { time.Sleep(length); return nil })
+	if err != nil {
+		return err
+	}
+	busy, err := during(func() error { _, err := flood(n, perSecond, foreign); return err })
+	if err != nil {
+		return err
+	}
+	say := func(u usage) string {
+		return fmt.Sprintf("%v CPU, %d wake-ups", u.cpu.Round(time.Microsecond), u.wakeups)
+	}
+	b.add(fmt.Sprintf("%d foreign records in %v", n, length), say(busy), "no records in as long a time: "+say(idle))
+	return nil
+}
+
+func measureMemory(b *bench) error {
+	const parts = 4
+	n := b.records(3_600_000) / parts // an hour of 1000 a second
+	config, _, err := b.configure(fileSink, fileSink+", format: text", fileSink+", format: raw",
+		"type: exec, command: [/bin/cat], mode: stream", "type: exec, command: [/bin/sleep, infinity], mode: stream")
+	if err != nil {
+		return err
+	}
+	p, err := b.startDaemon(nil, config)
+	if err != nil {
+		return err
+	}
+	defer p.kill()
+	mib := func(name string) (string, error) {
+		kib, err := p.status(name)
+		return fmt.Sprintf("%.1f", float64(kib)/1024), err
+	}
+	time.Sleep(time.Second)
+	idle, err := mib("VmRSS")
+	if err != nil {
+		return err
+	}
+	var grown string
+	for range parts {
+		if _, err := flood(n, 0, ipe.TypeAccess); err != nil {
+			return err
+		}
+		after, err := mib("VmRSS")
+		if err != nil {
+			return err
+		}
+		grown += after + " "
+	}
+	most, err := mib("VmHWM")
+	if err != nil {
+		return err
+	}
+	b.add("resident memory, idle", idle+" MiB", "five sinks, one of them stuck")
+	b.add(fmt.Sprintf("resident memory, at most, in a flood of %d records", parts*n), most+" MiB", "after each quarter: "+grown+"MiB")
+	return nil
+}
+
+func measureStart(b *bench) error {
+	config, _, err := b.configure(fileSink)
+	if err != nil {
+		return err
+	}
+	least, err := leastOf(b.rounds, func() (time.Duration, error) {
+		begin := time.Now()
+		p, err := b.startDaemon(nil, config)
+		if err != nil {
+			return 0, err
+		}
+		took := time.Since(begin)
+		_, err = p.stop()
+		return took, err
+	})
+	if err != nil {
+		return err
+	}
+	b.add("process started to listening, spool on disk", least[0].Round(100*time.Microsecond).String(), "")
+	return nil
+}
