@@ -34,6 +34,7 @@ var accesses = []scenario{
 	{"digests of fs-verity", verityDigests},
 	{"root hash of dm-verity", rootHash},
 	{"other operations", operations},
+	{"firmware", firmware},
 }
 
 // refused is the error of a denied call: EACCES, if it is enforced.
@@ -218,51 +219,5 @@ func successAudit(t *testing.T, s *session) {
 	d = s.actCall(t, []byte("0"), nil, "write", ipeDir+"success_audit")
 	wantErrno(t, "success_audit", d, 0)
 	s.expect(t, started(d.PID)...)
-	s.quiet(t)
-}
-
-// operations goes through what is judged besides execution. A policy for that
-// becomes active, and a strict one after it.
-func operations(t *testing.T, s *session) {
-	s.load(t, "operations", "3.0.0",
-		"DEFAULT action=DENY",
-		"DEFAULT op=EXECUTE action=ALLOW",
-		"op=KMODULE boot_verified=FALSE action=DENY",
-		"op=KEXEC_IMAGE boot_verified=TRUE action=ALLOW",
-	)
-	s.activate(t, "operations")
-	file, ino := s.newFile(t)
-	for _, enforcing := range []bool{false, true} {
-		s.enforce(t, enforcing)
-		judge := func(op, hook, path, rule, kind string, properties []string, args ...string) {
-			t.Helper()
-			var d did
-			if args[0] == "ima" {
-				d = s.actCall(t, []byte(path), nil, "write", "/sys/kernel/security/ima/policy")
-			} else {
-				d = s.act(t, args...)
-			}
-			if enforcing {
-				wantErrno(t, fmt.Sprint(args), d, syscall.EACCES)
-			} // what else the kernel finds wrong with the file is not our business
-			ev := s.denied(d.PID, hook, path, ino).with("ipe_op", op, "rule", rule, "rule_kind", kind)
-			if properties != nil {
-				ev = ev.with("rule_properties", properties)
-			}
-			s.expect(t, ev)
-		}
-		const (
-			module = "op=KMODULE boot_verified=FALSE action=DENY"
-			global = "DEFAULT action=DENY"
-		)
-		judge("KMODULE", "KERNEL_READ", file, module, "rule", []string{"boot_verified=FALSE"}, "finit", file)
-		judge("KMODULE", "KERNEL_LOAD", "", module, "rule", []string{"boot_verified=FALSE"}, "init")
-		judge("KEXEC_IMAGE", "KERNEL_READ", file, global, "global_default", nil, "kexec-file", file, file)
-		judge("KEXEC_INITRAMFS", "KERNEL_READ", file, global, "global_default", nil, "kexec-file", vm.ImageFile, file)
-		judge("KEXEC_IMAGE", "KERNEL_LOAD", "", global, "global_default", nil, "kexec-load")
-		judge("POLICY", "KERNEL_READ", file, global, "global_default", nil, "ima")
-	}
-	s.load(t, "strict", "3.0.0", strict...)
-	s.activate(t, "strict")
 	s.quiet(t)
 }

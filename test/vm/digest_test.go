@@ -1,9 +1,7 @@
 package vm_test
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path"
 	"slices"
 	"syscall"
@@ -84,20 +82,7 @@ func rootHash(t *testing.T, s *session) {
 	if !s.lab.Verity {
 		t.Skip("no file system for dm-verity: needs mkfs.ext4 of the package e2fsprogs")
 	}
-	for _, name := range []string{"reed_solomon", "dax", "dm-mod", "dm-bufio", "dm-verity"} {
-		module, err := s.guest.Kernel.Module(name)
-		switch {
-		case errors.Is(err, os.ErrNotExist) && name != "dm-verity":
-			continue // built in, or not there at all
-		case errors.Is(err, os.ErrNotExist):
-			t.Skipf("the archive has no dm-verity for this kernel: %v", err)
-		case err != nil:
-			t.Fatal(err)
-		}
-		file := "/root/" + name
-		s.put(t, file, module)
-		wantErrno(t, "finit_module "+name, s.act(t, "finit", file), 0)
-	}
+	s.loadModules(t, "reed_solomon", "dax", "dm-mod", "dm-bufio", "dm-verity")
 	root := fmt.Sprintf("%x", s.lab.SealedRoot)
 	disk := string(s.act(t, "disk", vm.DiskSealed).Path)
 	wantErrno(t, "dm-verity", s.act(t, "dm-verity", "sealed", disk, fmt.Sprint(vm.SealedBlocks), root), 0)

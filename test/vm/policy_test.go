@@ -1,10 +1,13 @@
 package vm_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/ipe-auditd/ipe-auditd/test/vm/wire"
 )
 
 // policies are about loading, updating and activating policies and about the
@@ -30,11 +33,8 @@ var policies = []scenario{
 		s.load(t, "third", "2.0.0", strict...)
 		s.activate(t, "third")
 	}},
-	{"activating again and deleting say nothing", func(t *testing.T, s *session) {
-		must(t, s.write(t, "policies/third/active", []byte("1")))
-		must(t, s.write(t, "policies/other/delete", []byte("1")))
-		s.quiet(t)
-	}},
+	{"writes without a record", silentWrites},
+	{"policy is loaded by somebody who has logged in", loadedByUser},
 	{"failed loads", failedLoads},
 	{"awkward policy names", func(t *testing.T, s *session) {
 		for _, name := range []string{`we"ird`, "a\x01b\x1b[31m", "p\u00f6licy", `x"_policy_digest=sha256:00`} {
@@ -48,6 +48,35 @@ var policies = []scenario{
 		s.enforce(t, false)
 		s.quiet(t)
 	}},
+}
+
+// silentWrites does what the kernel has no record for, done or refused.
+func silentWrites(t *testing.T, s *session) {
+	for _, c := range []struct {
+		file, text string
+		errno      syscall.Errno
+	}{
+		{"policies/third/active", "1", 0}, // it is
+		{"policies/third/active", "0", syscall.EINVAL},
+		{"policies/lab/active", "1", syscall.EINVAL}, // of a lower version
+		{"policies/third/delete", "1", syscall.EPERM},
+		{"policies/other/delete", "1", 0},
+		{"enforce", "maybe", syscall.EINVAL},
+	} {
+		if errno := s.write(t, c.file, []byte(c.text)); errno != c.errno {
+			t.Errorf("%q in %s: %v, want %v", c.text, c.file, errno, c.errno)
+		}
+	}
+	s.quiet(t)
+}
+
+// loadedByUser loads a policy with an audit login, which the record names.
+func loadedByUser(t *testing.T, s *session) {
+	const auid = 1000
+	blob := s.sign(t, policy("user", "0.0.1", strict...))
+	d := s.actCall(t, blob, nil, "write-as", fmt.Sprint(auid), ipeDir+"new_policy")
+	wantErrno(t, "new_policy", d, 0)
+	s.expect(t, s.wasLoaded("user", "0.0.1", blob).with("auid", auid, "ses", d.Session))
 }
 
 // failedLoads does what the kernel refuses. Since 6.16 it says so.
@@ -65,19 +94,24 @@ func failedLoads(t *testing.T, s *session) {
 		name, file string
 		blob       []byte
 		errno      syscall.Errno
+		how        *wire.Call
 	}{
-		{"not signed", "new_policy", []byte(lab), syscall.EBADMSG},
-		{"unknown key", "new_policy", stranger, syscall.ENOKEY},
-		{"content changed", "new_policy", changed, syscall.EKEYREJECTED},
-		{"bad syntax", "new_policy", s.sign(t, policy("lab2", "1.0.0", "op=NOTHING action=ALLOW")), syscall.EBADMSG},
-		{"no default", "new_policy", s.sign(t, policy("lab2", "1.0.0", "op=EXECUTE action=ALLOW")), syscall.EBADMSG},
-		{"version too large", "new_policy", s.sign(t, policy("lab2", "1.65536.0", strict...)), syscall.ERANGE},
-		{"name too long", "new_policy", s.sign(t, policy(strings.Repeat("n", 300), "1.0.0", strict...)), syscall.ENAMETOOLONG},
-		{"name exists", "new_policy", s.sign(t, policy("lab", "9.0.0", strict...)), syscall.EEXIST},
-		{"older version", "policies/lab/update", s.sign(t, policy("lab", "0.9.0", strict...)), syscall.ESTALE},
-		{"other name", "policies/lab/update", s.sign(t, policy("third", "9.0.0", strict...)), syscall.EINVAL},
+		{"not signed", "new_policy", []byte(lab), syscall.EBADMSG, nil},
+		{"unknown key", "new_policy", stranger, syscall.ENOKEY, nil},
+		{"content changed", "new_policy", changed, syscall.EKEYREJECTED, nil},
+		{"bad syntax", "new_policy", s.sign(t, policy("lab2", "1.0.0", "op=NOTHING action=ALLOW")), syscall.EBADMSG, nil},
+		{"no default", "new_policy", s.sign(t, policy("lab2", "1.0.0", "op=EXECUTE action=ALLOW")), syscall.EBADMSG, nil},
+		{"version too large", "new_policy", s.sign(t, policy("lab2", "1.65536.0", strict...)), syscall.ERANGE, nil},
+		{"name too long", "new_policy", s.sign(t, policy(strings.Repeat("n", 300), "1.0.0", strict...)), syscall.ENAMETOOLONG, nil},
+		{"name exists", "new_policy", s.sign(t, policy("lab", "9.0.0", strict...)), syscall.EEXIST, nil},
+		{"older version", "policies/lab/update", s.sign(t, policy("lab", "0.9.0", strict...)), syscall.ESTALE, nil},
+		{"other name", "policies/lab/update", s.sign(t, policy("third", "9.0.0", strict...)), syscall.EINVAL, nil},
+		// Who is root in a namespace alone may open the file, and no more.
+		{"no CAP_MAC_ADMIN", "new_policy", signed, syscall.EPERM, &wire.Call{Cloneflags: syscall.CLONE_NEWUSER}},
+		{"no CAP_MAC_ADMIN", "policies/lab/update", signed, syscall.EPERM, &wire.Call{Cloneflags: syscall.CLONE_NEWUSER}},
 	} {
-		if errno := s.write(t, c.file, c.blob); errno != c.errno {
+		errno := syscall.Errno(s.actCall(t, c.blob, c.how, "write", ipeDir+c.file).Errno)
+		if errno != c.errno {
 			t.Errorf("%s: %v, want %v", c.name, errno, c.errno)
 		}
 		if !s.tellsErrno() {
@@ -95,6 +129,6 @@ func failedLoads(t *testing.T, s *session) {
 func errnoName(e syscall.Errno) string {
 	return map[syscall.Errno]string{
 		syscall.EBADMSG: "EBADMSG", syscall.ENOKEY: "ENOKEY", syscall.EKEYREJECTED: "EKEYREJECTED", syscall.ERANGE: "ERANGE",
-		syscall.ENAMETOOLONG: "ENAMETOOLONG", syscall.EEXIST: "EEXIST", syscall.ESTALE: "ESTALE", syscall.EINVAL: "EINVAL",
+		syscall.ENAMETOOLONG: "ENAMETOOLONG", syscall.EEXIST: "EEXIST", syscall.ESTALE: "ESTALE", syscall.EINVAL: "EINVAL", syscall.EPERM: "EPERM",
 	}[e]
 }

@@ -54,11 +54,15 @@ type scenario struct {
 // configuration of the daemon under test.
 const configuration = `
 spool: {memory: 256MiB}
+api: {path: ` + apiSocket + `}
 sinks:
   - {name: out, type: console, format: json}
 `
 
-const configFile = "/etc/ipe-auditd.yaml"
+const (
+	configFile = "/etc/ipe-auditd.yaml"
+	apiSocket  = "/run/ipe-auditd.sock"
+)
 
 // newSession starts the daemon in the guest. holdQueue says that the kernel was
 // started with audit=1.

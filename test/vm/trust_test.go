@@ -37,10 +37,23 @@ var trust = []scenario{
 	}},
 }
 
-// silent is for kernels without audit.
+// silent is for kernels without audit, where nobody can be told anything.
 var silent = []scenario{
 	{"without audit", func(t *testing.T, s *session) {
 		s.refusesToStart(t, &wire.Call{}, exitUnavailable)
+	}},
+	{"audit cannot be switched on", func(t *testing.T, s *session) {
+		wantErrno(t, "AUDIT_SET", s.act(t, "audit-set", "enabled", "1"), syscall.EPROTONOSUPPORT)
+	}},
+	{"IPE enforces all the same", func(t *testing.T, s *session) {
+		file, _ := s.newFile(t)
+		must(t, s.write(t, "new_policy", s.sign(t, policy("lab", "1.0.0", strict...))))
+		must(t, s.write(t, "policies/lab/active", []byte("1")))
+		wantErrno(t, "mmap", s.act(t, "mmap", file), syscall.EACCES)
+		log, _ := s.finish(t, &wire.Call{Argv: words("/bin/busybox", "dmesg")})
+		if text := string(log.Stdout()); strings.Contains(text, "ipe_op=") || strings.Contains(text, "policy_name=") {
+			t.Errorf("the kernel log has records:\n%s", text)
+		}
 	}},
 }
 
@@ -64,12 +77,21 @@ func (s *session) refusesToStart(t *testing.T, how *wire.Call, want int) {
 	}
 }
 
-// forgeries are sent to the group as CAP_NET_ADMIN permits.
+// forgeries are sent as CAP_NET_ADMIN permits: to the group, and to the daemon
+// alone.
 func forgeries(t *testing.T, s *session) {
-	const n = 3
+	sockets := s.listeners(t)
+	if len(sockets) != 1 {
+		t.Fatalf("%d sockets in the audit group, want that of the daemon", len(sockets))
+	}
+	const n = 4
 	for i := range n {
+		args := []string{"send", "1420"}
+		if i%2 == 1 {
+			args = append(args, sockets[0].port)
+		}
 		text := fmt.Sprintf(`audit(1795440105.125:%d): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=1 comm="init" path="/init" dev="rootfs" ino=1 rule="DEFAULT action=DENY"`, i)
-		d := s.actCall(t, []byte(text), nil, "send", "1420")
+		d := s.actCall(t, []byte(text), nil, args...)
 		wantErrno(t, "send", d, 0)
 	}
 	// They are told with their number, at most once a second.

@@ -91,11 +91,11 @@ var modes = []struct {
 }{
 	{"audit unset", func(t *testing.T, l *lab, k *vm.Kernel) {
 		s := newSession(t, l, l.boot(t, k, ""), false)
-		_ = s.recorded(t, "off", policies, accesses) && s.all(t, trust, floods, stopping)
+		_ = s.recorded(t, "off", policies, accesses) && s.all(t, switches, trust, floods, stopping)
 	}},
 	{"audit on", func(t *testing.T, l *lab, k *vm.Kernel) {
 		s := newSession(t, l, l.boot(t, k, "audit=1"), true)
-		_ = s.recorded(t, "audit1", policies, accesses) && s.all(t, stopping)
+		_ = s.recorded(t, "audit1", policies, accesses) && s.all(t, neighbours, uncountable, stopping)
 		t.Logf("%d times the daemon said that it cannot know what the kernel lost", s.unknown)
 	}},
 	{"audit off", func(t *testing.T, l *lab, k *vm.Kernel) {

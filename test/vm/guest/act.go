@@ -42,33 +42,35 @@ func before(step string, err error) error {
 
 func actions() map[string]action {
 	return map[string]action{
-		"put":         put,
-		"write":       writeFile,
-		"exec":        execFile,
-		"exec-as":     execAs,
-		"memfd":       execMemfd,
-		"deleted":     execDeleted,
-		"check":       checkFile,
-		"mmap":        mapFile,
-		"mprotect":    protectFile,
-		"deep":        mapDeep,
-		"chroot":      mapInside,
-		"ino":         tellIno,
-		"disk":        findDisk,
-		"mount":       mount,
-		"mount-ro":    mountReadOnly,
-		"verity":      enableVerity,
-		"dm-verity":   dmVerity,
-		"record":      record,
-		"finit":       finitModule,
-		"init":        initModule,
-		"kexec-file":  kexecFile,
-		"kexec-load":  kexecLoad,
-		"flood":       flood,
-		"send":        send,
-		"audit-limit": auditLimit,
-		"audit-lost":  auditLost,
-		"audit-idle":  auditIdle,
+		"put":        put,
+		"write":      writeFile,
+		"write-as":   writeAs,
+		"exec":       execFile,
+		"exec-as":    execAs,
+		"memfd":      execMemfd,
+		"deleted":    execDeleted,
+		"check":      checkFile,
+		"mmap":       mapFile,
+		"mprotect":   protectFile,
+		"deep":       mapDeep,
+		"chroot":     mapInside,
+		"landlock":   landlock,
+		"ino":        tellIno,
+		"disk":       findDisk,
+		"mount":      mount,
+		"mount-ro":   mountReadOnly,
+		"verity":     enableVerity,
+		"dm-verity":  dmVerity,
+		"record":     record,
+		"finit":      finitModule,
+		"init":       initModule,
+		"kexec-file": kexecFile,
+		"kexec-load": kexecLoad,
+		"flood":      flood,
+		"send":       send,
+		"audit-set":  auditSetting,
+		"audit-lost": auditLost,
+		"audit-idle": auditIdle,
 	}
 }
 
@@ -101,7 +103,8 @@ func act(name string, args []string) int {
 	return 0
 }
 
-// put PATH [MODE] makes a file from standard input and tells its inode.
+// put PATH [MODE] makes a file from standard input, and the folders above it,
+// and tells its inode.
 func put(args []string, r *wire.Result) error {
 	mode := uint64(0o755)
 	if len(args) > 1 {
@@ -109,6 +112,9 @@ func put(args []string, r *wire.Result) error {
 		if mode, err = strconv.ParseUint(args[1], 8, 32); err != nil {
 			return err
 		}
+	}
+	if err := os.MkdirAll(filepath.Dir(args[0]), 0o755); err != nil {
+		return before("mkdir", err)
 	}
 	f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_TRUNC, os.FileMode(mode))
 	if err != nil {
@@ -138,6 +144,22 @@ func writeFile(args []string, _ *wire.Result) error {
 	defer unix.Close(fd)
 	_, err = unix.Write(fd, text)
 	return err
+}
+
+// write-as AUID PATH writes as somebody who has logged in, and tells the
+// session.
+func writeAs(args []string, r *wire.Result) error {
+	if err := os.WriteFile("/proc/self/loginuid", []byte(args[0]), 0); err != nil {
+		return before("loginuid", err)
+	}
+	session, err := os.ReadFile("/proc/self/sessionid")
+	if err != nil {
+		return before("sessionid", err)
+	}
+	if r.Session, err = strconv.ParseUint(strings.TrimSpace(string(session)), 10, 32); err != nil {
+		return err
+	}
+	return writeFile(args[1:], r)
 }
 
 // exec PATH becomes the program.
@@ -298,13 +320,17 @@ func enableVerity(args []string, r *wire.Result) (err error) {
 	return err
 }
 
-// finit PATH loads a module from a file.
+// finit PATH [compressed] loads a module from a file.
 func finitModule(args []string, _ *wire.Result) error {
 	fd, err := unix.Open(args[0], unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return before("open", err)
 	}
-	return unix.FinitModule(fd, "", 0)
+	flags := 0
+	if len(args) > 1 {
+		flags = unix.MODULE_INIT_COMPRESSED_FILE
+	}
+	return unix.FinitModule(fd, "", flags)
 }
 
 // init loads a module from memory. It is none, which the kernel finds out

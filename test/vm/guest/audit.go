@@ -23,15 +23,24 @@ import (
 
 // From include/uapi/linux/audit.h.
 const (
-	auditGet                 = 1000 // AUDIT_GET
-	auditSet                 = 1001 // AUDIT_SET
-	groupReadlog             = 1    // AUDIT_NLGRP_READLOG, as a bit
-	statusBacklogLimit       = 0x10 // AUDIT_STATUS_BACKLOG_LIMIT
-	statusSize               = 44   // struct audit_status up to and with backlog_wait_time_actual
-	offMask                  = 0
-	offBacklogLimit, offLost = 20, 24
-	offBacklog               = 28
+	auditGet     = 1000 // AUDIT_GET
+	auditSet     = 1001 // AUDIT_SET
+	groupReadlog = 1    // AUDIT_NLGRP_READLOG, as a bit
+	statusSize   = 44   // struct audit_status up to and with backlog_wait_time_actual
+	offMask      = 0
+	offLost      = 24
+	offBacklog   = 28
 )
+
+// settings are what AUDIT_SET can change, by the names of struct audit_status:
+// the bit of the mask, and where the value is.
+func settings() map[string]struct{ mask, offset uint32 } {
+	return map[string]struct{ mask, offset uint32 }{
+		"enabled":           {0x01, 4},
+		"backlog_limit":     {0x10, 20},
+		"backlog_wait_time": {0x20, 36}, // in jiffies
+	}
+}
 
 // message returns one netlink message.
 func message(typ, flags uint16, payload []byte) []byte {
@@ -42,12 +51,20 @@ func message(typ, flags uint16, payload []byte) []byte {
 	return append(m, payload...)
 }
 
-// send TYPE sends standard input to the audit group, as a process may that has
-// CAP_NET_ADMIN: a forgery.
+// send TYPE [PORT] sends standard input to the audit group, or to one listener,
+// as a process may that has CAP_NET_ADMIN: a forgery.
 func send(args []string, _ *wire.Result) error {
 	typ, err := strconv.ParseUint(args[0], 10, 16)
 	if err != nil {
 		return err
+	}
+	to := &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groupReadlog}
+	if len(args) > 1 {
+		port, err := strconv.ParseUint(args[1], 10, 32)
+		if err != nil {
+			return err
+		}
+		to.Pid, to.Groups = uint32(port), 0
 	}
 	text, err := io.ReadAll(os.Stdin)
 	if err != nil {
@@ -60,7 +77,7 @@ func send(args []string, _ *wire.Result) error {
 	defer unix.Close(fd)
 	// A multicast goes to the kernel too, which refuses the type in an answer
 	// that nobody reads; the group has got it by then.
-	return unix.Sendto(fd, message(uint16(typ), 0, text), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groupReadlog})
+	return unix.Sendto(fd, message(uint16(typ), 0, text), 0, to)
 }
 
 // ask sends a message to the kernel and returns the payload of the answer of
@@ -96,15 +113,19 @@ func ask(typ uint16, payload []byte, want uint16) ([]byte, error) {
 	}
 }
 
-// audit-limit N sets the backlog limit.
-func auditLimit(args []string, _ *wire.Result) error {
-	n, err := strconv.ParseUint(args[0], 10, 32)
+// audit-set NAME N changes a setting of the kernel's audit, as auditctl does.
+func auditSetting(args []string, _ *wire.Result) error {
+	setting, ok := settings()[args[0]]
+	if !ok {
+		return fmt.Errorf("no setting %q", args[0])
+	}
+	n, err := strconv.ParseUint(args[1], 10, 32)
 	if err != nil {
 		return err
 	}
 	status := make([]byte, statusSize)
-	binary.NativeEndian.PutUint32(status[offMask:], statusBacklogLimit)
-	binary.NativeEndian.PutUint32(status[offBacklogLimit:], uint32(n))
+	binary.NativeEndian.PutUint32(status[offMask:], setting.mask)
+	binary.NativeEndian.PutUint32(status[setting.offset:], uint32(n))
 	_, err = ask(auditSet, status, unix.NLMSG_ERROR)
 	return err
 }
@@ -165,14 +186,20 @@ func kernelThread(name string) (string, error) {
 	return "", unix.ESRCH
 }
 
-// record writes every message of the audit group to standard output, as a
-// capture (internal/input), until SIGTERM comes and there is none left.
-func record([]string, *wire.Result) error {
+// record FILE writes every message of the audit group to a file, as a capture
+// (internal/input), until SIGTERM comes and there is none left. A line on
+// standard output says that it has begun.
+func record(args []string, _ *wire.Result) (err error) {
 	var stopping atomic.Bool
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM)
 	go func() { <-signals; stopping.Store(true) }()
 
+	out, err := os.Create(args[0])
+	if err != nil {
+		return before("create", err)
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_AUDIT)
 	if err != nil {
 		return before("socket", err)
@@ -188,11 +215,12 @@ func record([]string, *wire.Result) error {
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groupReadlog}); err != nil {
 		return before("bind", err)
 	}
+	fmt.Println("recording")
 	for buf := make([]byte, 16<<10); ; {
 		n, from, err := unix.Recvfrom(fd, buf, 0)
 		switch {
 		case errors.Is(err, unix.EAGAIN) && stopping.Load():
-			os.Exit(0) // a result would not be part of the capture
+			return nil
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
@@ -205,7 +233,7 @@ func record([]string, *wire.Result) error {
 		entry := binary.LittleEndian.AppendUint64(nil, uint64(now.Nano()))
 		entry = binary.LittleEndian.AppendUint32(entry, from.(*unix.SockaddrNetlink).Pid)
 		entry = binary.LittleEndian.AppendUint32(entry, uint32(n))
-		if _, err := os.Stdout.Write(append(entry, buf[:n]...)); err != nil {
+		if _, err := out.Write(append(entry, buf[:n]...)); err != nil {
 			return before("write", err)
 		}
 	}

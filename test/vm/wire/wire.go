@@ -60,6 +60,9 @@ type Result struct {
 	Ino    uint64 `json:",omitempty"`
 	Digest []byte `json:",omitempty"` // of fs-verity, SHA-256
 
+	// Session of the audit login.
+	Session uint64 `json:",omitempty"`
+
 	// Attempts and Refused count what a flood did.
 	Attempts uint64 `json:",omitempty"`
 	Refused  uint64 `json:",omitempty"`
