@@ -11,6 +11,7 @@
 //   - the journal: journalctl in its short formats, cat, export, json, json-seq
 //     and json-sse;
 //   - lines as in mails about IPE: AUDIT1420 IPE ctx_pid=...;
+//   - events in JSON as this module writes them, which are handed on unread;
 //   - any of these compressed by gzip.
 //
 // Every line is judged by itself, so text forms may be mixed. What is no audit

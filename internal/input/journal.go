@@ -275,6 +275,14 @@ func cutJSON(line []byte) ([]byte, bool) {
 	return line, len(line) > 0 && line[0] == '{'
 }
 
+// isEvent reports whether a JSON object, if it is one, is rather an event of
+// ours than an entry of the journal, whose fields are never in lower case
+// (systemd.journal-fields(7)). Of one that is cut off that must do.
+func isEvent(object []byte, whole bool) bool {
+	return len(object) > 2 && object[1] == '"' && 'a' <= object[2] && object[2] <= 'z' &&
+		(!whole || bytes.Contains(object, []byte(`"event"`)))
+}
+
 // jsonEntry fills rec if object is a journal entry and an audit record.
 func (r *Reader) jsonEntry(object []byte, rec *Record) (bool, error) {
 	if r.whole && !mayBeAudit(object) {

@@ -24,6 +24,7 @@ type Record struct {
 	// call of Next and may be changed by the caller.
 	Text []byte
 
+	Event     bool  // no record: Text is one JSON object, in all likelihood an event of ours
 	Forged    bool  // captures: the sender was not the kernel; Text is the sender's
 	Truncated bool  // the end of the text is missing, and the form says so
 	Monotonic int64 // captures: CLOCK_MONOTONIC of the receipt in ns; 0 elsewhere
@@ -153,7 +154,9 @@ func (r *Reader) parseLine(rec *Record) (done bool, err error) {
 	if len(line) == 0 {
 		return false, nil
 	}
-	if object, ok := cutJSON(line); ok {
+	if object, ok := cutJSON(line); ok && isEvent(object, r.whole) {
+		rec.Event, rec.Text, done = true, object, true
+	} else if ok {
 		done, err = r.jsonEntry(object, rec)
 	} else {
 		done = r.textLine(r.cutNUL(line), rec)

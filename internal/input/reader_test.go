@@ -46,6 +46,28 @@ func readAll(t *testing.T, in []byte) (records []record, passed uint64) {
 	return records, r.Passed()
 }
 
+func TestEventsAreHandedOnUnread(t *testing.T) {
+	t.Parallel()
+	const event = `{"spool":"5f1c9a02","seq":1,"event":"stopped"}`
+	lines := event + "\n" + `{"level":"info","msg":"an event"}` + "\n" + `{"MESSAGE":"\"event\""}` + "\n" + `{"spool":"5f1`
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	io.WriteString(w, lines)
+	w.Close()
+	for name, in := range map[string][]byte{"plain": []byte(lines), "gzip": z.Bytes()} {
+		r := NewReader(bytes.NewReader(in))
+		var rec Record
+		for i, want := range []string{event, `{"spool":"5f1`} {
+			if err := r.Next(&rec); err != nil || !rec.Event || rec.Type != 0 || string(rec.Text) != want {
+				t.Errorf("%s: record %d: %v %q, %v", name, i, rec.Event, rec.Text, err)
+			}
+		}
+		if err := r.Next(&rec); err != io.EOF || r.Passed() != 2 {
+			t.Errorf("%s: ends with %v, %d lines passed over", name, err, r.Passed())
+		}
+	}
+}
+
 func load(t testing.TB, name string) []byte {
 	t.Helper()
 	p, err := os.ReadFile("testdata/" + name)
