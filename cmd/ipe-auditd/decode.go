@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/history"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
-	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -72,14 +71,8 @@ type decoder struct {
 	encode  format.Func
 	context format.Context
 	out     *bufio.Writer
-
-	records ipe.Decoder
 	event   ipe.Event
 	line    []byte
-
-	omitted     uint64 // messages that journalctl left out as too long
-	forged      uint64 // not yet printed
-	forgedSince int64  // when the first of them came, monotonic nanoseconds
 }
 
 // file decodes one file; everything before a damage is printed.
@@ -94,78 +87,23 @@ func (d *decoder) file(name string, stdin io.Reader) error {
 		r = f
 	}
 	prompt := input.Live(r)
-	records := input.NewReader(r)
-	var record input.Record
+	records := history.NewRecords(r)
 	for {
-		err := records.Next(&record)
-		if err != nil {
-			d.printForged()
-			d.printOwn(ledger.Truncated, d.omitted)
-			d.omitted = 0
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
+		err := records.Next(&d.event)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
 			return fmt.Errorf("%s: %w", displayName(name), err)
 		}
-		if d.forged > 0 && record.Monotonic-d.forgedSince >= int64(time.Second) {
-			d.printForged()
-		}
-		switch {
-		case record.Forged:
-			if d.forged == 0 {
-				d.forgedSince = record.Monotonic
-			}
-			d.forged++
-			continue
-		case record.Type == 0:
-			continue // no type of the kernel's; to the decoder, our own events
-		}
-		switch class := d.records.Decode(&d.event, record.Type, record.Text); {
-		case class == ipe.ClassEmpty && record.Truncated:
-			d.omitted++
-			continue
-		case class != ipe.ClassIPE:
-			continue
-		case record.Truncated:
-			d.event = unparsed(&d.event)
-		}
-		d.print()
+		d.line = d.encode(d.line[:0], &d.event, &d.context)
+		_, _ = d.out.Write(d.line) // the error stays and comes back from Flush
 		if prompt {
 			if err := d.out.Flush(); err != nil {
 				return err
 			}
 		}
 	}
-}
-
-// unparsed returns what may be said of a record whose end is missing: a value
-// may be cut and look whole.
-func unparsed(ev *ipe.Event) ipe.Event {
-	return ipe.Event{
-		Kind: ipe.KindUnparsed, Dialect: ev.Dialect, Type: ev.Type, Raw: ev.Raw,
-		Has: ev.Has & ipe.HasStamp, Time: ev.Time, Serial: ev.Serial,
-	}
-}
-
-// printForged prints the event that the records counted so far were not sent
-// by the kernel. There is at most one for each second of the capture.
-func (d *decoder) printForged() {
-	d.printOwn(ledger.Forged, d.forged)
-	d.forged = 0
-}
-
-// printOwn prints an event of ours about n records, if there are any.
-func (d *decoder) printOwn(account ledger.Account, n uint64) {
-	if n == 0 {
-		return
-	}
-	d.event = account.Event(ledger.Loss{Count: n, Accuracy: ipe.AccuracyExact})
-	d.print()
-}
-
-func (d *decoder) print() {
-	d.line = d.encode(d.line[:0], &d.event, &d.context)
-	_, _ = d.out.Write(d.line) // the error stays and comes back from Flush
 }
 
 // displayName is how messages call the input.

@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/sink/*":                    {"internal/sink", "internal/format", "pkg/ipe"},
 	"internal/sink/journald/journaltest": {},
 	"internal/api":                       {"internal/config", "internal/format", "internal/host", "internal/match", "internal/sink", "internal/spool", "pkg/ipe"},
+	"internal/history":                   {"internal/api", "internal/host", "internal/input", "internal/ledger", "internal/sink", "internal/spool", "pkg/ipe"},
 	"internal/audittest":                 {"internal/trust"},
 	"test/bench":                         {"internal/...", "pkg/..."},
 	"test/vm":                            {"test/vm/wire"},

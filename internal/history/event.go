@@ -1,0 +1,66 @@
+package history
+
+import (
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// Event is one event of the past. Its slices live until the next event is read.
+type Event struct {
+	ipe.Event
+
+	// At is the identity of the event. It is zero for what has none: records
+	// from logs and captures, and losses that only the reader is told.
+	At spool.Cursor
+
+	// Skipped is how many entries the source leaves out between the event before
+	// and this one, by their sequence numbers.
+	Skipped uint64
+
+	Host   []byte // name of the host; nil when not known
+	BootID []byte // as the kernel writes it; nil when not known
+}
+
+// Reset makes ev the zero Event but keeps the capacity of its lists.
+func (ev *Event) Reset() {
+	ev.Event.Reset()
+	*ev = Event{Event: ev.Event}
+}
+
+// place follows the identities of the events of one source.
+type place struct {
+	last map[spool.ID]uint64 // sequence number of the newest event, by id
+	at   spool.Cursor        // of the event before
+}
+
+// take puts ev in its place: it fills in Skipped. It reports false when ev was
+// there already.
+func (p *place) take(ev *Event) bool {
+	if ev.Kind == ipe.KindLost && ev.At.Seq == 0 && ev.Has&ipe.HasSeqRange != 0 {
+		p.at.Seq = max(p.at.Seq, ev.LastSeq) // told to be missing, not left out
+		return true
+	}
+	if ev.At.Seq == 0 {
+		return true
+	}
+	if ev.At.Seq <= p.last[ev.At.ID] {
+		return false
+	}
+	switch {
+	case p.at.ID == ev.At.ID:
+		ev.Skipped = ev.At.Seq - p.at.Seq - 1
+	case p.at.ID != 0:
+		ev.Skipped = ev.At.Seq - 1 // an id begins with 1
+	}
+	if p.last == nil {
+		p.last = make(map[spool.ID]uint64)
+	}
+	if p.last[ev.At.ID] == 0 && len(p.last) >= maxIDs {
+		clear(p.last)
+	}
+	p.last[ev.At.ID], p.at = ev.At.Seq, ev.At
+	return true
+}
+
+// maxIDs bounds how many ids are remembered. A spool draws a few in its life.
+const maxIDs = 10_000

@@ -1,0 +1,227 @@
+package history
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const capture = "../../test/captures/6.12/off-04-permissive.nlcap"
+
+// lines reads a history: a line for each event, and for each error.
+func lines(t *testing.T, h *History) (list []string) {
+	t.Helper()
+	defer h.Close()
+	for {
+		ev, err := h.Next()
+		switch {
+		case err == io.EOF:
+			return list
+		case err != nil:
+			list = append(list, err.Error())
+		default:
+			list = append(list, string(format.AppendJSON(nil, &ev.Event, &format.Context{Spool: uint32(ev.At.ID), Seq: ev.At.Seq})))
+		}
+	}
+}
+
+func mustOpen(t *testing.T, o Options) *History {
+	t.Helper()
+	h, err := Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func put(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func zip(b []byte) []byte {
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	w.Write(b)
+	w.Close()
+	return z.Bytes()
+}
+
+// running returns a spool on disk that is open, and its directory.
+func running(t *testing.T) (*spool.Spool, string) {
+	t.Helper()
+	boot, err := host.CurrentBootID()
+	if err != nil {
+		t.Skipf("needs the id of the boot: %v", err)
+	}
+	dir := t.TempDir()
+	s, err := spool.Open(spool.Options{Dir: dir, BootID: boot})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, dir
+}
+
+// TestSourcesSayTheSame reads the same events from every kind of source.
+func TestSourcesSayTheSame(t *testing.T) {
+	t.Parallel()
+	want := lines(t, mustOpen(t, Options{Names: []string{capture}}))
+	if len(want) < 10 {
+		t.Fatalf("%d events: the test tests nothing", len(want))
+	}
+	s, dir := running(t)
+	id := s.End().ID
+	h := mustOpen(t, Options{Names: []string{capture}})
+	defer h.Close()
+	var identified []string
+	for i, line := range want {
+		ev, err := h.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Append([]spool.Record{{Type: ev.Type, Time: time.Now().UnixNano(), Data: ev.Raw}})
+		identified = append(identified, fmt.Sprintf(`{"spool":"%v","seq":%d,%s`, id, i+1, line[1:]))
+	}
+	jsonFile := []byte(strings.Join(identified, ""))
+	plain := []byte(strings.Join(want, ""))
+
+	socket := filepath.Join(t.TempDir(), "api.sock")
+	server, err := api.Listen(api.Options{Path: socket, Mode: 0o600, Spool: s, Status: func() api.Status { return api.Status{} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve() }()
+	defer func() {
+		s.Close()
+		server.Close()
+		<-served
+	}()
+
+	tests := []struct {
+		name    string
+		options Options
+		want    []string
+	}{
+		{"stdin", Options{Names: []string{"-"}, Stdin: bytes.NewReader(plain)}, want},
+		{"JSON lines", Options{Names: []string{put(t, "events.json", plain)}}, want},
+		{"JSON lines of a sink", Options{Names: []string{put(t, "events.json", jsonFile)}}, identified},
+		{"compressed", Options{Names: []string{put(t, "events.json.gz", zip(jsonFile))}}, identified},
+		{"the same events again", Options{Names: []string{put(t, "events.json", append(jsonFile, jsonFile...))}}, identified},
+		{"the daemon", Options{Socket: socket}, identified},
+		{"its spool", Options{Names: []string{dir}}, identified},
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, lines(t, mustOpen(t, tt.options))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestSpoolIsReadWhenNoDaemonAnswers(t *testing.T) {
+	t.Parallel()
+	s, dir := running(t)
+	s.Append([]spool.Record{{Type: ipe.TypeMACStatus, Data: []byte("audit(1.000:1): enforcing=1 old_enforcing=0 lsm=ipe res=1")}})
+	absent := filepath.Join(t.TempDir(), "absent")
+	h := mustOpen(t, Options{Socket: absent, Dir: dir})
+	if !strings.Contains(h.Origin(), dir) || !strings.Contains(h.Note(), "no daemon answers") {
+		t.Errorf("origin %q, note %q", h.Origin(), h.Note())
+	}
+	if got := lines(t, h); len(got) != 1 || !strings.Contains(got[0], `"seq":1,`) {
+		t.Errorf("got %s", got)
+	}
+	for _, tt := range []struct {
+		name    string
+		options Options
+		want    error
+	}{
+		{"neither", Options{Socket: absent}, fs.ErrNotExist},
+		{"no directory", Options{Socket: absent, Dir: absent}, fs.ErrNotExist},
+		{"no spool in it", Options{Socket: absent, Dir: t.TempDir()}, spool.ErrNoSpool},
+		{"a file that is not there", Options{Names: []string{absent}}, fs.ErrNotExist},
+	} {
+		if _, err := Open(context.Background(), tt.options); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
+// event returns a line of a sink.
+func event(seq int, id, at string) string {
+	return fmt.Sprintf(`{"spool":"%s","seq":%d,"time":"2026-11-23T%s.000Z","event":"stopped"}`+"\n", id, seq, at)
+}
+
+func TestFilesAreReadInTheOrderOfTheirTimes(t *testing.T) {
+	t.Parallel()
+	newer := put(t, "events.json", []byte(event(3, "0000000a", "12:00:00")))
+	older := put(t, "events.json.20261123T110000.000Z.gz", zip([]byte(event(1, "0000000a", "10:00:00")+event(2, "0000000a", "11:00:00"))))
+	want := []string{event(1, "0000000a", "10:00:00"), event(2, "0000000a", "11:00:00"), event(3, "0000000a", "12:00:00")}
+	got := lines(t, mustOpen(t, Options{Names: []string{newer, older}}))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	since := time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
+	got = lines(t, mustOpen(t, Options{Names: []string{newer, older}, Since: since}))
+	if diff := cmp.Diff(want[1:], got); diff != "" {
+		t.Errorf("since 11:00 (-want +got):\n%s", diff)
+	}
+}
+
+func TestEntriesThatAreLeftOutAreCounted(t *testing.T) {
+	t.Parallel()
+	in := event(4, "0000000a", "10:00:00") + event(5, "0000000a", "10:00:01") + event(9, "0000000a", "10:00:02") +
+		`{"event":"lost","count":2,"first_seq":10,"last_seq":11}` + "\n" + event(12, "0000000a", "10:00:03") +
+		event(9, "0000000a", "10:00:04") + event(1, "0000000b", "10:00:05") + event(3, "0000000c", "10:00:06")
+	h := mustOpen(t, Options{Names: []string{"-"}, Stdin: strings.NewReader(in)})
+	defer h.Close()
+	var got []string
+	for {
+		ev, err := h.Next()
+		if err != nil {
+			break
+		}
+		got = append(got, fmt.Sprintf("%v %d", ev.At, ev.Skipped))
+	}
+	want := []string{"0000000a:4 0", "0000000a:5 0", "0000000a:9 3", "00000000:0 0", "0000000a:12 0", "0000000b:1 0", "0000000c:3 2"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatCannotBeReadIsSaid(t *testing.T) {
+	t.Parallel()
+	good := event(1, "0000000a", "10:00:00")
+	torn := put(t, "torn", []byte(good+"not ours\n"+`{"level":"info"}`+"\n"+`{"spool":"0000000a","seq":2,"ev`))
+	damaged := put(t, "damaged", zip([]byte(good))[:40])
+	got := lines(t, mustOpen(t, Options{Names: []string{torn, damaged, torn}}))
+	half := `{"event":"unparsed","raw":"{\"spool\":\"0000000a\",\"seq\":2,\"ev"}` + "\n"
+	want := []string{good, half, damaged + ": offset 0: the compressed data is cut off", good, half}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

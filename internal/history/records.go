@@ -1,0 +1,139 @@
+package history
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/input"
+	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// Records turns the records of one input into events: those of IPE, and events
+// of ours about forged and omitted ones. Other records are passed over.
+type Records struct {
+	in      *input.Reader
+	record  input.Record
+	waits   bool // record has not been looked at
+	decoder ipe.Decoder
+	err     error // that ended the input
+
+	omitted     uint64 // messages that journalctl left out as too long
+	forged      uint64 // not yet told
+	forgedSince int64  // when the first of them came, monotonic nanoseconds
+}
+
+// NewRecords returns the events of r.
+func NewRecords(r io.Reader) *Records { return &Records{in: input.NewReader(r)} }
+
+// Next reads the next event, which lives until the next call. It returns io.EOF
+// at the end, and other errors where the input is damaged or cannot be read;
+// everything before that was returned. Lines that hold an event of ours in JSON
+// are passed over.
+func (r *Records) Next(ev *ipe.Event) error {
+	for {
+		if line, err := r.next(ev); line == nil {
+			return err
+		}
+	}
+}
+
+// next is Next, but returns the lines with events of ours.
+func (r *Records) next(ev *ipe.Event) (line []byte, err error) {
+	for {
+		over := r.err != nil
+		switch {
+		// At most one event for each second of the capture.
+		case r.forged > 0 && (over || r.waits && r.record.Monotonic-r.forgedSince >= int64(time.Second)):
+			tell(ev, ledger.Forged, &r.forged)
+			return nil, nil
+		case over && r.omitted > 0:
+			tell(ev, ledger.Truncated, &r.omitted)
+			return nil, nil
+		case over:
+			return nil, r.err
+		case !r.waits:
+			r.err = r.in.Next(&r.record)
+			r.waits = r.err == nil
+			continue
+		}
+		r.waits = false
+		if r.record.Event {
+			return r.record.Text, nil
+		}
+		if r.take(ev) {
+			return nil, nil
+		}
+	}
+}
+
+// take decodes the record and reports whether it is an event.
+func (r *Records) take(ev *ipe.Event) bool {
+	record := &r.record
+	switch {
+	case record.Forged:
+		if r.forged == 0 {
+			r.forgedSince = record.Monotonic
+		}
+		r.forged++
+		return false
+	case record.Type == 0:
+		return false // no type of the kernel's; to the decoder, our own events
+	}
+	switch class := r.decoder.Decode(ev, record.Type, record.Text); {
+	case class == ipe.ClassEmpty && record.Truncated:
+		r.omitted++
+		return false
+	case class != ipe.ClassIPE:
+		return false
+	case record.Truncated:
+		unparsed(ev)
+	}
+	return true
+}
+
+// unparsed leaves what may be said of a record whose end is missing: a value
+// may be cut and look whole.
+func unparsed(ev *ipe.Event) {
+	*ev = ipe.Event{
+		Kind: ipe.KindUnparsed, Dialect: ev.Dialect, Type: ev.Type, Raw: ev.Raw,
+		Has: ev.Has & ipe.HasStamp, Time: ev.Time, Serial: ev.Serial,
+	}
+}
+
+// tell makes ev an event of ours about n records, and n 0.
+func tell(ev *ipe.Event, account ledger.Account, n *uint64) {
+	*ev = account.Event(ledger.Loss{Count: *n, Accuracy: ipe.AccuracyExact})
+	*n = 0
+}
+
+// file is a source that reads one file.
+type file struct {
+	name    string
+	closer  io.Closer // nil for stdin
+	records *Records
+}
+
+func (f *file) next(ev *Event) error {
+	for {
+		ev.Reset()
+		line, err := f.records.next(&ev.Event)
+		if line == nil {
+			return err
+		}
+		switch err := parse(ev, line); {
+		case errors.Is(err, errUnreadable):
+			ev.Raw = line // and of KindUnparsed
+			return nil
+		case err == nil:
+			return nil
+		}
+	}
+}
+
+func (f *file) close() {
+	if f.closer != nil {
+		f.closer.Close()
+	}
+}
