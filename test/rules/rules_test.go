@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 	"test/vm/guest":                      {"test/vm/wire"},
 	"test/vm/try":                        {"test/vm", "test/vm/wire"},
 	"internal/daemon":                    {"internal/...", "pkg/..."},
+	"deploy/packages":                    {},
 }
 
 type pkg struct {
