@@ -25,10 +25,10 @@
 //
 // An error of [History.Next] ends one source, not the history.
 //
-// # What it refuses to do
-//
-// It does not judge: which policy was in force when, and what was lost, is for
-// the caller to conclude.
+// Which policy was in force is concluded on the way, as package inforce says,
+// also from the events before Options.Since where there are any: at a loss, at
+// entries left out, with another boot or host, and where another file begins
+// that does not go on with the next sequence number, it is no longer known.
 //
 // # Memory
 //

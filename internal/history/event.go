@@ -1,6 +1,7 @@
 package history
 
 import (
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -16,6 +17,11 @@ type Event struct {
 	// Skipped is how many entries the source leaves out between the event before
 	// and this one, by their sequence numbers.
 	Skipped uint64
+
+	// InForce is what is known to be in force after the event, concluded from
+	// those before. The ActivePolicy of an access that does not say its own is
+	// from there.
+	InForce inforce.State
 
 	Host   []byte // name of the host; nil when not known
 	BootID []byte // as the kernel writes it; nil when not known

@@ -35,6 +35,7 @@ type Options struct {
 type History struct {
 	since   int64 // milliseconds since 1970 UTC; 0: everything
 	sources []*stream
+	follow  follower
 	origin  string
 	note    string
 }
@@ -54,6 +55,7 @@ type stream struct {
 	event Event
 	err   error
 	ready bool // event and err are to be returned
+	begun bool // an event was returned, or left out
 }
 
 // Open opens the sources. The error is that of the first that cannot be opened;
@@ -169,10 +171,14 @@ func (h *History) Next() (*Event, error) {
 			}
 			continue
 		}
-		if !s.place.take(&s.event) || h.tooOld(&s.event) {
+		if !s.place.take(&s.event) {
 			continue
 		}
-		return &s.event, nil
+		h.follow.follow(&s.event, !s.begun)
+		s.begun = true
+		if !h.tooOld(&s.event) {
+			return &s.event, nil
+		}
 	}
 	return nil, io.EOF
 }

@@ -225,3 +225,66 @@ func TestWhatCannotBeReadIsSaid(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestPolicyInForceIsConcluded(t *testing.T) {
+	t.Parallel()
+	activate := func(serial, second int, name string) string {
+		return fmt.Sprintf("type=1421 audit(%d.000:%d): old_active_pol_name=? old_active_pol_version=? old_policy_digest=? new_active_pol_name=\"%s\" new_active_pol_version=1.0.0 new_policy_digest=sha256:AB auid=1 ses=1 lsm=ipe res=1\n", second, serial, name)
+	}
+	denied := func(serial, second int) string {
+		return fmt.Sprintf("type=1420 audit(%d.000:%d): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=1 comm=\"a\" path=? dev=? ino=? rule=\"DEFAULT action=DENY\"\n", second, serial)
+	}
+	stored := func(seq int, boot, rest string) string {
+		return fmt.Sprintf(`{"spool":"0000000a","seq":%d,%s,"boot_id":"%s"}`+"\n", seq, rest, boot)
+	}
+	const (
+		activated = `"event":"policy_activate","policy_name":"p"`
+		judged    = `"event":"access"`
+		itself    = `"event":"access","active_policy_name":"q"`
+	)
+	tests := []struct {
+		name  string
+		files []string
+		want  string // who judged each access
+	}{
+		{"from the first activation on", []string{denied(1, 100) + activate(2, 100, "a") + denied(3, 100) + activate(4, 100, "b") + denied(5, 200)}, "? a b"},
+		{"out of order", []string{activate(9, 100, "a") + denied(8, 100) + denied(10, 101)}, "a a"},
+		{"another boot", []string{activate(9, 100, "a") + denied(3, 200)}, "?"},
+		{"another file", []string{activate(1, 100, "a"), denied(2, 101)}, "?"},
+		{"a loss", []string{stored(1, "A", activated) + `{"event":"lost","count":1,"stage":"socket"}` + "\n" + stored(2, "A", judged)}, "?"},
+		{"a line that is torn", []string{stored(1, "A", activated) + `{"spool":"00` + "\n" + stored(2, "A", judged)}, "?"},
+		{"a gap", []string{stored(1, "A", activated) + stored(2, "A", judged) + stored(4, "A", judged)}, "p ?"},
+		{"another file that goes on", []string{stored(1, "A", activated), stored(2, "A", judged)}, "p"},
+		{"another file with a gap", []string{stored(1, "A", activated), stored(3, "A", judged)}, "?"},
+		{"another boot id", []string{stored(1, "A", activated) + stored(2, "B", judged)}, "?"},
+		{"the event says itself", []string{stored(1, "A", activated) + stored(2, "A", itself) + stored(3, "A", judged)}, "q q"},
+	}
+	for _, tt := range tests {
+		var names []string
+		for i, content := range tt.files {
+			names = append(names, put(t, fmt.Sprint(i), []byte(content)))
+		}
+		h := mustOpen(t, Options{Names: names})
+		var got []string
+		for {
+			ev, err := h.Next()
+			if err != nil {
+				break
+			}
+			if ev.Kind == ipe.KindAccess {
+				got = append(got, orUnknown(string(ev.ActivePolicy.Name)))
+			}
+		}
+		h.Close()
+		if diff := cmp.Diff(tt.want, strings.Join(got, " ")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func orUnknown(name string) string {
+	if name == "" {
+		return "?"
+	}
+	return name
+}

@@ -277,10 +277,10 @@ func cutJSON(line []byte) ([]byte, bool) {
 
 // isEvent reports whether a JSON object, if it is one, is rather an event of
 // ours than an entry of the journal, whose fields are never in lower case
-// (systemd.journal-fields(7)). Of one that is cut off that must do.
+// (systemd.journal-fields(7)). Of half a line its beginning must do.
 func isEvent(object []byte, whole bool) bool {
 	return len(object) > 2 && object[1] == '"' && 'a' <= object[2] && object[2] <= 'z' &&
-		(!whole || bytes.Contains(object, []byte(`"event"`)))
+		(!whole || bytes.HasPrefix(object, []byte(`{"spool":`)) || bytes.Contains(object, []byte(`"event"`)))
 }
 
 // jsonEntry fills rec if object is a journal entry and an audit record.

@@ -1,0 +1,64 @@
+package history
+
+import (
+	"bytes"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// reboot is the least time between two records, in milliseconds, after which a
+// lower serial means another boot. Records of several processors are out of
+// order too, but only those of the same moment.
+const reboot = 5000
+
+// follower concludes from all events of a history what is in force.
+type follower struct {
+	tracker inforce.Tracker
+	at      spool.Cursor // of the event before
+	time    int64        // of the record before
+	serial  uint64
+	stamped bool // there was a record
+	boot    []byte
+	host    []byte
+}
+
+// follow fills in what is in force after ev, and which policy judged an access
+// that does not say it. begins says that ev is the first event of its source.
+func (f *follower) follow(ev *Event, begins bool) {
+	next := f.at.ID == ev.At.ID && f.at.Seq+1 == ev.At.Seq
+	if f.elsewhere(ev) || ev.Skipped > 0 || begins && !next {
+		f.tracker.Forget()
+	}
+	if ev.At.Seq > 0 {
+		f.at = ev.At
+	}
+	f.tracker.Observe(&ev.Event)
+	ev.InForce = *f.tracker.State()
+	if ev.Kind == ipe.KindAccess && !ev.ActivePolicy.Known() && ev.InForce.Known {
+		ev.ActivePolicy = ev.InForce.Policy
+	}
+}
+
+// elsewhere reports whether ev is of another host or boot than those before.
+func (f *follower) elsewhere(ev *Event) bool {
+	other := differs(&f.boot, ev.BootID)
+	other = differs(&f.host, ev.Host) || other
+	if ev.Has&ipe.HasStamp != 0 && ev.Kind.FromKernel() {
+		other = other || f.stamped && ev.Serial < f.serial && ev.Time-f.time > reboot
+		f.time, f.serial, f.stamped = ev.Time, ev.Serial, true
+	}
+	return other
+}
+
+// differs makes was what is, if that is known, and reports whether it was
+// something else.
+func differs(was *[]byte, is []byte) bool {
+	if is == nil || bytes.Equal(*was, is) {
+		return false
+	}
+	other := *was != nil
+	*was = bytes.Clone(is)
+	return other
+}
