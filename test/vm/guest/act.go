@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ func actions() map[string]action {
 	return map[string]action{
 		"put":        put,
 		"write":      writeFile,
+		"write-each": writeEach,
 		"write-as":   writeAs,
 		"exec":       execFile,
 		"exec-as":    execAs,
@@ -160,6 +162,32 @@ func writeAs(args []string, r *wire.Result) error {
 		return err
 	}
 	return writeFile(args[1:], r)
+}
+
+// write-each PATH writes each part of standard input with one write(2) and tells
+// the error of each. Before each part stands its length in 4 bytes, the lowest
+// one first.
+func writeEach(args []string, r *wire.Result) error {
+	input, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return before("read", err)
+	}
+	fd, err := unix.Open(args[0], unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return before("open", err)
+	}
+	defer unix.Close(fd)
+	for len(input) >= 4 {
+		n := int(binary.LittleEndian.Uint32(input))
+		part := input[4 : 4+n]
+		input = input[4+n:]
+		var errno syscall.Errno
+		if _, err := unix.Write(fd, part); err != nil && !errors.As(err, &errno) {
+			return err
+		}
+		r.Errnos = append(r.Errnos, int(errno))
+	}
+	return nil
 }
 
 // exec PATH becomes the program.

@@ -56,6 +56,7 @@ type Result struct {
 	// Step names the system call that failed when it is not the judged one.
 	Step string `json:",omitempty"`
 
+	Errnos []int  `json:",omitempty"` // of each write of write-each
 	Path   []byte `json:",omitempty"`
 	Ino    uint64 `json:",omitempty"`
 	Digest []byte `json:",omitempty"` // of fs-verity, SHA-256
