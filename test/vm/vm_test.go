@@ -58,6 +58,10 @@ func (l *lab) boot(t *testing.T, k *vm.Kernel, commandLine string) *vm.Guest {
 	return g
 }
 
+// fetchTimeout is how long the archive may take to give a kernel. It is 30
+// seconds at most where the network is good.
+const fetchTimeout = 3 * time.Minute
+
 func TestDaemonOnRealKernels(t *testing.T) {
 	l := newLab(t)
 	list := strings.Split(*versions, ",")
@@ -66,7 +70,7 @@ func TestDaemonOnRealKernels(t *testing.T) {
 	}
 	for _, version := range list {
 		t.Run(version, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), fetchTimeout)
 			defer cancel()
 			k, err := vm.FindKernel(ctx, l.Cache, version)
 			if err != nil {
