@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"internal/audittest":                 {"internal/trust"},
 	"test/bench":                         {"internal/...", "pkg/..."},
 	"test/vm":                            {"test/vm/wire"},
+	"test/vm/debian":                     {"test/vm"},
 	"test/vm/wire":                       {},
 	"test/vm/guest":                      {"test/vm/wire"},
 	"test/vm/try":                        {"test/vm", "test/vm/wire"},

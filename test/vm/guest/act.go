@@ -380,14 +380,19 @@ func kexecFile(args []string, _ *wire.Result) error {
 	return unix.KexecFileLoad(fds[0], fds[1], "", 0)
 }
 
-// flood N asks for N pages of executable anonymous memory.
+// flood N PATH asks N times for an executable page of the file; without PATH,
+// of anonymous memory.
 func flood(args []string, r *wire.Result) error {
 	n, err := strconv.ParseUint(args[0], 10, 32)
 	if err != nil {
 		return err
 	}
+	fd, err := openMapped(args[1:])
+	if err != nil {
+		return err
+	}
 	for ; r.Attempts < n; r.Attempts++ {
-		err := mmap(-1, unix.PROT_READ|unix.PROT_EXEC)
+		err := mmap(fd, unix.PROT_READ|unix.PROT_EXEC)
 		switch {
 		case errors.Is(err, unix.EACCES):
 			r.Refused++
