@@ -2,6 +2,8 @@ package host
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
 	libaudit "github.com/elastic/go-libaudit/v2"
 )
@@ -24,4 +26,25 @@ func QueryAudit() (AuditStatus, error) {
 		return AuditStatus{}, fmt.Errorf("ask for the audit status: %w", err)
 	}
 	return *status, nil
+}
+
+// AuditAtBoot reports whether the kernel's command line, in the file cmdline,
+// switches audit on. Only then has the kernel a hold queue for records that no
+// auditd takes (kernel/audit.c, audit_default), and counts those as lost that it
+// has no room for, although other listeners got them.
+func AuditAtBoot(cmdline string) bool {
+	text, err := os.ReadFile(cmdline)
+	if err != nil {
+		return false
+	}
+	on := false
+	for _, word := range strings.Fields(string(text)) {
+		switch word {
+		case "audit=1", "audit=on":
+			on = true
+		case "audit=0", "audit=off":
+			on = false
+		}
+	}
+	return on
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -54,30 +53,11 @@ type KernelWatch struct {
 
 // NewKernelWatch returns a watch that asks the kernel where that is permitted.
 func NewKernelWatch(l *Ledger) *KernelWatch {
-	w := &KernelWatch{ledger: l, HoldQueue: holdQueueConfigured("/proc/cmdline")}
+	w := &KernelWatch{ledger: l, HoldQueue: host.AuditAtBoot("/proc/cmdline")}
 	if _, err := host.QueryAudit(); err == nil {
 		w.Query = host.QueryAudit
 	}
 	return w
-}
-
-// holdQueueConfigured reports whether the kernel's command line switches audit
-// on; only then does the hold queue exist (kernel/audit.c, audit_default).
-func holdQueueConfigured(cmdline string) bool {
-	text, err := os.ReadFile(cmdline)
-	if err != nil {
-		return false
-	}
-	on := false
-	for _, word := range strings.Fields(string(text)) {
-		switch word {
-		case "audit=1", "audit=on":
-			on = true
-		case "audit=0", "audit=off":
-			on = false
-		}
-	}
-	return on
 }
 
 // Resume sets the number that an earlier process of the same boot has told, so

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -124,29 +123,6 @@ func TestKernelWatchGivesNoNumberWhereTheHoldQueueCounts(t *testing.T) {
 		if got := l.losses(Kernel).Accuracy; got != tt.want {
 			t.Errorf("%s: accuracy %v, want %v", tt.name, got, tt.want)
 		}
-	}
-}
-
-func TestHoldQueueIsReadFromTheCommandLine(t *testing.T) {
-	t.Parallel()
-	for cmdline, want := range map[string]bool{
-		"quiet audit=1":         true,
-		"audit=on":              true,
-		"audit=1 audit=0":       false,
-		"quiet":                 false,
-		"noaudit=1 xaudit=1":    false,
-		"audit_backlog_limit=1": false,
-	} {
-		path := filepath.Join(t.TempDir(), "cmdline")
-		if err := os.WriteFile(path, []byte(cmdline+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got := holdQueueConfigured(path); got != want {
-			t.Errorf("holdQueueConfigured(%q) = %v", cmdline, got)
-		}
-	}
-	if holdQueueConfigured(filepath.Join(t.TempDir(), "absent")) {
-		t.Error("a missing file switches the hold queue on")
 	}
 }
 
