@@ -131,6 +131,11 @@ func grantable(want int) (int, error) {
 	return readBuffer(fd)
 }
 
+// InInitialNamespace reports whether the process is in the initial network
+// namespace, where alone a socket of its own hears anything. known is false where
+// /proc/sys/net does not tell: see [Conn.NamespaceVerified].
+func InInitialNamespace() (initial, known bool) { return initialNetNS("/proc/sys/net/core") }
+
 // initialNetNS reports whether the process is in the initial network namespace,
 // by what is in core, its /proc/sys/net/core; known is false if that does not
 // tell. The cookie of a namespace does not: it is no fixed number.
