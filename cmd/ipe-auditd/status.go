@@ -96,9 +96,9 @@ func describeSocket(s *api.Socket) string {
 	for _, t := range s.Types {
 		types = append(types, strconv.Itoa(int(t)))
 	}
-	text := fmt.Sprintf("%s, receive buffer %s", origin, size(s.Buffer))
+	text := fmt.Sprintf("%s, receive buffer %s", origin, config.Size(s.Buffer).Short())
 	if s.Buffer < s.Asked {
-		text += fmt.Sprintf(" (asked for %s, which the kernel did not grant)", size(s.Asked))
+		text += fmt.Sprintf(" (asked for %s, which the kernel did not grant)", config.Size(s.Asked).Short())
 	}
 	return text + ", filter for types " + cmp.Or(strings.Join(types, " "), "of any number")
 }
@@ -129,11 +129,11 @@ func describeLosses(losses []api.Loss) string {
 }
 
 func describeSpool(s *api.Spool, now time.Time) string {
-	text := fmt.Sprintf("%s on disk in %s, %s", s.ID, s.Dir, size(s.Disk))
+	text := fmt.Sprintf("%s on disk in %s, %s", s.ID, s.Dir, config.Size(s.Disk).Short())
 	if s.Form != api.FormDisk {
-		text = fmt.Sprintf("%s in memory, %s", s.ID, size(s.Memory))
+		text = fmt.Sprintf("%s in memory, %s", s.ID, config.Size(s.Memory).Short())
 	}
-	text += fmt.Sprintf(" of %s, %d events", size(s.Limit), s.Entries)
+	text += fmt.Sprintf(" of %s, %d events", config.Size(s.Limit).Short(), s.Entries)
 	if !s.Oldest.IsZero() {
 		text += fmt.Sprintf(", the oldest %s old", ago(now, s.Oldest))
 	}
@@ -184,16 +184,6 @@ func round(d time.Duration) string {
 		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
 	}
 	return d.Round(time.Second).String()
-}
-
-// size returns n bytes with a unit, and one digit behind the point.
-func size(n int64) string {
-	for _, unit := range []config.Size{config.GiB, config.MiB, config.KiB} {
-		if n >= int64(unit) {
-			return strings.Replace(fmt.Sprintf("%.1f%s", float64(n)/float64(unit), unit.String()[1:]), ".0", "", 1)
-		}
-	}
-	return fmt.Sprintf("%d bytes", n)
 }
 
 // printable replaces what must not reach a terminal raw: errors can quote what

@@ -22,8 +22,12 @@ const maxFile = 256 << 10
 // $RUNTIME_DIRECTORY.
 //
 // Warnings are returned also beside an error. The error is an [*Error].
-func Load(path string) (*Config, []Problem, error) {
-	l := loader{getenv: os.Getenv, euid: os.Geteuid(), defaultFile: DefaultFile}
+func Load(path string) (*Config, []Problem, error) { return LoadIn(path, os.Getenv) }
+
+// LoadIn is Load for a process with another environment: what a service will
+// have, for example.
+func LoadIn(path string, getenv func(string) string) (*Config, []Problem, error) {
+	l := loader{getenv: getenv, euid: os.Geteuid(), defaultFile: DefaultFile}
 	return l.load(path)
 }
 

@@ -39,6 +39,17 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
+// Short returns the size for a person: with a unit, and one digit behind the
+// point.
+func (s Size) Short() string {
+	for _, u := range sizeUnits {
+		if s >= u.size {
+			return strings.TrimSuffix(strconv.FormatFloat(float64(s)/float64(u.size), 'f', 1, 64), ".0") + u.name
+		}
+	}
+	return fmt.Sprintf("%d bytes", s)
+}
+
 // ParseSize reads a whole number of bytes, or of one of the units KiB, MiB, GiB
 // and TiB: "64MiB". Decimal units are refused, because people mean either.
 func ParseSize(s string) (Size, error) {
