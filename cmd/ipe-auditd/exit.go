@@ -13,6 +13,7 @@ const (
 	exitOK          = 0
 	exitFailure     = 1
 	exitUsage       = 2
+	exitDoctor      = 2  // doctor found a failure
 	exitUnavailable = 69 // EX_UNAVAILABLE: the audit group cannot be heard here
 	exitPermission  = 77 // EX_NOPERM
 	exitConfig      = 78 // EX_CONFIG
@@ -30,10 +31,13 @@ func (e usageError) Unwrap() error { return e.err }
 // exitCode returns the exit code that tells err to a script or to systemd.
 func exitCode(err error) int {
 	var usage usageError
+	var sick findings
 	var conf *config.Error
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &sick):
+		return sick.code()
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &conf):

@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"internal/history":                   {"internal/api", "internal/host", "internal/inforce", "internal/input", "internal/ledger", "internal/sink", "internal/spool", "pkg/ipe"},
 	"internal/audittest":                 {"internal/trust"},
 	"test/bench":                         {"internal/...", "pkg/..."},
+	"internal/doctor":                    {"internal/api", "internal/config", "internal/host", "internal/sink/journald", "internal/sink/syslog", "pkg/ipe", "pkg/netlinkaudit"},
 	"test/vm":                            {"test/vm/wire"},
 	"test/vm/debian":                     {"test/vm"},
 	"test/vm/wire":                       {},

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
+	"github.com/ipe-auditd/ipe-auditd/internal/doctor"
+)
+
+func newDoctor() *cobra.Command {
+	var asJSON bool
+	var file, socket string
+	cmd := &cobra.Command{
+		Use:   "doctor [--json] [--config FILE]",
+		Short: "Check this host, and say what is wrong and what to do about it",
+		Long: `doctor looks at everything that could keep the daemon from hearing, keeping or
+delivering an event: IPE, the kernel's audit, the socket, the state directory,
+the sinks, the clock. It prints one line for each finding, with what to do. It
+exits with 0 if all is well, with 1 if something is dubious or could not be
+found out, and with 2 if something is wrong. It changes nothing and delivers
+nothing; run it as root, and while the daemon runs, to learn most.`,
+		Example: `  ipe-auditd doctor
+  ipe-auditd doctor --json | jq -r '.findings[] | select(.status == "failure") | .check'`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report := examine(cmd.Context(), file, socket)
+			out := cmd.OutOrStdout()
+			var err error
+			if asJSON {
+				err = json.NewEncoder(out).Encode(report)
+			} else {
+				err = printReport(out, &report, wantColour(out))
+			}
+			if err == nil && report.Status != doctor.OK {
+				err = findings(report)
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringVar(&file, "config", "", "check with this configuration `FILE`")
+	cmd.Flags().StringVar(&socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
+	return cmd
+}
+
+// The folders that the service unit gives to the daemon.
+const (
+	serviceState   = "/var/lib/ipe-auditd"
+	serviceRuntime = "/run/ipe-auditd"
+)
+
+// serviceEnvironment returns a variable as the service will have it.
+func serviceEnvironment(name string) string {
+	value := os.Getenv(name)
+	switch name {
+	case "STATE_DIRECTORY":
+		return cmp.Or(value, serviceState)
+	case "RUNTIME_DIRECTORY":
+		return cmp.Or(value, serviceRuntime)
+	}
+	return value
+}
+
+// examine reads the configuration, asks the daemon and looks at the host.
+func examine(ctx context.Context, file, socket string) doctor.Report {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	o := doctor.Options{Version: daemonVersion(), Socket: socket}
+	o.Config, o.Warnings, o.Err = config.LoadIn(file, serviceEnvironment)
+	if o.Err == nil {
+		var more []config.Problem
+		more, o.Err = daemon.CheckSinks(o.Config.Sinks)
+		o.Warnings = append(o.Warnings, more...)
+	}
+	if o.Err != nil {
+		o.Config = nil
+	}
+	if o.Socket == "" && o.Config != nil {
+		o.Socket = o.Config.API.Path
+	}
+	o.Socket = cmp.Or(o.Socket, defaultSocket)
+	asking, cancel := context.WithTimeout(ctx, statusPatience)
+	_, o.Daemon, o.DaemonErr = api.NewClient(o.Socket).Status(asking)
+	cancel()
+	return doctor.Examine(ctx, o)
+}
+
+// findings is the error of a report that is not ok.
+type findings doctor.Report
+
+// Error says how much there is to see.
+func (f findings) Error() string {
+	report := doctor.Report(f)
+	return fmt.Sprintf("doctor: %s, %s", some(report.Count(doctor.Failure), "failure"), some(report.Count(doctor.Warning), "warning"))
+}
+
+// code returns the exit code.
+func (f findings) code() int {
+	if f.Status == doctor.Failure {
+		return exitDoctor
+	}
+	return exitFailure
+}
+
+// some returns n things, in words.
+func some(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// printReport writes one line for each finding: status, check, text and advice.
+func printReport(out io.Writer, r *doctor.Report, colour bool) error {
+	name := func(f *doctor.Finding) string {
+		return printable(strings.TrimSuffix(f.Check+" "+f.Name, " "))
+	}
+	width := 0
+	for i := range r.Findings {
+		width = max(width, len([]rune(name(&r.Findings[i]))))
+	}
+	var b strings.Builder
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		begin, end := "", ""
+		if colour {
+			begin, end = statusColour(f.Status), noColour
+		}
+		fmt.Fprintf(&b, "%s%-7s%s  %-*s  %s", begin, f.Status, end, width, name(f), printable(f.Text))
+		if f.Advice != "" {
+			b.WriteString("; to do: " + printable(f.Advice))
+		}
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// statusColour returns what begins a colour: green, yellow or red.
+func statusColour(s doctor.Status) string {
+	switch s {
+	case doctor.OK:
+		return "\x1b[32m"
+	case doctor.Warning:
+		return "\x1b[33m"
+	}
+	return "\x1b[31m"
+}

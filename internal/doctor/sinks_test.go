@@ -1,0 +1,125 @@
+package doctor
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/config"
+)
+
+// oneByOne returns what trying a sink found.
+func oneByOne(t *testing.T, f *facts, s config.Sink) Finding {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	return f.try(ctx, &s)[0]
+}
+
+func TestSinksAreTriedWithoutAnEvent(t *testing.T) {
+	t.Parallel()
+	f := well(t)
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	write(t, in("there"))
+	write(t, in("ca"))
+	if err := os.Symlink("there", in("link")); err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{"good": 0o755, "plain": 0o644, "open": 0o777} {
+		write(t, in(name))
+		chmod(t, in(name), mode)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody.Close()
+
+	file := func(path string) config.Sink {
+		return config.Sink{Type: config.TypeFile, File: &config.File{Path: path}}
+	}
+	group := file(in("new"))
+	group.File.Group = "no-such-group"
+	command := func(path string) config.Sink {
+		return config.Sink{Type: config.TypeExec, Exec: &config.Exec{Command: []string{path}}}
+	}
+	syslog := func(network, target string) config.Sink {
+		return config.Sink{Type: config.TypeSyslog, Syslog: &config.Syslog{Address: network + "://" + target, Network: network, Target: target}}
+	}
+	noCA, badCA := syslog("tls", listener.Addr().String()), syslog("tls", listener.Addr().String())
+	noCA.Syslog.CA, badCA.Syslog.CA = in("gone"), in("ca")
+	for _, tt := range []struct {
+		name   string
+		sink   config.Sink
+		status Status
+		text   string
+	}{
+		{"console", config.Sink{Type: config.TypeConsole}, OK, "standard output"},
+		{"a new file", file(in("new")), OK, "may write to"},
+		{"a file", file(in("there")), OK, "may write to"},
+		{"no folder", file(in("gone/x")), Failure, "is not there"},
+		{"a link", file(in("link")), Failure, "is not a regular file"},
+		{"a file as a folder", file(in("there/x")), Failure, "may not write"},
+		{"no group", group, Failure, "no group no-such-group"},
+		{"no journald", config.Sink{Type: config.TypeJournald}, Failure, "journald cannot be reached"},
+		{"syslog", syslog("tcp", listener.Addr().String()), OK, "accepts connections"},
+		{"no syslog", syslog("tcp", nobody.Addr().String()), Failure, "connection refused"},
+		{"no /dev/log", syslog("unix", in("gone")), Failure, "no such file"},
+		{"udp", syslog("udp", "127.0.0.1:514"), OK, "nobody can tell"},
+		{"no authority", noCA, Failure, "may not read a certificate"},
+		{"a bad authority", badCA, Failure, "no certificate in"},
+		{"a command", command(in("good")), OK, "may execute"},
+		{"no command", command(in("gone")), Failure, "no such file"},
+		{"a folder as a command", command(dir), Failure, "is not a regular file"},
+		{"not executable", command(in("plain")), Failure, "may not execute"},
+		{"open to others", command(in("open")), Warning, "others may change"},
+		{"a new type", config.Sink{Type: "carrier-pigeon"}, Warning, "cannot tell"},
+	} {
+		got := oneByOne(t, f, tt.sink)
+		if got.Status != tt.status || !strings.Contains(got.Text, tt.text) || (got.Status == OK) != (got.Advice == "") {
+			t.Errorf("%s: got %+v, want %s that says %q", tt.name, got, tt.status, tt.text)
+		}
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 6 {
+		t.Errorf("trying left something behind: %v", left)
+	}
+	f.account.err = errNo
+	if got := oneByOne(t, f, file(in("new"))); !got.unknown {
+		t.Errorf("an unknown user: got %+v", got)
+	}
+}
+
+func TestWhichSinksAreLookedAt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(*facts)
+		want   string
+	}{
+		{"configured", func(*facts) {}, "local"},
+		{"the default of the service", func(f *facts) { alone(f); f.Config.Sinks = nil }, "journald"},
+		{"the default that the daemon took", func(f *facts) { f.Config.Sinks = nil; f.Daemon.Sinks[0].Name = "console" }, "console"},
+		{"none", func(f *facts) { f.Config.Sinks = []config.Sink{} }, ""},
+		{"a broken configuration", func(f *facts) { f.Config = nil }, ""},
+	} {
+		f := well(t)
+		tt.change(f)
+		var names []string
+		for _, s := range f.wantedSinks() {
+			names = append(names, s.Name)
+		}
+		if got := strings.Join(names, " "); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
