@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"internal/spool":                     {},
 	"internal/config":                    {"pkg/ipe"},
 	"internal/host":                      {"pkg/ipe"},
+	"internal/measure":                   {"pkg/ipe", "pkg/ipe/policy"},
 	"internal/ledger":                    {"internal/host", "pkg/ipe"},
 	"internal/match":                     {"pkg/ipe"},
 	"internal/format":                    {"pkg/ipe"},
