@@ -34,10 +34,10 @@ func (f *follower) follow(ev *Event, begins bool) {
 	if ev.At.Seq > 0 {
 		f.at = ev.At
 	}
-	f.tracker.Observe(&ev.Event)
-	ev.InForce = *f.tracker.State()
-	if ev.Kind == ipe.KindAccess && !ev.ActivePolicy.Known() && ev.InForce.Known {
-		ev.ActivePolicy = ev.InForce.Policy
+	judge := f.tracker.Observe(&ev.Event)
+	ev.InForce = f.tracker.State()
+	if ev.Kind == ipe.KindAccess && judge != nil {
+		ev.ActivePolicy = *judge
 	}
 }
 
