@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"unicode/utf8"
@@ -8,17 +9,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalWidth returns how many columns out has, or 0 when it is no terminal.
-func terminalWidth(out io.Writer) int {
+// terminalSize returns how many columns and lines out has, zeros when it is no
+// terminal.
+func terminalSize(out io.Writer) (columns, lines int) {
 	f, ok := out.(*os.File)
 	if !ok {
-		return 0
+		return 0, 0
 	}
 	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	return int(size.Col)
+	return int(size.Col), int(size.Row)
+}
+
+// terminalWidth returns how many columns out has, or 0 when it is no terminal.
+func terminalWidth(out io.Writer) int {
+	columns, _ := terminalSize(out)
+	return columns
+}
+
+// terminalHeight returns how many lines of a terminal are free for one screen,
+// or otherwise when out is none.
+func terminalHeight(out io.Writer, otherwise int) int {
+	_, lines := terminalSize(out)
+	if lines == 0 {
+		return otherwise
+	}
+	return lines - 1 // for the prompt
+}
+
+// writeFitting writes lines, cut to the width of out if that is a terminal.
+func writeFitting(out io.Writer, text []byte) error {
+	width := terminalWidth(out)
+	var fitted []byte
+	for line := range bytes.Lines(text) {
+		fitted = append(fitted, fit(line, width)...)
+	}
+	_, err := out.Write(fitted)
+	return err
 }
 
 // The colours of a line begin and end with these (ECMA-48, SGR).

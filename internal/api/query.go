@@ -81,7 +81,7 @@ func (q *query) set(key, value string, now time.Time) (err error) {
 		c, err = spool.ParseCursor(value)
 		q.after = &c
 	case "since":
-		q.since, err = parseSince(value, now)
+		q.since, err = ParseSince(value, now)
 	case "last":
 		q.last, err = strconv.Atoi(value)
 		if err != nil || q.last < 0 || q.last > maxLast {
@@ -174,8 +174,9 @@ func parseBool(s string) (bool, error) {
 	return b, nil
 }
 
-// parseSince reads a time, or how long ago it was.
-func parseSince(s string, now time.Time) (time.Time, error) {
+// ParseSince reads a time in the form of RFC 3339, or how long ago it was, as
+// [config.ParseDuration] reads it. The error is in one line, for a user.
+func ParseSince(s string, now time.Time) (time.Time, error) {
 	if d, err := config.ParseDuration(s); err == nil {
 		if d < 0 {
 			return time.Time{}, errors.New("lies in the future; leave out the minus sign")

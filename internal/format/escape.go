@@ -6,8 +6,16 @@ import (
 	"unicode/utf8"
 )
 
-// appendQuoted appends b for a person, in quotes when it could be mistaken
-// for something else without them.
+// AppendQuoted appends b, which others chose, for a person: only printable
+// characters come out as they are, and it stands in quotes when it could be
+// mistaken for something else without them.
+func AppendQuoted(dst, b []byte) []byte { return appendQuoted(dst, b) }
+
+// AppendEscaped appends b, which others chose, for a person where nothing can
+// be confused with it: like AppendQuoted, but never in quotes.
+func AppendEscaped(dst, b []byte) []byte { return appendEscaped(dst, b, false) }
+
+// appendQuoted is AppendQuoted.
 func appendQuoted(dst, b []byte) []byte {
 	start := len(dst)
 	dst = appendEscaped(dst, b, true)

@@ -32,6 +32,15 @@ func AppendJSON(dst []byte, ev *ipe.Event, c *Context) []byte {
 	return append(e.dst, '}', '\n')
 }
 
+// AppendJSONText appends one more member of an object, comma first: a string
+// and, where it is not valid UTF-8, KEY_hex behind it, as in AppendJSON. The key
+// is one of ours. A nil string is absent.
+func AppendJSONText(dst []byte, key string, s []byte) []byte {
+	e := encoder{dst: dst, form: formJSON}
+	e.text(`,"`+key+`":`, s)
+	return e.dst
+}
+
 // appendJSONString appends s in quotes and reports whether it is valid UTF-8.
 func appendJSONString(dst, s []byte) ([]byte, bool) {
 	valid := true

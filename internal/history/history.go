@@ -81,7 +81,9 @@ func Open(ctx context.Context, o Options) (*History, error) {
 		}
 		h.sources = append(h.sources, &stream{source: s})
 	}
-	h.origin = o.Names[0]
+	if h.origin = o.Names[0]; h.origin == "-" {
+		h.origin = "stdin"
+	}
 	if n := len(o.Names) - 1; n > 0 {
 		h.origin += fmt.Sprintf(" and %d more", n)
 	}

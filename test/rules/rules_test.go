@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"internal/api":                       {"internal/config", "internal/format", "internal/host", "internal/match", "internal/sink", "internal/spool", "pkg/ipe"},
 	"internal/inforce":                   {"pkg/ipe"},
 	"internal/history":                   {"internal/api", "internal/host", "internal/inforce", "internal/input", "internal/ledger", "internal/sink", "internal/spool", "pkg/ipe"},
+	"internal/report":                    {"internal/format", "internal/history", "internal/inforce", "internal/spool", "pkg/ipe"},
 	"internal/audittest":                 {"internal/trust"},
 	"test/bench":                         {"internal/...", "pkg/..."},
 	"internal/doctor":                    {"internal/api", "internal/config", "internal/host", "internal/sink/journald", "internal/sink/syslog", "pkg/ipe", "pkg/netlinkaudit"},

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/history"
+)
+
+// defaultSpool is where the service unit puts the state of the daemon.
+const defaultSpool = "/var/lib/ipe-auditd"
+
+// pastOptions are the flags of the commands that read what happened before.
+type pastOptions struct {
+	since  string
+	socket string
+}
+
+func (o *pastOptions) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.since, "since", "", "leave out what is older: how long ago, as 10m or 7d, or a `TIME` as 2026-11-23T13:35:38Z")
+	cmd.Flags().StringVar(&o.socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
+}
+
+// begin returns what --since asks for, the zero time when that is nothing.
+func (o *pastOptions) begin(now time.Time) (time.Time, error) {
+	if o.since == "" {
+		return time.Time{}, nil
+	}
+	t, err := api.ParseSince(o.since, now)
+	if err != nil {
+		return t, usageError{fmt.Errorf("--since %q: %w", o.since, err)}
+	}
+	return t, nil
+}
+
+// open opens the events from that time on: those in names, or without any those
+// of the daemon, or of its spool when it does not run.
+func (o *pastOptions) open(ctx context.Context, cmd *cobra.Command, names []string, since time.Time) (*history.History, error) {
+	h, err := history.Open(ctx, history.Options{
+		Names: names, Stdin: cmd.InOrStdin(), Since: since,
+		Socket: socketOr(o.socket), Dir: spoolDir(),
+	})
+	switch {
+	case err != nil && len(names) == 0:
+		return nil, noAnswer(socketOr(o.socket), err)
+	case err != nil:
+		return nil, err
+	}
+	if note := h.Note(); note != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "ipe-auditd:", note)
+	}
+	return h, nil
+}
+
+// spoolDir returns the directory of the spool by the configuration, if that may
+// be read and has one, or by the service unit.
+func spoolDir() string {
+	dir := ""
+	if cfg, _, err := config.Load(""); err == nil {
+		dir = cfg.Spool.Dir
+	}
+	return cmp.Or(dir, defaultSpool)
+}

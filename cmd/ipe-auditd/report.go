@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/report"
+)
+
+// pipeHeight is how many lines a report has that no terminal shows.
+const pipeHeight = 50
+
+func newReport() *cobra.Command {
+	var o pastOptions
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "report [--since T] [--json] [FILE...]",
+		Short: "Sum up what was denied, and by which policy",
+		Long: `report prints the timeline of policies, modes and losses, and below it the
+distinct denials and would-be denials, the worst first: how often, since when,
+by which commands, and by which rule of which policy.
+
+It asks the running daemon, and reads its spool directory when no daemon runs.
+With FILE it reads that: a spool directory, or whatever decode reads, or the
+JSON lines of a file sink, also compressed. It is one screen for a person; with
+--json it is complete.`,
+		Example: `  ipe-auditd report --since 7d
+  ipe-auditd report --json /var/log/ipe-auditd/events.json* | jq '.denials[0]'
+  ausearch --raw | ipe-auditd report -`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			since, err := o.begin(time.Now())
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			h, err := o.open(ctx, cmd, names, since)
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			r := report.Report{Origin: h.Origin()}
+			if !since.IsZero() {
+				r.Since = since.UnixMilli()
+			}
+			failed := readAll(h, r.Add, r.Fail)
+			out := cmd.OutOrStdout()
+			if asJSON {
+				_, err = out.Write(r.AppendJSON(nil))
+			} else {
+				err = writeFitting(out, r.AppendText(nil, terminalHeight(out, pipeHeight), time.Local))
+			}
+			return errors.Join(failed, err)
+		},
+	}
+	o.addTo(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object with everything")
+	return cmd
+}
+
+// readAll gives every event to add, and every error that ended a source too
+// early to fail. It returns these errors.
+func readAll(h *history.History, add func(*history.Event), fail func(error)) error {
+	var failed error
+	for {
+		ev, err := h.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return failed
+		case errors.Is(err, context.Canceled):
+			return errInterruptedReading
+		case err != nil:
+			fail(err)
+			failed = errors.Join(failed, err)
+		default:
+			add(ev)
+		}
+	}
+}
+
+var errInterruptedReading = errors.New("interrupted before everything was read")

@@ -1,0 +1,193 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"maps"
+	"slices"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// The bounds of Groups.
+const (
+	maxGroups  = 10_000
+	maxBytes   = 32 << 20 // of the strings of all groups
+	maxCallers = 16       // commands that one group names
+)
+
+// Group is one kind of access that was seen at least once: the same verdict,
+// operation, hook, object, rule and policy.
+type Group struct {
+	// Event is what its events have in common.
+	Event ipe.Event
+
+	Count uint64
+
+	// First and Last are the times of the first and the last of its events that
+	// have one, in milliseconds since 1970 UTC; with Timed.
+	First, Last int64
+	Timed       bool
+
+	callers map[string]uint64
+	others  uint64 // events of commands that are not among the callers
+	size    int    // bytes of strings
+}
+
+// Caller is a command that caused events of a group.
+type Caller struct {
+	Comm  []byte
+	Count uint64
+}
+
+// Callers returns the commands with the number of their events, the most
+// frequent first, and how many events had others, or none.
+func (g *Group) Callers() (callers []Caller, others uint64) {
+	for comm, n := range g.callers {
+		callers = append(callers, Caller{[]byte(comm), n})
+	}
+	slices.SortFunc(callers, func(a, b Caller) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), bytes.Compare(a.Comm, b.Comm))
+	})
+	return callers, g.others
+}
+
+// Groups counts accesses by their kind, in bounded memory. The zero Groups is
+// empty.
+type Groups struct {
+	byKey map[string]*Group
+	size  int
+	key   []byte
+
+	// GivenUp is how many groups were given up for others, and GivenUpEvents how
+	// many events they had. One that comes again then begins anew.
+	GivenUp, GivenUpEvents uint64
+}
+
+// Add counts an access that happened n times.
+func (gs *Groups) Add(ev *ipe.Event, n uint64) {
+	gs.key = appendKey(gs.key[:0], ev)
+	g := gs.byKey[string(gs.key)]
+	if g == nil {
+		g = newGroup(ev, len(gs.key))
+		if len(gs.byKey) >= maxGroups || gs.size+g.size > maxBytes && len(gs.byKey) > 0 {
+			gs.giveUp()
+		}
+		if gs.byKey == nil {
+			gs.byKey = make(map[string]*Group)
+		}
+		gs.byKey[string(gs.key)] = g
+		gs.size += g.size
+	}
+	g.Count += n
+	if ev.Has&ipe.HasStamp != 0 {
+		if !g.Timed {
+			g.First, g.Last, g.Timed = ev.Time, ev.Time, true
+		}
+		g.First, g.Last = min(g.First, ev.Time), max(g.Last, ev.Time)
+	}
+	g.caller(ev.Comm, n)
+}
+
+// caller counts who did it. The names are at most 15 bytes in records
+// (TASK_COMM_LEN in include/linux/sched.h); what pretends to be longer is one
+// of the others.
+func (g *Group) caller(comm []byte, n uint64) {
+	_, known := g.callers[string(comm)]
+	switch {
+	case comm == nil || len(comm) > 64 || !known && len(g.callers) >= maxCallers:
+		g.others += n
+	case g.callers == nil:
+		g.callers = map[string]uint64{string(comm): n}
+	default:
+		g.callers[string(comm)] += n
+	}
+}
+
+// List returns the groups, the worst first.
+func (gs *Groups) List() []*Group {
+	return slices.SortedFunc(maps.Values(gs.byKey), worse)
+}
+
+// giveUp forgets the quarter of the groups, and what takes the bytes beyond
+// half the bound, that matters least.
+func (gs *Groups) giveUp() {
+	list := gs.List()
+	clear(gs.byKey)
+	gs.size = 0
+	for i, g := range list {
+		if i >= maxGroups*3/4 || gs.size+g.size > maxBytes/2 {
+			gs.GivenUp++
+			gs.GivenUpEvents += g.Count
+			continue
+		}
+		gs.byKey[string(appendKey(nil, &g.Event))] = g
+		gs.size += g.size
+	}
+}
+
+// worse orders groups for an operator: what was denied before what would have
+// been, then by how often and how lately, then in any order that is always the
+// same.
+func worse(a, b *Group) int {
+	if n := cmp.Or(
+		cmp.Compare(badness(b.Event.Verdict), badness(a.Event.Verdict)),
+		cmp.Compare(b.Count, a.Count),
+		cmp.Compare(b.Last, a.Last),
+		bytes.Compare(a.Event.Path, b.Event.Path),
+	); n != 0 {
+		return n
+	}
+	return bytes.Compare(appendKey(nil, &a.Event), appendKey(nil, &b.Event))
+}
+
+func badness(v ipe.Verdict) int {
+	switch v {
+	case ipe.VerdictDenied:
+		return 3
+	case ipe.VerdictUnknown:
+		return 2
+	case ipe.VerdictWouldDeny:
+		return 1
+	}
+	return 0
+}
+
+// newGroup returns the group of ev, without any event yet. Each of its strings
+// is there once more in the key.
+func newGroup(ev *ipe.Event, key int) *Group {
+	g := &Group{Event: ipe.Event{
+		Kind: ipe.KindAccess, Verdict: ev.Verdict, Op: bytes.Clone(ev.Op), Hook: bytes.Clone(ev.Hook),
+		Path: bytes.Clone(ev.Path), Dev: bytes.Clone(ev.Dev), Ino: ev.Ino, Has: ev.Has & ipe.HasIno,
+		Rule: bytes.Clone(ev.Rule), RuleKind: ev.RuleKind, Action: ev.Action, Enforcing: ev.Enforcing,
+		ActivePolicy: clonePolicy(&ev.ActivePolicy),
+	}}
+	g.size = 2 * key
+	for _, p := range ev.RuleProperties {
+		g.Event.RuleProperties = append(g.Event.RuleProperties, bytes.Clone(p))
+		g.size += len(p)
+	}
+	return g
+}
+
+func clonePolicy(p *ipe.Policy) ipe.Policy {
+	return ipe.Policy{Name: bytes.Clone(p.Name), Version: bytes.Clone(p.Version), Digest: bytes.Clone(p.Digest)}
+}
+
+// appendKey appends what tells the groups apart.
+func appendKey(dst []byte, ev *ipe.Event) []byte {
+	dst = append(dst, byte(ev.Verdict), byte(ev.Has&ipe.HasIno>>2))
+	dst = binary.LittleEndian.AppendUint64(dst, ev.Ino)
+	for _, s := range [...][]byte{
+		ev.Op, ev.Hook, ev.Path, ev.Dev, ev.Rule,
+		ev.ActivePolicy.Name, ev.ActivePolicy.Version, ev.ActivePolicy.Digest,
+	} {
+		n := uint64(len(s)) + 1
+		if s == nil {
+			n = 0
+		}
+		dst = append(binary.AppendUvarint(dst, n), s...)
+	}
+	return dst
+}

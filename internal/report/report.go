@@ -1,0 +1,107 @@
+package report
+
+import (
+	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// Report sums up events. The zero Report has seen none. One goroutine at a time
+// may use it.
+type Report struct {
+	// Origin says where the events come from, and Since from when on they were
+	// asked for, in milliseconds since 1970 UTC; 0: all.
+	Origin string
+	Since  int64
+
+	events   uint64
+	verdicts [5]uint64 // by ipe.Verdict
+	unparsed uint64
+	forged   uint64
+	skipped  uint64 // entries that the source leaves out
+	lost     loss
+	errors   []string
+
+	first, last int64 // times of the events that have one, with timed
+	timed       bool
+
+	inForce inforce.State
+	changed int64 // when the policy in force became that, with dated
+	dated   bool
+
+	groups   Groups
+	timeline timeline
+}
+
+// loss adds up what was lost.
+type loss struct {
+	events   uint64 // of ours that tell of losses
+	count    uint64
+	accuracy ipe.Accuracy
+}
+
+// maxErrors bounds the errors that a report names.
+const maxErrors = 100
+
+// Add takes the next event.
+func (r *Report) Add(ev *history.Event) {
+	r.events++
+	r.skipped += ev.Skipped
+	if ev.Has&ipe.HasStamp != 0 {
+		if !r.timed {
+			r.first, r.last, r.timed = ev.Time, ev.Time, true
+		}
+		r.first, r.last = min(r.first, ev.Time), max(r.last, ev.Time)
+	}
+	r.follow(ev)
+	switch ev.Kind {
+	case ipe.KindAccess:
+		r.verdicts[ev.Verdict]++
+		if ev.Action == ipe.ActionDeny {
+			r.groups.Add(&ev.Event, 1)
+		}
+		return
+	case ipe.KindUnparsed:
+		r.unparsed++
+	case ipe.KindForged:
+		r.forged += ev.Count
+	case ipe.KindLost:
+		r.lost.add(&ev.Event)
+	}
+	r.timeline.add(ev)
+}
+
+// Fail takes an error that ended a source too early.
+func (r *Report) Fail(err error) {
+	if len(r.errors) < maxErrors {
+		r.errors = append(r.errors, err.Error())
+	}
+}
+
+func (l *loss) add(ev *ipe.Event) {
+	if ev.Has&ipe.HasCount != 0 && ev.Count == 0 {
+		return // the spool is in memory, and nothing is lost by that yet
+	}
+	l.events++
+	l.accuracy = max(l.accuracy, ev.Accuracy, ipe.AccuracyExact)
+	if ev.Has&ipe.HasCount == 0 {
+		l.accuracy = ipe.AccuracyUnknown
+	}
+	l.count += ev.Count
+}
+
+// follow keeps what is in force, and since when.
+func (r *Report) follow(ev *history.Event) {
+	is := &ev.InForce
+	r.inForce.Enforcing = is.Enforcing
+	if is.Known == r.inForce.Known && is.Active == r.inForce.Active && samePolicy(&is.Policy, &r.inForce.Policy) {
+		return
+	}
+	r.inForce = *is
+	r.inForce.Policy = clonePolicy(&is.Policy)
+	r.changed, r.dated = ev.Time, ev.Has&ipe.HasStamp != 0
+}
+
+func samePolicy(a, b *ipe.Policy) bool {
+	return string(a.Name) == string(b.Name) && string(a.Version) == string(b.Version) && string(a.Digest) == string(b.Digest)
+}

@@ -1,0 +1,245 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// read sums up what a file says.
+func read(t *testing.T, names []string, stdin string) *Report {
+	t.Helper()
+	h, err := history.Open(context.Background(), history.Options{Names: names, Stdin: strings.NewReader(stdin)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	r := &Report{Origin: h.Origin()}
+	for {
+		ev, err := h.Next()
+		if err == io.EOF {
+			return r
+		} else if err != nil {
+			r.Fail(err)
+			continue
+		}
+		r.Add(ev)
+	}
+}
+
+// whole returns the JSON form.
+func whole(t *testing.T, r *Report) map[string]any {
+	t.Helper()
+	var doc map[string]any
+	line := r.AppendJSON(nil)
+	if err := json.Unmarshal(line, &doc); err != nil {
+		t.Fatalf("%v: %s", err, line)
+	}
+	if bytes.Count(line, []byte("\n")) != 1 || !utf8.Valid(line) {
+		t.Errorf("not one line of UTF-8: %q", line)
+	}
+	return doc
+}
+
+func TestCapturesThatSwitchPolicies(t *testing.T) {
+	t.Parallel()
+	captures := "../../test/captures/"
+	for name, want := range map[string]string{
+		"6.12/off-02-activate-update-delete": "active lab 2.0.0",
+		"6.12/off-04-permissive":             "active tables 2.0.0",
+		"6.12/off-07-permissive-rule":        "active rules 2.0.0",
+		"6.12/off-09-success-allow":          "active tables 2.0.0",
+		"6.12/off-03-enforce":                "unknown",
+	} {
+		force := whole(t, read(t, []string{captures + name + ".nlcap"}, ""))["in_force"].(map[string]any)
+		got := strings.TrimSpace(strings.ReplaceAll(fmt.Sprint(force["policy"], " ", force["active_policy_name"], " ", force["active_policy_version"]), " <nil>", ""))
+		if got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+// denied returns a denial of /PATH as a line of a log.
+func denied(second int, path string) string {
+	return fmt.Sprintf("type=1420 audit(%d.000:%d): ipe_op=EXECUTE ipe_hook=BPRM_CHECK enforcing=1 pid=1 comm=\"sh\" path=\"/%s\" dev=\"vda\" ino=7 rule=\"DEFAULT op=EXECUTE action=DENY\"\n", second, second, path)
+}
+
+func activated(second int, name string) string {
+	return fmt.Sprintf("type=1421 audit(%d.000:%d): old_active_pol_name=? old_active_pol_version=? old_policy_digest=? new_active_pol_name=\"%s\" new_active_pol_version=1.0.0 new_policy_digest=sha256:AB auid=1 ses=1 lsm=ipe res=1\n", second, second, name)
+}
+
+func TestLossInTheMiddleMakesThePolicyUnknown(t *testing.T) {
+	t.Parallel()
+	lost := `{"time":"1970-01-01T00:00:12.000Z","event":"lost","count":3,"accuracy":"at_least","stage":"kernel"}` + "\n"
+	r := read(t, []string{"-"}, activated(10, "p")+denied(11, "a")+lost+denied(13, "a")+denied(14, "a"))
+	doc := whole(t, r)
+	var got []string
+	for _, d := range doc["denials"].([]any) {
+		g := d.(map[string]any)
+		got = append(got, fmt.Sprint(g["count"], g["path"], g["active_policy_name"], g["first"], g["last"]))
+	}
+	want := []string{
+		"2/a<nil>1970-01-01T00:00:13.000Z1970-01-01T00:00:14.000Z",
+		"1/ap1970-01-01T00:00:11.000Z1970-01-01T00:00:11.000Z",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("denials (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]any{"count": 3., "accuracy": "at_least"}, doc["lost"]); diff != "" {
+		t.Errorf("lost (-want +got):\n%s", diff)
+	}
+	if p := doc["in_force"].(map[string]any)["policy"]; p != "unknown" {
+		t.Errorf("in force: %v", p)
+	}
+	if text := string(r.AppendText(nil, 50, time.UTC)); !strings.Contains(text, "LOST: at least 3 records") {
+		t.Errorf("text: %s", text)
+	}
+}
+
+// TestTextIsOneScreen gives more of everything than a screen holds.
+func TestTextIsOneScreen(t *testing.T) {
+	t.Parallel()
+	var in strings.Builder
+	for i := range 40 {
+		in.WriteString(activated(2*i, fmt.Sprint("p", i)) + denied(2*i+1, "a"))
+	}
+	r := read(t, []string{"-"}, in.String())
+	for height, want := range map[int]int{0: minHeight, 24: 24, 60: 60, 500: 5 + 40 + 2 + 80} {
+		text := string(r.AppendText(nil, height, time.UTC))
+		if got := strings.Count(text, "\n"); got > want || got < want-4 {
+			t.Errorf("height %d: %d lines, want %d at most:\n%s", height, got, want, text)
+		}
+		if more := strings.Contains(text, " more with "); more != (height < 500) {
+			t.Errorf("height %d: says that there is more: %v", height, more)
+		}
+	}
+}
+
+func TestGroupsAreBounded(t *testing.T) {
+	t.Parallel()
+	var gs Groups
+	ev := ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictDenied, Action: ipe.ActionDeny, Path: []byte("/real"), Comm: []byte("sh")}
+	gs.Add(&ev, 1)
+	const flood = 100_000
+	ev.Verdict = ipe.VerdictWouldDeny
+	for i := range flood {
+		ev.Path = fmt.Appendf(ev.Path[:0], "/flood/%d", i)
+		gs.Add(&ev, 2)
+	}
+	list := gs.List()
+	if len(list) > maxGroups {
+		t.Errorf("%d groups", len(list))
+	}
+	if string(list[0].Event.Path) != "/real" {
+		t.Errorf("the denial was given up for what would have been denied; %q is first", list[0].Event.Path)
+	}
+	events := gs.GivenUpEvents
+	for _, g := range list {
+		events += g.Count
+	}
+	if events != 2*flood+1 || gs.GivenUp != flood+1-uint64(len(list)) {
+		t.Errorf("%d events and %d groups given up, want %d and %d", events, gs.GivenUp, 2*flood+1, flood+1-len(list))
+	}
+}
+
+func TestGroupsAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	var gs Groups
+	for i := range 40 {
+		path := append(bytes.Repeat([]byte("x"), 1<<20), fmt.Sprint(i)...)
+		gs.Add(&ipe.Event{Kind: ipe.KindAccess, Path: path, Comm: path}, 1)
+		if gs.size > maxBytes+4<<20 {
+			t.Fatalf("%d bytes", gs.size)
+		}
+	}
+	if gs.GivenUp == 0 {
+		t.Error("nothing was given up: the test tests nothing")
+	}
+}
+
+func TestGroupNamesItsCallers(t *testing.T) {
+	t.Parallel()
+	var gs Groups
+	for i := range maxCallers + 3 {
+		for range i + 1 {
+			gs.Add(&ipe.Event{Kind: ipe.KindAccess, Comm: fmt.Appendf(nil, "c%d", i)}, 1)
+		}
+	}
+	gs.Add(&ipe.Event{Kind: ipe.KindAccess}, 5)
+	callers, others := gs.List()[0].Callers()
+	if len(callers) != maxCallers || string(callers[0].Comm) != fmt.Sprintf("c%d", maxCallers-1) || callers[0].Count != maxCallers {
+		t.Errorf("%d callers, the first %s %d", len(callers), callers[0].Comm, callers[0].Count)
+	}
+	if want := uint64(5 + maxCallers + 1 + maxCallers + 2 + maxCallers + 3); others != want {
+		t.Errorf("%d events of others, want %d", others, want)
+	}
+}
+
+// TestTimelineIsBounded lets somebody fail to load policies for days.
+func TestTimelineIsBounded(t *testing.T) {
+	t.Parallel()
+	r := &Report{}
+	failed := func(errno int64, at int64) {
+		r.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindPolicyLoad, Type: 1422, Res: ipe.False, Errno: errno, Has: ipe.HasErrno | ipe.HasStamp, Time: at}})
+	}
+	for i := range int64(100_000) {
+		failed(-17, i)
+	}
+	if n := len(r.timeline.items); n != 1 || r.timeline.items[0].times != 100_000 || r.timeline.items[0].last != 99_999 {
+		t.Fatalf("%d items, the first %+v", n, r.timeline.items[0])
+	}
+	for i := range int64(5000) {
+		failed(-i, i)
+	}
+	if n := len(r.timeline.items); n != maxItems || r.timeline.givenUp != 100_000+5000-maxItems {
+		t.Errorf("%d items, %d events given up", n, r.timeline.givenUp)
+	}
+	doc := whole(t, r)
+	if n := doc["given_up"].(map[string]any)["timeline"]; n != float64(104_000) {
+		t.Errorf("the report says that %v were given up", n)
+	}
+}
+
+// TestNothingRawReachesTheTerminal names everything as an attacker would.
+func TestNothingRawReachesTheTerminal(t *testing.T) {
+	t.Parallel()
+	evil := []byte("\x1b[2J\r\n\u202e\u009b\xff \"")
+	p := ipe.Policy{Name: evil, Version: evil, Digest: bytes.Repeat([]byte("é\x1b"), 20)}
+	r := &Report{Origin: string(evil)}
+	for k := ipe.Kind(0); k.String() != ""; k++ {
+		r.Add(&history.Event{Event: ipe.Event{
+			Kind: k, Verdict: ipe.VerdictDenied, Action: ipe.ActionDeny, Op: evil, Hook: evil, Comm: evil, Path: evil, Dev: evil, Rule: evil,
+			RuleProperties: [][]byte{evil}, ActivePolicy: p, Policy: p, OldPolicy: p, LSM: evil, Raw: evil, Stage: evil,
+			Version: evil, Kernel: evil, IPEStatus: evil,
+		}})
+	}
+	r.inForce.Known, r.inForce.Active, r.inForce.Policy = true, true, p
+	r.Fail(errors.New(string(evil)))
+	for _, c := range string(r.AppendText(nil, 100, time.UTC)) {
+		if c != '\n' && !unicode.IsPrint(c) {
+			t.Errorf("%q in the text", c)
+		}
+	}
+	for _, c := range string(r.AppendJSON(nil)) {
+		if c != '\n' && unicode.IsControl(c) {
+			t.Errorf("%q in the JSON", c)
+		}
+	}
+	group := whole(t, r)["denials"].([]any)[0].(map[string]any)
+	if hex := fmt.Sprintf("%X", evil); group["path_hex"] != hex || group["comms"].([]any)[0].(map[string]any)["comm_hex"] != hex {
+		t.Errorf("the bytes cannot be got back from %v", group)
+	}
+}
