@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 	"unsafe"
@@ -52,13 +53,13 @@ func fill(fd, n int) error {
 
 // worked returns the CPU time for each of n records that a child in the role
 // says it took to work off a backlog of them.
-func worked(role string, n int) (time.Duration, error) {
+func worked(role string, n int, params ...string) (time.Duration, error) {
 	f, err := backlog(n)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	p, err := start(role, f, fmt.Sprint("n=", n))
+	p, err := start(role, f, append(params, fmt.Sprint("n=", n))...)
 	if err != nil {
 		return 0, err
 	}
@@ -95,14 +96,22 @@ func leastOf(rounds int, runs ...func() (time.Duration, error)) ([]time.Duration
 func measureReceive(b *bench) error {
 	n := b.records(150_000)
 	of := func(role string) func() (time.Duration, error) {
-		return func() (time.Duration, error) { return worked(role, n) }
+		return func() (time.Duration, error) {
+			dir := filepath.Join(b.dir, "spool")
+			if err := os.RemoveAll(dir); err != nil {
+				return 0, err
+			}
+			return worked(role, n, "dir="+dir)
+		}
 	}
-	least, err := leastOf(b.rounds, of("floor"), of("receive"))
+	least, err := leastOf(b.rounds, of("floor"), of("receive"), of("keep"))
 	if err != nil {
 		return err
 	}
 	b.add("receive, CPU for a record of a backlog", least[1].String(),
 		fmt.Sprintf("bare recvmmsg %v: %s", least[0], ratio(least[1], least[0])))
+	b.add("receive, classify, append to the spool on disk: CPU of the receiving thread for a record", least[2].String(),
+		fmt.Sprintf("bare recvmmsg %v: %s", least[0], ratio(least[2], least[0])))
 	return nil
 }
 

@@ -138,7 +138,7 @@ func measureSinks(b *bench) error {
 	}
 	each := func(d, less time.Duration, div int) time.Duration { return max(d-less, 0) / time.Duration(n*div) }
 	idle, spool, one, four, fed, bare := least[0], least[1], least[2], least[3], least[4], least[5]
-	b.add("receive, classify and spool on disk, all threads, CPU for a record", each(spool, idle, 1).String(),
+	b.add("a daemon without sinks, CPU of all threads for a record", each(spool, idle, 1).String(),
 		fmt.Sprintf("bare recvmmsg %v: %s", bare, ratio(each(spool, idle, 1), bare)))
 	b.add("one sink of type file, JSON, CPU for an event", each(one, spool, 1).String(), "")
 	b.add("each further file, CPU for an event", each(four, one, 3).String(), "")
