@@ -46,6 +46,7 @@ func runDaemon(cmd *cobra.Command, opts *options) error {
 	}
 	switch {
 	case opts.input == "":
+		daemon.LimitThreads()
 		files, err := daemon.InheritedFiles()
 		if err != nil {
 			return err

@@ -25,7 +25,7 @@ func TestEveryMeasurementRuns(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	_, table, _ := strings.Cut(string(out), "|---|---|---|\n")
-	if rows := strings.Count(table, "\n"); rows < 13 {
+	if rows := strings.Count(table, "\n"); rows < 18 {
 		t.Errorf("only %d rows:\n%s", rows, out)
 	}
 	for _, name := range []string{"cpu", "allocs", "block"} {

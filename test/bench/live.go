@@ -152,6 +152,19 @@ func latencies(socket string, n, rate int) ([]time.Duration, error) {
 	return took, <-sent
 }
 
+// during returns what the child used while f ran.
+func (p *process) during(f func() error) (usage, error) {
+	before, err := p.usage()
+	if err != nil {
+		return usage{}, err
+	}
+	if err := f(); err != nil {
+		return usage{}, err
+	}
+	after, err := p.usage()
+	return usage{after.cpu - before.cpu, after.wakeups - before.wakeups}, err
+}
+
 // measureQuiet lets a daemon hear nothing, and then what is not for it.
 func measureQuiet(b *bench) error {
 	const perSecond, foreign = 100_000, 1300 // AUDIT_SYSCALL
@@ -165,24 +178,13 @@ func measureQuiet(b *bench) error {
 		return err
 	}
 	defer p.kill()
-	during := func(f func() error) (usage, error) {
-		before, err := p.usage()
-		if err != nil {
-			return usage{}, err
-		}
-		if err := f(); err != nil {
-			return usage{}, err
-		}
-		after, err := p.usage()
-		return usage{after.cpu - before.cpu, after.wakeups - before.wakeups}, err
-	}
 	length := time.Duration(n) * time.Second / perSecond
 	time.Sleep(time.Second) // the start has an end too
-	idle, err := during(func() error { time.Sleep(length); return nil })
+	idle, err := p.during(func() error { time.Sleep(length); return nil })
 	if err != nil {
 		return err
 	}
-	busy, err := during(func() error { _, err := flood(n, perSecond, foreign); return err })
+	busy, err := p.during(func() error { _, err := flood(n, perSecond, foreign); return err })
 	if err != nil {
 		return err
 	}
@@ -190,6 +192,36 @@ func measureQuiet(b *bench) error {
 		return fmt.Sprintf("%v CPU, %d wake-ups", u.cpu.Round(time.Microsecond), u.wakeups)
 	}
 	b.add(fmt.Sprintf("%d foreign records in %v", n, length), say(busy), "no records in as long a time: "+say(idle))
+	return nil
+}
+
+// measureRates says what part of a processor a rate of events takes. A single
+// event costs more when the daemon has to be woken for it.
+func measureRates(b *bench) error {
+	config, _, err := b.configure(fileSink)
+	if err != nil {
+		return err
+	}
+	p, err := b.startDaemon(nil, config)
+	if err != nil {
+		return err
+	}
+	defer p.kill()
+	for _, rate := range []int{10, 100, 1000, 10_000, 100_000} {
+		n := b.records(5 * rate)
+		length := time.Duration(n) * time.Second / time.Duration(rate)
+		used, err := p.during(func() error {
+			_, err := flood(n, rate, ipe.TypeAccess)
+			time.Sleep(100 * time.Millisecond) // the last ones have a way to go
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		b.add(fmt.Sprintf("%d events a second into a file", rate),
+			fmt.Sprintf("%.2f %% of a CPU", 100*used.cpu.Seconds()/length.Seconds()),
+			fmt.Sprintf("%v and %.1f wake-ups for an event", (used.cpu/time.Duration(n)).Round(10*time.Nanosecond), float64(used.wakeups)/float64(n)))
+	}
 	return nil
 }
 

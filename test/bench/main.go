@@ -26,6 +26,7 @@ var measurements = []struct {
 	{"pipeline", measurePipeline},
 	{"flood", measureFlood},
 	{"latency", measureLatency},
+	{"rates", measureRates},
 	{"quiet", measureQuiet},
 	{"memory", measureMemory},
 	{"start", measureStart},

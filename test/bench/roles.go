@@ -225,6 +225,9 @@ func runDaemon() error {
 			}
 		},
 	}
+	if param("input") == "" {
+		daemon.LimitThreads()
+	}
 	if param("socket") != "" {
 		o.Inherited.Audit = socket()
 	}
