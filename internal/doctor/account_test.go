@@ -2,8 +2,10 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"testing"
 
@@ -73,6 +75,25 @@ func TestTheUserOfTheDaemonIsItsProcesss(t *testing.T) {
 		if a, err := serviceAccount(source{root: root}, &api.Status{PID: pid}, ""); err == nil {
 			t.Errorf("process %d: got %+v, want an error", pid, a)
 		}
+	}
+}
+
+func TestGroupsOfTheUserAreFound(t *testing.T) {
+	t.Parallel()
+	us, err := user.Current()
+	if err != nil {
+		t.Skipf("needs a user that is known here: %v", err)
+	}
+	ids, err := us.GroupIds()
+	if err != nil {
+		t.Skipf("needs groups: %v", err)
+	}
+	a, err := lookupAccount(us.Uid)
+	if err != nil || fmt.Sprint(a.uid) != us.Uid || fmt.Sprint(a.gid) != us.Gid || len(a.groups) != len(ids) {
+		t.Errorf("got %+v, %v, want user %s, group %s and %v", a, err, us.Uid, us.Gid, ids)
+	}
+	if a, err := lookupAccount("54321"); err != nil || a.uid != 54321 || a.gid != 54321 || a.groups != nil {
+		t.Errorf("an unknown user: got %+v, %v", a, err)
 	}
 }
 

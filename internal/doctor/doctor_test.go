@@ -360,9 +360,28 @@ func TestASinkThatCannotBeTriedIsJudgedByTheDaemon(t *testing.T) {
 	if found := of(report(f), "sink"); len(found) != 1 || found[0].Status != OK {
 		t.Errorf("with a daemon that delivers: %+v", found)
 	}
+	f.sinks[0].found = failure("look", "connection refused")[0]
+	f.Daemon.Sinks[0].LagSeconds = 100
+	if found := of(report(f), "sink"); len(found) != 1 || found[0].Text != "connection refused" {
+		t.Errorf("out of reach, and so behind: %+v", found)
+	}
+	f.sinks[0].found = cannotTell("whether it can be reached", "root", nil)[0]
 	alone(f)
-	if found := of(report(f), "sink"); len(found) != 1 || found[0].Status != Warning {
+	if found := of(report(f), "sink"); len(found) != 1 || !found[0].unknown {
 		t.Errorf("without a daemon: %+v", found)
+	}
+}
+
+func TestASpoolThatIsNotThereYetIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	f := well(t)
+	alone(f)
+	f.Config.Spool.Dir += "/gone"
+	if found := of(report(f), "spool"); len(found) != 0 {
+		t.Errorf("%+v", found)
+	}
+	if found := of(report(f), "free_space"); len(found) != 1 || found[0].Status != OK {
+		t.Errorf("room for it: %+v", found)
 	}
 }
 

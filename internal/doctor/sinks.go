@@ -131,7 +131,7 @@ func judgeSink(st *api.Sink, tried Finding) Finding {
 	case st.State == "retrying":
 		advice := tried.Advice
 		if tried.Status == OK {
-			advice = "it can be reached from here; ipe-auditd status says whether it goes on, journalctl -u ipe-auditd why not"
+			advice = "it can be reached from here, so look at the sandbox of the service: the drop-ins network.conf, exec.conf and group.conf open it; journalctl -u ipe-auditd says more"
 		}
 		return failure(advice, "fails since %s: %s", st.Since.Format(time.RFC3339), st.LastError)[0]
 	case st.State == "stopped":

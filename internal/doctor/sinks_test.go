@@ -93,6 +93,14 @@ func TestSinksAreTriedWithoutAnEvent(t *testing.T) {
 	if left, _ := os.ReadDir(dir); len(left) != 6 {
 		t.Errorf("trying left something behind: %v", left)
 	}
+	if os.Geteuid() != 0 {
+		f.account.value.uid++
+		for _, s := range []config.Sink{file(in("new")), command(in("good")), noCA} {
+			if got := oneByOne(t, f, s); !got.unknown {
+				t.Errorf("another user, without root: got %+v", got)
+			}
+		}
+	}
 	f.account.err = errNo
 	if got := oneByOne(t, f, file(in("new"))); !got.unknown {
 		t.Errorf("an unknown user: got %+v", got)
