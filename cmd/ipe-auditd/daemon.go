@@ -13,6 +13,7 @@ import (
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
@@ -42,7 +43,12 @@ func runDaemon(cmd *cobra.Command, opts *options) error {
 		Console: daemon.Console{Out: cmd.OutOrStdout(), Colour: wantColour(cmd.OutOrStdout())},
 		Timeout: opts.timeout,
 		Log:     log,
-		Notify:  notifySystemd,
+	}
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		d.Notify = notifySystemd
+		if d.Watchdog, err = sd.SdWatchdogEnabled(false); err != nil {
+			log.Warn("the watchdog of the service manager is not fed", zap.Error(err))
+		}
 	}
 	switch {
 	case opts.input == "":
@@ -219,8 +225,7 @@ func signalContext(parent context.Context, endings ...os.Signal) (context.Contex
 	return ctx, func() { cancel(); signal.Stop(signals); close(signals) }
 }
 
-// notifySystemd tells the service manager a state, as in sd_notify(3). Without
-// a manager it does nothing.
+// notifySystemd tells the service manager a state, as in sd_notify(3).
 func notifySystemd(state string) {
 	_, _ = sd.SdNotify(false, state)
 }

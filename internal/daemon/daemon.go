@@ -57,8 +57,10 @@ type Options struct {
 	Hangup <-chan os.Signal
 	Reload func() (*config.Config, error)
 
-	// Notify tells a service manager a state, as in sd_notify(3); may be nil.
-	Notify func(state string)
+	// Notify tells a service manager a state, as in sd_notify(3); nil when there
+	// is none. Watchdog is how long that waits for WATCHDOG=1; 0 for ever.
+	Notify   func(state string)
+	Watchdog time.Duration
 
 	// For tests of this module: whose messages are believed, and which types
 	// are received besides IPE's.
@@ -69,7 +71,8 @@ type Options struct {
 // could be in a short time; nil then.
 func Run(ctx context.Context, o Options) error {
 	defer o.Inherited.Close()
-	if o.Notify == nil {
+	managed := o.Notify != nil
+	if !managed {
 		o.Notify = func(string) {}
 	}
 	warnings, err := CheckSinks(o.Config.Sinks)
@@ -79,7 +82,7 @@ func Run(ctx context.Context, o Options) error {
 	for _, w := range warnings {
 		o.Log.Warn(w.String())
 	}
-	d := &daemon{Options: o, log: o.Log, since: time.Now()}
+	d := &daemon{Options: o, log: o.Log, since: time.Now(), managed: managed}
 	if o.Input != nil && o.Timeout > 0 {
 		d.deadline = time.Now().Add(o.Timeout)
 	}
@@ -115,11 +118,12 @@ type daemon struct {
 	Options
 	log *zap.Logger
 
-	since  time.Time
-	boot   host.BootID
-	spool  *spool.Spool
-	teller teller
-	sinks  *fleet
+	since   time.Time
+	managed bool // somebody listens to Notify
+	boot    host.BootID
+	spool   *spool.Spool
+	teller  teller
+	sinks   *fleet
 
 	// Nil with Input.
 	conn     *netlinkaudit.Conn
@@ -161,6 +165,7 @@ func (d *daemon) openSpool() error {
 	cfg := d.Config.Spool
 	opened := make(chan struct{})
 	defer close(opened)
+	defer d.plead()()
 	s, err := spool.Open(spool.Options{
 		Dir: cfg.Dir, Size: int64(cfg.Size), Memory: int64(cfg.Memory), Sync: max(cfg.Sync, time.Millisecond),
 		BootID: d.boot,
@@ -229,7 +234,10 @@ func (d *daemon) serve(ctx context.Context) error {
 	granted, _ := d.conn.ReadBuffer()
 	d.log.Info("listening", zap.String("version", d.Version), zap.Bool("inherited_socket", d.Inherited.Audit != nil),
 		zap.Stringer("receive_buffer", config.Size(granted)), zap.Stringer("spool", d.spool.End().ID))
-	d.Notify("READY=1\nSTATUS=Listening")
+	d.sinks.settle(ctx)
+	status := d.statusLine()
+	d.Notify("READY=1\nSTATUS=" + status)
+	endVigil := d.keepVigil(status)
 
 	var err error
 	for running := true; running; {
@@ -245,6 +253,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		}
 	}
 
+	endVigil()
 	d.Notify("STOPPING=1\nSTATUS=Delivering what is spooled")
 	d.stopReceiving()
 	<-received
@@ -298,6 +307,7 @@ func (d *daemon) hostState() host.IPE {
 // finish delivers what is spooled. With Input the sinks get all the time they
 // are given.
 func (d *daemon) finish(ctx context.Context) error {
+	defer d.plead()()
 	if err := d.spool.Close(); err != nil {
 		d.log.Error("the spool could not be closed in order; the next start begins a new one", zap.Error(err))
 	}

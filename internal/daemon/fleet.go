@@ -27,6 +27,7 @@ type ship struct {
 	config config.Sink
 	outlet outlet
 	runner *sink.Runner
+	tried  chan struct{} // closed when it was opened, or that has failed
 	done   chan struct{} // closed when the runner has returned
 }
 
@@ -72,6 +73,8 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 	if err != nil {
 		return fmt.Errorf("sink %q: %w", c.Name, err)
 	}
+	tried := make(chan struct{})
+	tell := sync.OnceFunc(func() { close(tried) })
 	begin.Blocking = f.d.Input != nil
 	reader := f.d.spool.NewReader(begin)
 	rc := sink.Config{
@@ -79,7 +82,7 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 		Context: format.Context{Host: f.host, Raw: c.Raw}, Batch: outlet.batch,
 		Delivered: reader.Delivered,
 		OnGap:     (&gapLog{log: log}).add,
-		OnChange:  func(s sink.Status) { logChange(log, s) },
+		OnChange:  func(s sink.Status) { tell(); logChange(log, s) },
 	}
 	if begin.After != nil {
 		rc.Start = *begin.After
@@ -87,7 +90,7 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 	if dir := f.d.dir(cursorsDir); dir != "" {
 		rc.Save = (&cursorFile{dir: dir, name: c.Name, log: log}).save
 	}
-	s := &ship{config: *c, outlet: outlet, runner: sink.New(rc), done: make(chan struct{})}
+	s := &ship{config: *c, outlet: outlet, runner: sink.New(rc), tried: tried, done: make(chan struct{})}
 	f.mu.Lock()
 	f.ships[c.Name] = s
 	f.mu.Unlock()
@@ -99,6 +102,26 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 		}
 	})
 	return nil
+}
+
+// openPatience is how long a daemon that begins waits for its sinks to be opened
+// before it says that it is ready. It receives all the while.
+const openPatience = 5 * time.Second
+
+// settle waits until every sink was opened, or will be tried again, or has taken
+// too long for that.
+func (f *fleet) settle(ctx context.Context) {
+	timer := time.NewTimer(openPatience)
+	defer timer.Stop()
+	for _, s := range f.ships {
+		select {
+		case <-s.tried:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // begin says where in the spool a sink goes on: where it stood, or behind end

@@ -26,6 +26,7 @@ type receiver struct {
 	records []spool.Record
 
 	classes [8]atomic.Uint64 // records by what Classify said; read from any goroutine
+	turns   atomic.Uint64    // batches begun and batches ended: odd while there is one in hand
 	active  chan struct{}    // holds a token when something was received
 }
 
@@ -50,7 +51,9 @@ func (r *receiver) run() error {
 			}
 			return err
 		}
+		r.turns.Add(1)
 		r.take(msgs, time.Now().UnixNano())
+		r.turns.Add(1)
 		select {
 		case r.active <- struct{}{}:
 		default:
@@ -76,4 +79,13 @@ func (r *receiver) take(msgs []netlinkaudit.Message, now int64) {
 	if len(r.records) > 0 {
 		r.spool.Append(r.records)
 	}
+}
+
+// progress returns a number that grows whenever run gets on, and whether it has
+// anything to do. It may be called from any goroutine.
+func (r *receiver) progress() (count uint64, working bool) {
+	turns := r.turns.Load()
+	queued, err := r.conn.Queued()
+	// Types that nobody asked for are thrown away without a turn.
+	return turns + r.conn.Stats().Foreign, turns%2 == 1 || err == nil && queued > 0
 }

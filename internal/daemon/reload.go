@@ -3,6 +3,7 @@ package daemon
 import (
 	"time"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
@@ -16,8 +17,9 @@ const reloadPatience = 5 * time.Second
 // wrong with the new one leaves the old one in force. Sinks that did not change
 // go on without noticing.
 func (d *daemon) reload() {
-	d.Notify("RELOADING=1\nSTATUS=Reloading")
-	defer d.Notify("READY=1\nSTATUS=Listening")
+	// The time is for units of Type=notify-reload.
+	d.Notify("RELOADING=1\n" + sd.SdNotifyMonotonicUsec() + "\nSTATUS=Reloading")
+	defer func() { d.Notify("READY=1\nSTATUS=" + d.statusLine()) }()
 	for _, s := range d.sinks.ships {
 		if r, ok := s.outlet.sink.(reopener); ok {
 			r.Reopen()

@@ -2,7 +2,10 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -10,6 +13,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -134,4 +138,36 @@ func (s *ship) status(d *daemon, now time.Time) api.Sink {
 		out.LastError = st.LastError.Error()
 	}
 	return out
+}
+
+// statusLine says in a line for the service manager how the daemon fares.
+func (d *daemon) statusLine() string {
+	if d.conn == nil {
+		return "Reading an input"
+	}
+	st := d.status()
+	line := fmt.Sprintf("Listening: %d records of IPE received", d.receiver.classes[ipe.ClassIPE].Load())
+	var lost uint64
+	about := ""
+	for _, l := range st.Lost {
+		lost += l.Count
+		if l.Count > 0 && l.Accuracy != ipe.AccuracyExact.String() {
+			about = "at least "
+		}
+	}
+	line += fmt.Sprintf(", %s%d lost", about, lost)
+	var failing []string
+	for i := range st.Sinks {
+		if st.Sinks[i].State == sink.Retrying.String() {
+			failing = append(failing, st.Sinks[i].Name)
+		}
+	}
+	if failing != nil {
+		slices.Sort(failing)
+		line += fmt.Sprintf("; %d of %d sinks failing: %s", len(failing), len(st.Sinks), strings.Join(failing, " "))
+	}
+	if st.Spool.Dir != "" && st.Spool.Form == api.FormMemory {
+		line += "; the spool's disk is failing"
+	}
+	return line
 }
