@@ -39,7 +39,7 @@ func (b *build) stage(ctx context.Context, s stage) (string, error) {
 		},
 		func() error { return s.documents(b) },
 		func() error { return s.legal(b) },
-		func() error { return s.packing(filepath.Join(b.source, "deploy", "packages")) },
+		func() error { return s.packing(b) },
 		func() error { return b.settle(s.dir) },
 	}
 	for _, step := range steps {
@@ -197,7 +197,8 @@ func (s *stage) legal(b *build) error {
 }
 
 // packing is what nfpm reads beside root.
-func (s *stage) packing(dir string) error {
+func (s *stage) packing(b *build) error {
+	dir := filepath.Join(b.source, "deploy", "packages")
 	scripts, err := filepath.Glob(filepath.Join(dir, s.format, "*"))
 	if err != nil {
 		return err
@@ -214,6 +215,12 @@ func (s *stage) packing(dir string) error {
 	list, err := s.contents()
 	if err != nil {
 		return err
+	}
+	if s.format == "rpm" {
+		text = append(text, "changelog: changelog.yaml\n"...)
+		if err := writeFile(filepath.Join(s.dir, "changelog.yaml"), b.rpmChangelog(), 0o644); err != nil {
+			return err
+		}
 	}
 	return writeFile(filepath.Join(s.dir, "nfpm.yaml"), append(text, list...), 0o644)
 }

@@ -22,6 +22,12 @@ func (b *build) debianChangelog() []byte {
 `, b.version, maintainer, b.time.Format(time.RFC1123Z))
 }
 
+// rpmChangelog is the same for rpm, in the form that nfpm reads.
+func (b *build) rpmChangelog() []byte {
+	return fmt.Appendf(nil, "- {semver: %s-1, date: %s, packager: %s, changes: [{note: %q}]}\n",
+		b.version, b.time.Format(time.RFC3339), maintainer, "New release. Its changes are in CHANGELOG.md.")
+}
+
 // copyrightLine finds who has the rights in a licence's text.
 var copyrightLine = regexp.MustCompile(`(?m)^\W*(Copyright (?:\([cC]\) )?[0-9].*)$`)
 
