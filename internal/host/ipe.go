@@ -3,7 +3,9 @@ package host
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,23 +93,55 @@ func activePolicy(dir string) (status string, p ipe.Policy) {
 		files := filepath.Join(dir, policy.Name())
 		switch readBool(nil, filepath.Join(files, "active")) {
 		case ipe.True:
-			p.Name = []byte(policy.Name())
-			if version, err := os.ReadFile(filepath.Join(files, "version")); err == nil {
-				p.Version = []byte(strings.TrimSpace(string(version)))
-			}
-			// The digest in the records is that of the signed blob
-			// (security/ipe/audit.c, audit_policy). A policy that was built
-			// into the kernel has none.
-			if blob, err := os.ReadFile(filepath.Join(files, "pkcs7")); err == nil && len(blob) > 0 {
-				sum := sha256.Sum256(blob)
-				p.Digest = append([]byte("sha256:"), hex.EncodeToString(sum[:])...)
-			}
-			return StatusActive, p
+			return StatusActive, identify(files)
 		case ipe.Unknown:
 			status = StatusUnreadable
 		}
 	}
 	return status, p
+}
+
+// identify reads what a policy is called from the directory with its files.
+func identify(files string) (p ipe.Policy) {
+	p.Name = []byte(filepath.Base(files))
+	if version, err := os.ReadFile(filepath.Join(files, "version")); err == nil {
+		p.Version = []byte(strings.TrimSpace(string(version)))
+	}
+	// The digest in the records is that of the signed blob
+	// (security/ipe/audit.c, audit_policy). A policy that was built into the
+	// kernel has none.
+	if blob, err := os.ReadFile(filepath.Join(files, "pkcs7")); err == nil && len(blob) > 0 {
+		sum := sha256.Sum256(blob)
+		p.Digest = append([]byte("sha256:"), hex.EncodeToString(sum[:])...)
+	}
+	return p
+}
+
+// PolicyFile returns the name of the file with the text of the policy.
+func (s *Securityfs) PolicyFile(name string) string {
+	return filepath.Join(s.Root, "kernel/security/ipe/policies", name, "policy")
+}
+
+// PolicyText returns the text of a policy that the kernel has. Every user may
+// read it where securityfs is mounted. It is an error if the kernel has another
+// version under that name by now, as far as p tells, or none: fs.ErrNotExist.
+func (s *Securityfs) PolicyText(p *ipe.Policy) ([]byte, error) {
+	name := string(p.Name)
+	if name == "" || name != filepath.Base(name) || name == "." || name == ".." {
+		return nil, fmt.Errorf("no policy can be called %q: %w", name, fs.ErrNotExist)
+	}
+	file := s.PolicyFile(name)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	switch now := identify(filepath.Dir(file)); {
+	case p.Version != nil && now.Version != nil && string(p.Version) != string(now.Version):
+		return nil, fmt.Errorf("%s is version %s by now, not %s", file, now.Version, p.Version)
+	case p.Digest != nil && now.Digest != nil && string(p.Digest) != string(now.Digest):
+		return nil, fmt.Errorf("%s is another policy by now, though of the same version", file)
+	}
+	return text, nil
 }
 
 // readBool reads a securityfs file that says "0" or "1".

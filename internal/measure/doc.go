@@ -16,9 +16,9 @@
 //
 // It uses the caller's rights and no others. Without root the table of a
 // dm-verity device stays unknown. It opens regular files only, for reading, and
-// changes nothing. It does not look below an overlay, and does not guess: two
-// devices that had the same name at different times look the same when the
-// inode is the same too.
+// changes nothing. It does not look below an overlay. A root hash is that of
+// the device which has the name of the record now; if the host was booted since,
+// that says nothing.
 //
 // Nothing is kept between two measurements. A [Result] owns its memory. All
 // functions may be called from any goroutine.

@@ -15,18 +15,39 @@ import (
 
 // Measurer looks at objects on this host.
 type Measurer struct {
-	root  string // before /proc and /sys: a test's directory, or empty
-	table func(device uint64) (target, parameters string, err error)
+	root   string // before /proc and /sys: a test's directory, or empty
+	table  func(device uint64) (target, parameters string, err error)
+	booted func() time.Time
 }
 
 // New returns a Measurer for this host.
-func New() *Measurer { return &Measurer{table: deviceTable} }
+func New() *Measurer { return &Measurer{table: deviceTable, booted: bootTime} }
 
 // Measure finds out what the object is now.
 func (m *Measurer) Measure(o Object) Result {
 	r := m.measure(&o)
+	if r.Facts.DMVerityRootHash.Has == policy.True && before(o.Time, m.booted()) {
+		r.Facts.DMVerityRootHash, r.Facts.DMVeritySignature = policy.DigestFact{}, policy.Unknown
+		why := quote(o.Dev) + " may be another volume: the host was booted since"
+		r.why[policy.DMVerityRootHash], r.why[policy.DMVeritySignature] = why, why
+	}
 	r.learn(o.Held)
 	return r
+}
+
+// before reports whether a record is from before a boot.
+func before(judged int64, booted time.Time) bool {
+	const slack = 10 * time.Second // the clock is set while a host boots
+	return judged != 0 && time.UnixMilli(judged).Before(booted.Add(-slack))
+}
+
+// bootTime returns when the host was booted.
+func bootTime() time.Time {
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(-time.Duration(up.Nano()))
 }
 
 func (m *Measurer) measure(o *Object) Result {

@@ -201,7 +201,7 @@ func tables(device uint64) (target, parameters string, err error) {
 
 func TestDevicesTellTheirProperties(t *testing.T) {
 	t.Parallel()
-	m := &Measurer{root: sysfs(t), table: tables}
+	m := &Measurer{root: sysfs(t), table: tables, booted: func() time.Time { return time.UnixMilli(1_000_000) }}
 	sum, err := hex.DecodeString(rootHash)
 	must(t, err)
 	hash := policy.DigestFact{Has: policy.True, Digest: policy.Digest{Algorithm: "sha256", Sum: sum}}
@@ -238,6 +238,20 @@ func TestDevicesTellTheirProperties(t *testing.T) {
 		if why := r.Why(policy.DMVerityRootHash); !strings.Contains(why, tt.why) || (why == "") != (tt.why == "") {
 			t.Errorf("%q: %q, want %q", tt.dev, why, tt.why)
 		}
+	}
+}
+
+func TestDevicesOfAnotherBootAreNotKnown(t *testing.T) {
+	t.Parallel()
+	m := &Measurer{root: sysfs(t), table: tables, booted: func() time.Time { return time.UnixMilli(1_000_000) }}
+	for judged, known := range map[int64]bool{0: true, 1: false, 989_999: false, 990_001: true, 1_000_001: true} {
+		r := m.Measure(Object{Path: "/nonexistent/file", Dev: "dm-0", Ino: 1, Time: judged})
+		if r.Known(policy.DMVerityRootHash) != known || r.Known(policy.DMVeritySignature) != known || known == strings.Contains(r.Why(policy.DMVerityRootHash), "booted since") {
+			t.Errorf("judged at %d: %+v, %q", judged, r.Facts, r.Why(policy.DMVerityRootHash))
+		}
+	}
+	if ago := time.Since(bootTime()); ago <= 0 {
+		t.Errorf("the host was booted %v ago", ago)
 	}
 }
 

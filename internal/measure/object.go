@@ -87,6 +87,10 @@ type Result struct {
 	// Path is the name by which the file was reached, with StateMeasured.
 	Path string
 
+	// NoDevice says that its file system has no block device, so that neither
+	// verity is possible there.
+	NoDevice bool
+
 	// Verity says whether fs-verity could be asked about the file, with
 	// StateMeasured.
 	Verity Verity

@@ -28,6 +28,7 @@ func (m *Measurer) superBlock(r *Result, dev string) {
 		// The kernel looks at the file below the overlay (d_real_inode).
 		r.allWhy("the file lies in a layer below an overlay, and the record has the overlay's inode")
 	case m.withoutDevice(dev):
+		r.NoDevice = true
 		f.DMVerityRootHash.Has, f.DMVeritySignature = policy.False, policy.False
 		f.FSVerityDigest.Has, f.FSVeritySignature = policy.False, policy.False
 	default:

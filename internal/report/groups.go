@@ -30,9 +30,25 @@ type Group struct {
 	First, Last int64
 	Timed       bool
 
+	dialect ipe.Dialect
+	pid     uint64 // of the last event; 0 when not known
 	callers map[string]uint64
 	others  uint64 // events of commands that are not among the callers
 	size    int    // bytes of strings
+}
+
+// Sample returns what the events have in common as the last of them: with its
+// dialect, process and time. It views the group.
+func (g *Group) Sample() ipe.Event {
+	ev := g.Event
+	ev.Dialect, ev.PID, ev.Time = g.dialect, g.pid, g.Last
+	if g.pid != 0 {
+		ev.Has |= ipe.HasPID
+	}
+	if g.Timed {
+		ev.Has |= ipe.HasStamp
+	}
+	return ev
 }
 
 // Caller is a command that caused events of a group.
@@ -81,6 +97,7 @@ func (gs *Groups) Add(ev *ipe.Event, n uint64) {
 		gs.size += g.size
 	}
 	g.Count += n
+	g.dialect, g.pid = ev.Dialect, ev.PID
 	if ev.Has&ipe.HasStamp != 0 {
 		if !g.Timed {
 			g.First, g.Last, g.Timed = ev.Time, ev.Time, true

@@ -27,12 +27,10 @@ import (
 // comment, also within a word. There is one default for all operations, or one
 // for each, or both. The text ends at a NUL.
 func Parse(text []byte) (*Policy, error) {
-	if end := bytes.IndexByte(text, 0); end >= 0 {
-		text = text[:end]
-	}
-	s := scanner{rest: text}
+	var s scanner
 	var p *Policy
-	for s.next() {
+	for i, line := range Lines(text) {
+		s.number, s.line = i+1, content(line)
 		if len(s.line) == 0 {
 			continue
 		}
@@ -57,38 +55,44 @@ func Parse(text []byte) (*Policy, error) {
 	return p, nil
 }
 
-// scanner takes lines off a text.
-type scanner struct {
-	rest   []byte
-	number int    // of the line, from 1
-	line   []byte // without its comment and the blanks at its end
+// Lines returns the lines of a text, each with its end, as Line of rules and
+// errors counts them. What follows a NUL is left out. The kernel sees an empty
+// line between a carriage return and its line feed; to a person, and here, the
+// pair ends one line. The lines view the text.
+func Lines(text []byte) [][]byte {
+	if end := bytes.IndexByte(text, 0); end >= 0 {
+		text = text[:end]
+	}
+	var lines [][]byte
+	for len(text) > 0 {
+		end := bytes.IndexAny(text, "\n\r") + 1
+		switch {
+		case end == 0:
+			end = len(text)
+		case bytes.HasPrefix(text[end-1:], []byte("\r\n")):
+			end++
+		}
+		lines, text = append(lines, text[:end]), text[end:]
+	}
+	return lines
 }
 
-// next goes to the next line. The kernel sees an empty line between a carriage
-// return and its line feed; to a person, and here, the pair ends one line.
-func (s *scanner) next() bool {
-	if s.rest == nil {
-		return false
-	}
-	s.number++
-	line := s.rest
-	if end := bytes.IndexAny(line, "\n\r"); end < 0 {
-		s.rest = nil
-	} else {
-		line, s.rest = line[:end], line[end:]
-		if bytes.HasPrefix(s.rest, []byte("\r\n")) {
-			s.rest = s.rest[1:]
-		}
-		s.rest = s.rest[1:]
-	}
+// content returns what the parser sees of a line: without its comment and the
+// blanks at its end.
+func content(line []byte) []byte {
 	if comment := bytes.IndexByte(line, '#'); comment >= 0 {
 		line = line[:comment]
 	}
 	for len(line) > 0 && isSpace(line[len(line)-1]) {
 		line = line[:len(line)-1]
 	}
-	s.line = line
-	return true
+	return line
+}
+
+// scanner reads one line at a time.
+type scanner struct {
+	number int    // of the line, from 1
+	line   []byte // its content
 }
 
 // isSpace is the kernel's isspace: it knows Latin-1's no-break space
@@ -120,7 +124,7 @@ func (s *scanner) words() []word {
 // header reads the first line that is not empty.
 func (s *scanner) header() (*Policy, *Error) {
 	words := s.words()
-	p := new(Policy)
+	p := &Policy{Line: s.number}
 	for i, key := range [...]string{"policy_name=", "policy_version="} {
 		if i == len(words) {
 			return nil, s.fail(len(s.line), syscall.EBADMSG, "the header ends without %s", key)

@@ -44,7 +44,7 @@ func agree(t *testing.T, text []byte) (accepted bool) {
 	if err != nil {
 		t.Errorf("the text of a policy is %q: %v", again, err)
 	}
-	if diff := cmp.Diff(p, q, cmpopts.IgnoreFields(policy.Rule{}, "Line"), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(p, q, cmpopts.IgnoreFields(policy.Rule{}, "Line"), cmpopts.IgnoreFields(policy.Policy{}, "Line"), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%q reads back as (-was +is):\n%s", again, diff)
 	}
 	return true
@@ -101,7 +101,7 @@ op=KMODULE fsverity_digest=sha256:00FF dmverity_signature=FALSE action=DENY
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &policy.Policy{Name: "lab", Version: policy.Version{1, 20, 300}, Rules: []policy.Rule{
+	want := &policy.Policy{Name: "lab", Version: policy.Version{1, 20, 300}, Line: 2, Rules: []policy.Rule{
 		{Default: true, Action: policy.Allow, Line: 4},
 		{Default: true, Op: policy.OpExecute, Action: policy.Deny, Line: 5},
 		{Op: policy.OpExecute, Properties: []policy.Property{{Key: policy.BootVerified, Value: true}}, Action: policy.Allow, Line: 6},
@@ -132,7 +132,7 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 		{"no version", "\npolicy_name=p # x", "line 2, column 14: the header ends without policy_version= (EBADMSG)"},
 		{"version too large", "policy_name=p  policy_version=1.65536.0", `line 1, column 31: "1.65536.0" is no version: it is three numbers up to 65535 with points between (ERANGE)`},
 		{"no number", "policy_name=p policy_version=1.x.0", `line 1, column 30: "1.x.0" is no version: it is three numbers up to 65535 with points between (EINVAL)`},
-		{"no default", header + "op=EXECUTE action=ALLOW\n", "line 3, column 1: nothing decides where no rule for EXECUTE matches: add DEFAULT action=DENY, or a DEFAULT for every operation (EBADMSG)"},
+		{"no default", header + "op=EXECUTE action=ALLOW\n", "line 2, column 1: nothing decides where no rule for EXECUTE matches: add DEFAULT action=DENY, or a DEFAULT for every operation (EBADMSG)"},
 		{"DOS line ends count once", header + "\r\n\r\nDEFAULT  action=X\r\n", `line 4, column 10: "action=X" in place of the action: a rule ends with action=ALLOW or action=DENY (EBADMSG)`},
 		{"bad digest", header + "op=EXECUTE\tfsverity_digest=sha256:0 action=ALLOW", `line 2, column 12: "fsverity_digest=sha256:0" has no digest of pairs of hex digits (EINVAL)`},
 		{"second default", header + "DEFAULT action=DENY\n DEFAULT action=DENY", "line 3, column 2: the same DEFAULT stands in line 2 (EBADMSG)"},
@@ -175,6 +175,25 @@ func TestVersionsAreOrderedAndRaised(t *testing.T) {
 		next, ok := tt.v.Next()
 		if next != tt.next || ok != tt.ok || ok && tt.v.Compare(next) != -1 {
 			t.Errorf("%v.Next() = %v, %v, want %v, %v", tt.v, next, ok, tt.next, tt.ok)
+		}
+	}
+}
+
+func TestLinesAreThoseThatErrorsCount(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		"":                  nil,
+		"\n":                {"\n"},
+		"a\nb":              {"a\n", "b"},
+		"a\r\n\r\nb\rc\n\r": {"a\r\n", "\r\n", "b\r", "c\n", "\r"},
+		"a\n\x00b\n":        {"a\n"},
+	} {
+		var got []string
+		for _, line := range policy.Lines([]byte(text)) {
+			got = append(got, string(line))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}
 }

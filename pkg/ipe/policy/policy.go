@@ -210,6 +210,10 @@ type Policy struct {
 	Name    string // any bytes but NUL, blank, tab, line ends and '#'
 	Version Version
 
+	// Line is where the header stands in the text, from 1; 0 in a policy that
+	// was not parsed.
+	Line int
+
 	// Rules are all the rules, DEFAULT or not, in the order of the text.
 	Rules []Rule
 }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/advice"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+)
+
+func newExplain() *cobra.Command {
+	var o pastOptions
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "explain [--json] [SPOOL:SEQ [FILE...]]",
+		Short: "Say in words what one event means",
+		Long: `explain says of one event what happened, which rule decided and where it stands
+in the policy, why the rules before it did not match, and what would allow it.
+SPOOL:SEQ is the identity of an event, the keys spool and seq. Without it the
+records on stdin are explained, in any form that decode reads.
+
+The event comes from the running daemon, from its spool directory when no daemon
+runs, or from FILE. The text of the policy is read from securityfs. The object
+is measured now, on this host; what cannot be known is said to be unknown.`,
+		Example: `  ipe-auditd explain 5f1c9a02:9
+  journalctl -o export -n 1 _TRANSPORT=audit | ipe-auditd explain`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names := []string{"-"}
+			var at spool.Cursor
+			if len(args) > 0 {
+				var err error
+				if at, err = spool.ParseCursor(args[0]); err != nil {
+					return usageError{fmt.Errorf("%q is no identity of an event, such as 5f1c9a02:9", args[0])}
+				}
+				names = args[1:]
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			h, err := o.open(ctx, cmd, names, time.Time{})
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			e := explainer{
+				Explainer: advice.Explainer{Measure: measure.New().Measure, Securityfs: &host.Securityfs{Root: "/sys"}},
+				host:      host.Name(), json: asJSON, out: cmd.OutOrStdout(),
+			}
+			if len(args) == 0 {
+				return e.all(h)
+			}
+			return e.one(h, at)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object for each event")
+	cmd.Flags().StringVar(&o.socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
+	return cmd
+}
+
+// explainer explains events of a history.
+type explainer struct {
+	advice.Explainer
+	host string // the name of this one
+	json bool
+	out  io.Writer
+	n    int // how many were explained
+}
+
+// all explains every event.
+func (e *explainer) all(h *history.History) error {
+	var failed error
+	for {
+		ev, err := h.Next()
+		switch {
+		case errors.Is(err, io.EOF) && failed == nil && e.n == 0:
+			return errors.New("there is no record of IPE in stdin")
+		case errors.Is(err, io.EOF):
+			return failed
+		case errors.Is(err, context.Canceled):
+			return errInterruptedReading
+		case err != nil:
+			failed = errors.Join(failed, err)
+		default:
+			if err := e.explain(ev); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// one explains the event of that identity.
+func (e *explainer) one(h *history.History, at spool.Cursor) error {
+	var failed error
+	for {
+		ev, err := h.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return errors.Join(failed, fmt.Errorf("%s has no event %v: it was overwritten, or never there", h.Origin(), at))
+		case errors.Is(err, context.Canceled):
+			return errInterruptedReading
+		case err != nil:
+			failed = errors.Join(failed, err)
+		case ev.At == at:
+			return e.explain(ev)
+		}
+	}
+}
+
+// explain prints one explanation.
+func (e *explainer) explain(ev *history.Event) error {
+	explainer := e.Explainer
+	if advice.Foreign(ev, e.host) {
+		explainer = explainer.Elsewhere(string(ev.Host))
+	}
+	x := explainer.Explain(&ev.Event)
+	c := format.Context{Spool: uint32(ev.At.ID), Seq: ev.At.Seq, Host: string(ev.Host), BootID: string(ev.BootID)}
+	e.n++
+	if e.json {
+		event := bytes.TrimSpace(format.AppendJSON(nil, &ev.Event, &c))
+		encoder := json.NewEncoder(e.out)
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(struct {
+			Event json.RawMessage `json:"event"`
+			advice.Explanation
+		}{event, x})
+	}
+	var text []byte
+	if e.n > 1 {
+		text = append(text, '\n')
+	}
+	text = format.AppendText(text, &ev.Event, &c)
+	_, err := e.out.Write(x.AppendText(text))
+	return err
+}

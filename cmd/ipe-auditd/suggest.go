@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/advice"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
+)
+
+func newSuggest() *cobra.Command {
+	var o pastOptions
+	var name, version, base string
+	var signature bool
+	cmd := &cobra.Command{
+		Use:   "suggest [--since T] [--name N] [--version V] [--base FILE] [--signature] [FILE...]",
+		Short: "Write a policy that allows what was denied, and nothing else",
+		Long: `suggest reads denials, and prints a policy with the narrowest rule for each
+object: the fs-verity digest of the file, or else the root hash of the dm-verity
+volume that it is on. It measures them now, on this host, and only if device
+and inode are still those of the record; run it as root where it can look. What
+no rule can allow is said in comments, with what would help.
+
+With --base the rules are added to that policy, its lines kept and its version
+raised. Without it the policy denies all that it does not list. The result is
+to be read, signed and loaded by you.
+
+The events come from the running daemon, from its spool directory when no daemon
+runs, or from FILE, as with report.`,
+		Example: `  ipe-auditd suggest --since 1d --base /sys/kernel/security/ipe/policies/lab/policy > new.pol
+  ipe-auditd suggest --name builders --signature /var/log/ipe-auditd/events.json`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			s := advice.Options{Name: name, BaseName: base, Signature: signature, Measure: measure.New().Measure}
+			if cmd.Flags().Changed("name") {
+				if err := policy.CheckName(name); err != nil {
+					return usageError{fmt.Errorf("--name: %w", err)}
+				}
+			}
+			if cmd.Flags().Changed("version") {
+				v, err := policy.ParseVersion(version)
+				if err != nil {
+					return usageError{fmt.Errorf("--version: %w", err)}
+				}
+				s.Version = &v
+			}
+			since, err := o.begin(time.Now())
+			if err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("base") {
+				if s.Base, err = readBase(base); err != nil {
+					return err
+				}
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			h, err := o.open(ctx, cmd, names, since)
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			c := advice.Collector{Host: host.Name()}
+			failed := readAll(h, c.Add, c.Fail)
+			if errors.Is(failed, errInterruptedReading) {
+				return failed
+			}
+			s.Denials, s.Gaps = c.Denials(), c.Gaps()
+			made, err := advice.Suggest(s)
+			if err != nil {
+				return errors.Join(failed, err)
+			}
+			_, err = cmd.OutOrStdout().Write(made.Text)
+			sayWhatCame(cmd.ErrOrStderr(), made, s.Base == nil)
+			return errors.Join(failed, err)
+		},
+	}
+	o.addTo(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&name, "name", "", "`NAME` of the policy (default: that of --base, or suggested)")
+	flags.StringVar(&version, "version", "", "`VERSION` of the policy (default: the next one after that of --base, or 1.0.0)")
+	flags.StringVar(&base, "base", "", "add the rules to the policy in this `FILE`")
+	flags.BoolVar(&signature, "signature", false, "allow what has a verified signature by that, instead of by its digest")
+	return cmd
+}
+
+// maxBase bounds the text of a policy, in bytes: what the kernel allocates for
+// it at once (KMALLOC_MAX_SIZE).
+const maxBase = 4 << 20
+
+// readBase reads the text of a policy.
+func readBase(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxBase+1))
+	if err == nil && len(text) > maxBase {
+		err = fmt.Errorf("%s is longer than 4 MiB: the kernel takes no such policy", file)
+	}
+	if text == nil {
+		text = []byte{}
+	}
+	return text, err
+}
+
+// sayWhatCame tells a person what the policy in a file does not show at once.
+func sayWhatCame(stderr io.Writer, s *advice.Suggestion, fresh bool) {
+	say := func(format string, args ...any) { fmt.Fprintf(stderr, "ipe-auditd: "+format+"\n", args...) }
+	switch {
+	case s.Helped+s.Allowed+s.Without == 0:
+		say("no denial was found, so there is nothing to suggest")
+	case s.Rules == 0 && s.Without == 0:
+		say("the base allows everything that was denied already: there is nothing to add")
+	case s.Rules == 0:
+		say("no rule can allow any of the %s: the comments say why, and there is no policy", some(s.Without, "object"))
+	case s.Without > 0:
+		say("no rule can allow %d of %s: the comments at the end say why", s.Without, some(s.Helped+s.Allowed+s.Without, "object"))
+	}
+	if s.Rules == 0 || !fresh {
+		return
+	}
+	fs := host.Securityfs{Root: "/sys"}
+	if now := fs.IPE(); now.Status == host.StatusActive {
+		say("this policy denies all that it does not list; to add the rules to the active one use --base %q", fs.PolicyFile(string(now.Policy.Name)))
+	} else {
+		say("this policy denies all that it does not list; to add the rules to a policy that there is use --base")
+	}
+}

@@ -1,0 +1,67 @@
+package advice
+
+import (
+	"fmt"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/report"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// Collector takes the denials out of a history, in bounded memory. One
+// goroutine at a time may use it.
+type Collector struct {
+	// Host is the name of this host. Denials on others cannot be measured here.
+	Host string
+
+	groups   report.Groups
+	lost     uint64 // events that tell of losses
+	unparsed uint64
+	foreign  uint64
+	another  string // one of the hosts of those
+	failed   uint64
+}
+
+// Add takes the next event.
+func (c *Collector) Add(ev *history.Event) {
+	switch {
+	case ev.Kind == ipe.KindLost && (ev.Has&ipe.HasCount == 0 || ev.Count > 0):
+		c.lost++
+	case ev.Kind == ipe.KindUnparsed:
+		c.unparsed++
+	case ev.Kind != ipe.KindAccess || ev.Action != ipe.ActionDeny:
+	case Foreign(ev, c.Host):
+		c.foreign++
+		c.another = string(ev.Host)
+	default:
+		c.groups.Add(&ev.Event, 1)
+	}
+}
+
+// Foreign reports whether the event is known to be of another host than the one
+// of that name.
+func Foreign(ev *history.Event, host string) bool {
+	return ev.Host != nil && host != "" && string(ev.Host) != host
+}
+
+// Fail takes an error that ended a source too early.
+func (c *Collector) Fail(error) { c.failed++ }
+
+// Denials returns what was denied, the worst first.
+func (c *Collector) Denials() []Denial { return Denials(c.groups.List()) }
+
+// Gaps returns what may be missing among the denials, a sentence each.
+func (c *Collector) Gaps() []string {
+	var gaps []string
+	add := func(n uint64, format string, args ...any) {
+		if n > 0 {
+			gaps = append(gaps, fmt.Sprintf(format, args...))
+		}
+	}
+	add(c.foreign, "Denials on other hosts, such as %s: %d. Run suggest there.", quote(c.another), c.foreign)
+	add(c.lost, "Events that tell of losses: %d. What was lost cannot be known.", c.lost)
+	add(c.unparsed, "Records that cannot be read: %d.", c.unparsed)
+	add(c.failed, "Files that could not be read to their end: %d.", c.failed)
+	add(c.groups.GivenUp, "Denials of %d more kinds, %d events, for which there was no room.", c.groups.GivenUp, c.groups.GivenUpEvents)
+	return gaps
+}

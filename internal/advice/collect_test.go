@@ -1,0 +1,86 @@
+package advice
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// TestDenialsAreOneForEachObject counts what is denied at several hooks, in both
+// modes and by several commands together, and keeps different files apart.
+func TestDenialsAreOneForEachObject(t *testing.T) {
+	t.Parallel()
+	c := Collector{Host: "here"}
+	var d ipe.Decoder
+	add := func(host, text string) {
+		var ev history.Event
+		d.Decode(&ev.Event, ipe.TypeAccess, []byte(text))
+		if host != "" {
+			ev.Host = []byte(host)
+		}
+		c.Add(&ev)
+	}
+	const deny = ` rule="DEFAULT op=EXECUTE action=DENY"`
+	add("", `audit(2.000:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=0 pid=7 comm="a" path="/x" dev="vda" ino=3`+deny)
+	add("here", `audit(1.000:2): ipe_op=EXECUTE ipe_hook=BPRM_CHECK enforcing=1 pid=8 comm="b" path="/x" dev="vda" ino=3`+deny)
+	add("here", `audit(1.000:2): ipe_op=EXECUTE ipe_hook=BPRM_CHECK enforcing=1 pid=8 comm="b" path="/x" dev="vda" ino=3`+deny)
+	add("", `audit(3.000:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=7 comm="a" path="/x" dev="vda" ino=4`+deny)
+	add("", `audit(3.000:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=7 comm="a" path=? dev=? ino=?`+deny)
+	add("", `audit(4.000:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=7 comm="a" path="/y" dev="vda" ino=5 rule="op=EXECUTE action=ALLOW"`)
+	add("there", `audit(3.000:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=7 comm="a" path="/x" dev="vda" ino=4`+deny)
+	add("", `audit(5.000:1): ipe_op=EXECUTE ipe_hook=MMAP`)
+	for _, n := range []uint64{0, 3} { // of 0, the spool only says that it is in memory
+		c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindLost, Count: n, Has: ipe.HasCount}})
+	}
+	c.Fail(errors.New("damaged"))
+
+	want := []Denial{
+		{
+			Op: "EXECUTE", Hooks: []string{"BPRM_CHECK", "MMAP"}, Denied: 2, WouldDeny: 1, Since: 1000, Comms: []string{"b", "a"},
+			Object: measure.Object{Path: "/x", Dev: "vda", Ino: 3, PID: 7, Time: 2000},
+		},
+		{
+			Op: "EXECUTE", Hooks: []string{"MMAP"}, Denied: 1, Since: 3000, Comms: []string{"a"},
+			Object: measure.Object{NoFile: true, PID: 7, Time: 3000},
+		},
+		{
+			Op: "EXECUTE", Hooks: []string{"MMAP"}, Denied: 1, Since: 3000, Comms: []string{"a"},
+			Object: measure.Object{Path: "/x", Dev: "vda", Ino: 4, PID: 7, Time: 3000},
+		},
+	}
+	if diff := cmp.Diff(want, c.Denials()); diff != "" {
+		t.Errorf("denials (-want +got):\n%s", diff)
+	}
+	gaps := []string{
+		`Denials on other hosts, such as "there": 1. Run suggest there.`,
+		"Events that tell of losses: 1. What was lost cannot be known.",
+		"Records that cannot be read: 1.",
+		"Files that could not be read to their end: 1.",
+	}
+	if diff := cmp.Diff(gaps, c.Gaps()); diff != "" {
+		t.Errorf("gaps (-want +got):\n%s", diff)
+	}
+}
+
+func TestArgumentsAreSafeInAShell(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"/usr/bin/true":      "/usr/bin/true",
+		"/my program":        "'/my program'",
+		"/$(reboot)`x`;&|":   "'/$(reboot)`x`;&|'",
+		"/$(reboot)`x`;\"&|": "$'/$(reboot)`x`;\"&|'",
+		"/it's":              `$'/it\'s'`,
+		"/a\\b":              `$'/a\\b'`,
+		"/a\nb\x1b\xff":      `$'/a\x0ab\x1b\xff'`,
+		"/\u00e4'$x":         `$'/\xc3\xa4\'$x'`,
+	} {
+		if got := argument(name); got != want {
+			t.Errorf("argument(%q) = %s, want %s", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package advice
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/report"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// Denial is an object that was denied, or would have been, for an operation.
+type Denial struct {
+	Op     string // as the kernel prints it
+	Hooks  []string
+	Object measure.Object
+
+	Denied    uint64 // how often, while enforcing
+	WouldDeny uint64 // how often, while permissive
+	Unknown   uint64 // how often, in a mode that the record does not tell
+
+	Since int64 // when first, in milliseconds since 1970 UTC; 0 when not known
+
+	Comms  []string // the commands that caused it
+	Others bool     // and more of them
+}
+
+// Denials returns the objects of what was denied, in the order of the groups.
+func Denials(groups []*report.Group) []Denial {
+	type key struct {
+		op, path, dev string
+		ino           uint64
+		noFile, load  bool
+	}
+	var denials []Denial
+	index := make(map[key]int)
+	for _, g := range groups {
+		ev := g.Sample()
+		if ev.Action != ipe.ActionDeny {
+			continue
+		}
+		o, hook := measure.ObjectOf(&ev), string(ev.Hook)
+		k := key{string(ev.Op), o.Path, o.Dev, o.Ino, o.NoFile, isLoad([]string{hook})}
+		i, known := index[k]
+		if !known {
+			i = len(denials)
+			first := o
+			first.Held = nil // add has them too
+			index[k], denials = i, append(denials, Denial{Op: k.op, Object: first})
+		}
+		denials[i].add(g, o, hook)
+	}
+	return denials
+}
+
+// add counts the events of a group, which are about the object o.
+func (d *Denial) add(g *report.Group, o measure.Object, hook string) {
+	if !slices.Contains(d.Hooks, hook) {
+		d.Hooks = append(d.Hooks, hook)
+	}
+	if o.Time > d.Object.Time {
+		d.Object.Time, d.Object.PID = o.Time, o.PID
+	}
+	d.Object.Held = append(d.Object.Held, o.Held...)
+	if g.Timed && (d.Since == 0 || g.First < d.Since) {
+		d.Since = g.First
+	}
+	switch g.Event.Verdict {
+	case ipe.VerdictDenied:
+		d.Denied += g.Count
+	case ipe.VerdictWouldDeny:
+		d.WouldDeny += g.Count
+	default:
+		d.Unknown += g.Count
+	}
+	callers, others := g.Callers()
+	for _, c := range callers {
+		switch comm := string(c.Comm); {
+		case slices.Contains(d.Comms, comm):
+		case len(d.Comms) == maxComms:
+			d.Others = true
+		default:
+			d.Comms = append(d.Comms, comm)
+		}
+	}
+	d.Others = d.Others || others > 0
+}
+
+// maxComms is how many commands are named.
+const maxComms = 5
+
+// name returns what was denied, quoted.
+func (d *Denial) name() string {
+	o := &d.Object
+	switch {
+	case o.NoFile && isLoad(d.Hooks):
+		return "data from a process"
+	case o.NoFile:
+		return "anonymous memory"
+	case o.Path == "" && o.Dev == "":
+		return "a file without a name"
+	}
+	text := quote(o.Path)
+	if o.Path == "" {
+		text = "a file"
+	}
+	switch {
+	case o.Ino != 0 && o.Dev != "":
+		return fmt.Sprintf("%s (inode %d on %s)", text, o.Ino, word(o.Dev))
+	case o.Dev != "":
+		return fmt.Sprintf("%s (on %s)", text, word(o.Dev))
+	}
+	return text
+}
+
+// String returns what was denied, how often, since when and who did it, in
+// printable words.
+func (d *Denial) String() string {
+	var b strings.Builder
+	b.WriteString(d.name())
+	if d.Op != "EXECUTE" {
+		b.WriteString(" for " + word(d.Op))
+	}
+	separator := ": "
+	for _, c := range []struct {
+		what string
+		n    uint64
+	}{{"denied", d.Denied}, {"would have been denied", d.WouldDeny}, {"denied or only recorded", d.Unknown}} {
+		if c.n > 0 {
+			b.WriteString(separator + c.what + " " + times(c.n))
+			separator = ", "
+		}
+	}
+	if d.Since != 0 {
+		b.WriteString(" since " + moment(d.Since))
+	}
+	for i, comm := range d.Comms {
+		b.WriteString([]string{", by ", ", "}[min(i, 1)] + quote(comm))
+	}
+	if d.Others && len(d.Comms) > 0 {
+		b.WriteString(" and others")
+	}
+	return b.String()
+}
+
+// isLoad reports whether the data came from a process's memory by a system call
+// that loads it into the kernel.
+func isLoad(hooks []string) bool {
+	return len(hooks) > 0 && hooks[0] == "KERNEL_LOAD"
+}
+
+func times(n uint64) string {
+	if n == 1 {
+		return "once"
+	}
+	return strconv.FormatUint(n, 10) + " times"
+}
+
+// moment returns a time that a record has, to the second.
+func moment(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
+
+// quote returns untrusted text in quotes: printable ASCII, without a line end.
+func quote(text string) string { return strconv.QuoteToASCII(text) }
+
+// word returns untrusted text as it is if it is one plain word, else quoted.
+func word(text string) string {
+	plain := func(r rune) bool {
+		return r == '-' || r == '_' || r == '/' || r == '.' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
+	}
+	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return quote(text)
+	}
+	return text
+}
+
+// argument returns a file name as a shell takes it, printable. The names here
+// begin with a slash, so none is an option.
+func argument(name string) string {
+	switch q := quote(name); {
+	case word(name) == name:
+		return name
+	case q == `"`+name+`"` && !strings.ContainsAny(name, `'\`):
+		return "'" + name + "'"
+	}
+	var b strings.Builder
+	b.WriteString("$'")
+	for _, c := range []byte(name) {
+		switch {
+		case c == '\'' || c == '\\':
+			b.WriteString(`\` + string(c))
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String() + "'"
+}

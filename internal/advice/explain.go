@@ -1,0 +1,286 @@
+package advice
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
+	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
+)
+
+// Explanation is one event in words. All of them are printable.
+type Explanation struct {
+	// Summary is what happened, in sentences.
+	Summary []string `json:"summary"`
+
+	// The rest is of accesses.
+	Object *ObjectNote `json:"object,omitempty"`
+	Policy *PolicyNote `json:"policy,omitempty"`
+	Rule   *RuleNote   `json:"rule,omitempty"`
+
+	// Earlier are the rules of the operation that were asked before the one that
+	// decided, when the text of the policy is known.
+	Earlier []RuleNote `json:"earlier,omitempty"`
+
+	// Allow is what would allow what was denied.
+	Allow *AllowNote `json:"allow,omitempty"`
+}
+
+// ObjectNote says what is known of the object now.
+type ObjectNote struct {
+	State  string   `json:"state"`            // of measure.State
+	Reason string   `json:"reason,omitempty"` // why it is not measured
+	Facts  []string `json:"facts,omitempty"`  // each known property, with its value
+}
+
+// PolicyNote says which policy judged.
+type PolicyNote struct {
+	Name    string `json:"name,omitempty"`
+	Version string `json:"version,omitempty"`
+	Digest  string `json:"digest,omitempty"`
+	File    string `json:"file,omitempty"` // with its text, where that was read
+	Note    string `json:"note,omitempty"` // what is not known, or not certain
+}
+
+// RuleNote is a rule.
+type RuleNote struct {
+	Line int    `json:"line,omitempty"` // in the policy, from 1; absent when the text is not known
+	Text string `json:"text"`
+	Why  string `json:"why"` // why it decided, or did not match
+}
+
+// AllowNote says what would allow it.
+type AllowNote struct {
+	Rule   string `json:"rule,omitempty"`   // the narrowest
+	Where  string `json:"where,omitempty"`  // it has to stand
+	Reason string `json:"reason,omitempty"` // why there is none
+	Remedy string `json:"remedy,omitempty"` // and what would help
+}
+
+// Explainer explains events.
+type Explainer struct {
+	Measure    func(measure.Object) measure.Result
+	Securityfs *host.Securityfs
+
+	elsewhere string // why nothing is known of the host's policies
+}
+
+// Elsewhere returns an Explainer for events of another host, of whose files and
+// policies nothing can be known here.
+func (e *Explainer) Elsewhere(name string) Explainer {
+	reason := "it was on another host, " + quote(name)
+	return Explainer{
+		Measure: func(o measure.Object) measure.Result {
+			if o.NoFile {
+				return e.Measure(o)
+			}
+			return measure.Result{Reason: reason}
+		},
+		elsewhere: reason,
+	}
+}
+
+// Explain explains one event.
+func (e *Explainer) Explain(ev *ipe.Event) Explanation {
+	x := Explanation{Summary: summary(ev)}
+	if ev.Kind != ipe.KindAccess {
+		return x
+	}
+	o := measure.ObjectOf(ev)
+	r := e.Measure(o)
+	x.Object = objectNote(&r)
+	text := e.policy(&x, ev)
+	x.rules(ev, &r, text)
+	if ev.Action == ipe.ActionDeny {
+		d := Denial{Op: string(ev.Op), Hooks: []string{string(ev.Hook)}, Object: o}
+		x.Allow = allowNote(&d, &r, text)
+	}
+	return x
+}
+
+func objectNote(r *measure.Result) *ObjectNote {
+	n := ObjectNote{State: r.State.String(), Reason: r.Reason}
+	for key := policy.BootVerified; key <= policy.FSVeritySignature; key++ {
+		if r.Known(key) {
+			n.Facts = append(n.Facts, fact(&r.Facts, key))
+		}
+	}
+	return &n
+}
+
+// fact says what is known of one property.
+func fact(f *policy.Facts, key policy.Key) string {
+	var p policy.Property
+	switch p.Key = key; key {
+	case policy.BootVerified:
+		p.Value = f.BootVerified == policy.True
+	case policy.DMVeritySignature:
+		p.Value = f.DMVeritySignature == policy.True
+	case policy.FSVeritySignature:
+		p.Value = f.FSVeritySignature == policy.True
+	case policy.DMVerityRootHash:
+		if f.DMVerityRootHash.Has == policy.False {
+			return "no " + key.String()
+		}
+		p.Digest = f.DMVerityRootHash.Digest
+	case policy.FSVerityDigest:
+		if f.FSVerityDigest.Has == policy.False {
+			return "no " + key.String()
+		}
+		p.Digest = f.FSVerityDigest.Digest
+	}
+	return printable(p.String())
+}
+
+// policy finds out which policy judged and returns its text, parsed; nil when
+// it cannot be known or read.
+func (e *Explainer) policy(x *Explanation, ev *ipe.Event) *policy.Policy {
+	n := &PolicyNote{}
+	x.Policy = n
+	p := &ev.ActivePolicy
+	if e.elsewhere != "" {
+		n.Name, n.Version, n.Digest = printable(string(p.Name)), printable(string(p.Version)), printable(string(p.Digest))
+		n.Note = "its text is not known: " + e.elsewhere
+		return nil
+	}
+	if !p.Known() {
+		now := e.Securityfs.IPE()
+		if now.Status != host.StatusActive {
+			n.Note = "which policy judged is not known, and none is active here now"
+			return nil
+		}
+		p = &now.Policy
+		n.Note = "which policy judged is not known; this is the one that is active here now"
+	}
+	n.Name, n.Version, n.Digest = printable(string(p.Name)), printable(string(p.Version)), printable(string(p.Digest))
+	same := *p
+	if inforce.BuiltIn(p) {
+		same.Digest = nil
+	}
+	text, err := e.Securityfs.PolicyText(&same)
+	if err != nil {
+		problem := "its text is not known: " + printable(err.Error())
+		if errors.Is(err, fs.ErrNotExist) {
+			problem = "its text is not known: this kernel has no policy of that name"
+		}
+		n.Note = strings.TrimPrefix(n.Note+"; "+problem, "; ")
+		return nil
+	}
+	parsed, err := policy.Parse(text)
+	if err != nil {
+		n.Note = strings.TrimPrefix(n.Note+"; its text cannot be parsed: "+err.Error(), "; ")
+		return nil
+	}
+	n.File = printable(e.Securityfs.PolicyFile(string(p.Name)))
+	return parsed
+}
+
+// rules finds the rule that decided in the policy, and says why those before it
+// did not.
+func (x *Explanation) rules(ev *ipe.Event, r *measure.Result, p *policy.Policy) {
+	decided := ruleOf(ev)
+	x.Rule = &RuleNote{Text: printable(string(ev.Rule)), Why: because(ev)}
+	if p == nil {
+		return
+	}
+	index := slices.IndexFunc(p.Rules, func(r policy.Rule) bool { return sameRule(&r, &decided) })
+	if index < 0 {
+		x.Policy.Note = strings.TrimPrefix(x.Policy.Note+"; the rule does not stand in it, so another policy judged", "; ")
+		x.Policy.File = ""
+		return
+	}
+	x.Rule.Line = p.Rules[index].Line
+	for i := range p.Rules {
+		rule := &p.Rules[i]
+		if rule.Default || rule.Op != decided.Op || !decided.Default && i >= index {
+			continue
+		}
+		x.Earlier = append(x.Earlier, RuleNote{Line: rule.Line, Text: printable(rule.String()), Why: mismatch(rule, r)})
+	}
+}
+
+// ruleOf returns the rule of a record. Its operation is always that of the
+// access; a policy has it in a default of the operation, not in the global one.
+func ruleOf(ev *ipe.Event) policy.Rule {
+	r := policy.Rule{Default: ev.RuleKind != ipe.RuleExplicit, Action: policy.Deny}
+	r.Op, _ = policy.ParseOp(string(ev.Op))
+	if ev.Action == ipe.ActionAllow {
+		r.Action = policy.Allow
+	}
+	for _, text := range ev.RuleProperties {
+		if p, err := policy.ParseProperty(string(text)); err == nil {
+			r.Properties = append(r.Properties, p)
+		}
+	}
+	return r
+}
+
+// sameRule reports whether a rule of the policy is that of a record.
+func sameRule(r, decided *policy.Rule) bool {
+	global := decided.Default && r.Op == policy.OpNone
+	return r.Default == decided.Default && (r.Op == decided.Op || global) && r.Action == decided.Action &&
+		slices.EqualFunc(r.Properties, decided.Properties, func(a, b policy.Property) bool { return a.String() == b.String() })
+}
+
+// because says why a rule decided.
+func because(ev *ipe.Event) string {
+	switch ev.RuleKind {
+	case ipe.RuleOpDefault:
+		return "the default for " + word(string(ev.Op)) + ": no other rule of the policy matched"
+	case ipe.RuleGlobalDefault:
+		return "the default for all operations: no rule for " + word(string(ev.Op)) + " matched, and it has no default of its own"
+	}
+	if len(ev.RuleProperties) == 0 {
+		return "it asks for nothing, so it matches whatever comes to it"
+	}
+	return "everything that it asks for held"
+}
+
+// mismatch says why a rule did not match, as far as that can be known now.
+func mismatch(rule *policy.Rule, r *measure.Result) string {
+	for _, p := range rule.Properties {
+		if p.Holds(&r.Facts) == policy.False {
+			return "did not match: " + fact(&r.Facts, p.Key)
+		}
+	}
+	for _, p := range rule.Properties {
+		if p.Holds(&r.Facts) == policy.Unknown {
+			return fmt.Sprintf("did not match; %v is not known now: %s", p.Key, r.Why(p.Key))
+		}
+	}
+	return "did not match then, but would now: the object has changed since"
+}
+
+// allowNote says what would allow a denied object.
+func allowNote(d *Denial, r *measure.Result, p *policy.Policy) *AllowNote {
+	proposed := propose(d, r, false)
+	if !proposed.ok {
+		return &AllowNote{Reason: proposed.reason, Remedy: proposed.remedy}
+	}
+	n := &AllowNote{Rule: printable(proposed.rule.String()), Where: "before any rule for " + proposed.rule.Op.String() + " that denies it"}
+	if p == nil {
+		return n
+	}
+	j := p.Judge(proposed.rule.Op, &r.Facts)
+	switch rule := obstacle(p, j); {
+	case j.Action == policy.Allow:
+		n.Where = fmt.Sprintf("nowhere: line %d allows it by now", p.Rules[j.Rule].Line)
+	case rule != nil:
+		n.Where = fmt.Sprintf("before line %d", rule.Line)
+	default:
+		n.Where = "anywhere in the policy"
+	}
+	return n
+}
+
+// printable returns text with everything but printable ASCII escaped.
+func printable(text string) string {
+	q := quote(text)
+	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+}

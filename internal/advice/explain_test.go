@@ -1,0 +1,249 @@
+package advice
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// lab is a policy that a kernel has, with the digest of its blob.
+const (
+	labText = `# The policy of the lab.
+policy_name=lab policy_version=1.0.0
+DEFAULT action=ALLOW
+DEFAULT op=EXECUTE action=DENY
+DEFAULT op=KMODULE action=ALLOW
+
+op=EXECUTE boot_verified=TRUE action=ALLOW
+op=KMODULE boot_verified=FALSE action=DENY
+op=EXECUTE dmverity_roothash=sha256:00ff action=ALLOW
+op=EXECUTE fsverity_digest=sha256:626164 action=DENY
+`
+	labDigest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" // of abc
+)
+
+// securityfs is that of a kernel in which lab is active.
+func securityfs(t *testing.T) *host.Securityfs {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"lsm": "ipe", "ipe/policies/lab/policy": labText, "ipe/policies/lab/active": "1",
+		"ipe/policies/lab/version": "1.0.0", "ipe/policies/lab/pkcs7": "abc",
+	} {
+		file := filepath.Join(root, "kernel/security", name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &host.Securityfs{Root: root}
+}
+
+// access decodes a record about a path.
+func decode(t *testing.T, op, hook, object, rule string) *ipe.Event {
+	t.Helper()
+	ev := new(ipe.Event)
+	text := `audit(1795440701.244:47): ipe_op=` + op + ` ipe_hook=` + hook + ` enforcing=1 pid=570 comm="sh" ` + object + ` rule="` + rule + `"`
+	if class := new(ipe.Decoder).Decode(ev, ipe.TypeAccess, []byte(text)); class != ipe.ClassIPE || ev.Kind != ipe.KindAccess {
+		t.Fatalf("%s: %v, %v", text, class, ev.Kind)
+	}
+	return ev
+}
+
+func file(path string) string { return `path="` + path + `" dev="vdb" ino=14` }
+
+func TestExplainSaysWhichRuleDecidedAndWhy(t *testing.T) {
+	t.Parallel()
+	fs := securityfs(t)
+	dir := fs.Root + "/kernel/security/ipe/policies/lab/policy"
+	e := Explainer{Measure: measured, Securityfs: fs}
+	const none = `path=? dev=? ino=?`
+	for _, tt := range []struct {
+		name   string
+		ev     *ipe.Event
+		policy ipe.Policy
+		want   string // what follows the sentences
+	}{
+		{"a default", decode(t, "EXECUTE", "BPRM_CHECK", file("/sealed/new"), "DEFAULT op=EXECUTE action=DENY"), lab(), `
+  decided by    DEFAULT op=EXECUTE action=DENY
+                the default for EXECUTE: no other rule of the policy matched
+  policy        lab 1.0.0
+                ` + labDigest + `
+                line 4 of FILE
+  asked before  line 7: op=EXECUTE boot_verified=TRUE action=ALLOW
+                  did not match: boot_verified=FALSE
+                line 9: op=EXECUTE dmverity_roothash=sha256:00ff action=ALLOW
+                  did not match: no dmverity_roothash
+                line 10: op=EXECUTE fsverity_digest=sha256:626164 action=DENY
+                  did not match: fsverity_digest=sha256:6e6577
+  object now    boot_verified=FALSE, no dmverity_roothash, dmverity_signature=FALSE, fsverity_digest=sha256:6e6577, fsverity_signature=FALSE
+  allowed by    op=EXECUTE fsverity_digest=sha256:6e6577 action=ALLOW
+                  anywhere in the policy
+`},
+		{"a rule with a digest", decode(t, "EXECUTE", "MMAP", file("/sealed/bad"), `op=EXECUTE fsverity_digest="sha256":626164 action=DENY`), lab(), `
+  decided by    op=EXECUTE fsverity_digest="sha256":626164 action=DENY
+                everything that it asks for held
+  policy        lab 1.0.0
+                ` + labDigest + `
+                line 10 of FILE
+  asked before  line 7: op=EXECUTE boot_verified=TRUE action=ALLOW
+                  did not match: boot_verified=FALSE
+                line 9: op=EXECUTE dmverity_roothash=sha256:00ff action=ALLOW
+                  did not match: no dmverity_roothash
+  object now    boot_verified=FALSE, no dmverity_roothash, dmverity_signature=FALSE, fsverity_digest=sha256:626164, fsverity_signature=FALSE
+  allowed by    op=EXECUTE fsverity_digest=sha256:626164 action=ALLOW
+                  before line 10
+`},
+		{"what cannot be known", decode(t, "EXECUTE", "BPRM_CHECK", file("/gone/x"), "DEFAULT op=EXECUTE action=DENY"), lab(), `
+  decided by    DEFAULT op=EXECUTE action=DENY
+                the default for EXECUTE: no other rule of the policy matched
+  policy        lab 1.0.0
+                ` + labDigest + `
+                line 4 of FILE
+  asked before  line 7: op=EXECUTE boot_verified=TRUE action=ALLOW
+                  did not match; boot_verified is not known now: nothing is at it
+                line 9: op=EXECUTE dmverity_roothash=sha256:00ff action=ALLOW
+                  did not match: dmverity_roothash=sha256:aa
+                line 10: op=EXECUTE fsverity_digest=sha256:626164 action=DENY
+                  did not match; fsverity_digest is not known now: nothing is at it
+  object now    nothing is at it
+                dmverity_roothash=sha256:aa
+  no rule helps nothing is at it
+                if it was in a container or chroot, run suggest while the process runs; else let it be denied once more while the file is there
+`},
+		{"what would match by now", decode(t, "EXECUTE", "BPRM_CHECK", file("/init"), "DEFAULT op=EXECUTE action=DENY"), lab(), `
+  decided by    DEFAULT op=EXECUTE action=DENY
+                the default for EXECUTE: no other rule of the policy matched
+  policy        lab 1.0.0
+                ` + labDigest + `
+                line 4 of FILE
+  asked before  line 7: op=EXECUTE boot_verified=TRUE action=ALLOW
+                  did not match then, but would now: the object has changed since
+                line 9: op=EXECUTE dmverity_roothash=sha256:00ff action=ALLOW
+                  did not match: no dmverity_roothash
+                line 10: op=EXECUTE fsverity_digest=sha256:626164 action=DENY
+                  did not match: no fsverity_digest
+  object now    boot_verified=TRUE, no dmverity_roothash, dmverity_signature=FALSE, no fsverity_digest, fsverity_signature=FALSE
+  no rule helps it is in the initramfs, and boot_verified=TRUE, the only property that it has, would allow all of that
+                if all of the initramfs is meant, write the rule by hand
+`},
+		{"the global default, of an event that names no policy", decode(t, "FIRMWARE", "KERNEL_LOAD", none, "DEFAULT action=ALLOW"), ipe.Policy{}, `
+  decided by    DEFAULT action=ALLOW
+                the default for all operations: no rule for FIRMWARE matched, and it has no default of its own
+  policy        lab 1.0.0
+                ` + labDigest + `
+                line 3 of FILE
+                which policy judged is not known; this is the one that is active here now
+  object now    boot_verified=FALSE, no dmverity_roothash, dmverity_signature=FALSE, no fsverity_digest, fsverity_signature=FALSE
+`},
+		{"a rule of another policy", decode(t, "KMODULE", "KERNEL_LOAD", none, "DEFAULT op=KMODULE action=DENY"), ipe.Policy{}, `
+  decided by    DEFAULT op=KMODULE action=DENY
+                the default for KMODULE: no other rule of the policy matched
+  policy        lab 1.0.0
+                ` + labDigest + `
+                which policy judged is not known; this is the one that is active here now; the rule does not stand in it, so another policy judged
+  object now    boot_verified=FALSE, no dmverity_roothash, dmverity_signature=FALSE, no fsverity_digest, fsverity_signature=FALSE
+  no rule helps the data came from the memory of a process, not from a file, so no property holds
+                load the module from its file, with finit_module(2)
+`},
+		{"another version by now", decode(t, "KMODULE", "KERNEL_LOAD", none, "DEFAULT op=KMODULE action=ALLOW"), ipe.Policy{Name: []byte("lab"), Version: []byte("0.9.0")}, `
+  decided by    DEFAULT op=KMODULE action=ALLOW
+                the default for KMODULE: no other rule of the policy matched
+  policy        lab 0.9.0
+                its text is not known: FILE is version 1.0.0 by now, not 0.9.0
+  object now    boot_verified=FALSE, no dmverity_roothash, dmverity_signature=FALSE, no fsverity_digest, fsverity_signature=FALSE
+`},
+		{"a policy with a name like a path", decode(t, "KMODULE", "KERNEL_LOAD", none, "DEFAULT op=KMODULE action=ALLOW"), ipe.Policy{Name: []byte("../\x1b")}, `
+  decided by    DEFAULT op=KMODULE action=ALLOW
+                the default for KMODULE: no other rule of the policy matched
+  policy        ../\x1b
+                its text is not known: this kernel has no policy of that name
+  object now    boot_verified=FALSE, no dmverity_roothash, dmverity_signature=FALSE, no fsverity_digest, fsverity_signature=FALSE
+`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ev := *tt.ev
+			ev.ActivePolicy = tt.policy
+			x := e.Explain(&ev)
+			got := strings.ReplaceAll(string(x.AppendText(nil)), dir, "FILE")
+			got = strings.TrimPrefix(got, strings.Join(x.Summary, "\n"))
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func lab() ipe.Policy {
+	return ipe.Policy{Name: []byte("lab"), Version: []byte("1.0.0"), Digest: []byte(labDigest)}
+}
+
+func TestExplainKnowsNothingOfOtherHosts(t *testing.T) {
+	t.Parallel()
+	e := Explainer{Measure: measured, Securityfs: securityfs(t)}
+	elsewhere := e.Elsewhere("web\x1b1")
+	ev := decode(t, "EXECUTE", "BPRM_CHECK", file("/sealed/x"), "DEFAULT op=EXECUTE action=DENY")
+	ev.ActivePolicy = lab()
+	x := elsewhere.Explain(ev)
+	const reason = `it was on another host, "web\x1b1"`
+	if x.Policy.File != "" || x.Policy.Note != "its text is not known: "+reason || x.Object.Facts != nil || x.Allow.Reason != reason {
+		t.Errorf("got %+v, %+v, %+v", x.Policy, x.Object, x.Allow)
+	}
+}
+
+func TestSummarySaysWhatHappened(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		record uint16
+		text   string
+		want   string
+	}{
+		{
+			"permissive", 1420, `audit(1.000:1): ipe_op=KMODULE ipe_hook=KERNEL_READ enforcing=0 pid=1 comm="modprobe" path="/a.ko" dev="vda" ino=3 rule="DEFAULT action=DENY"`,
+			`"modprobe" (pid 1) wanted to load "/a.ko" as a kernel module. The kernel let it, because IPE is permissive; enforcing, it would not have.`,
+		},
+		{
+			"a check", 1420, `audit(1.000:1): ipe_op=EXECUTE ipe_hook=BPRM_CREDS_FOR_EXEC enforcing=1 pid=1 comm=1B path="/a" dev="vda" ino=3 rule="DEFAULT action=ALLOW"`,
+			`"\x1b" (pid 1) wanted to know whether it may execute "/a". The kernel let it, as the policy says. Nothing was executed: an interpreter asked whether it may (AT_EXECVE_CHECK).`,
+		},
+		{
+			"data", 1420, `audit(1.000:1): ipe_op=KEXEC_IMAGE ipe_hook=KERNEL_LOAD enforcing=1 pid=1 comm="kexec" path=? dev=? ino=? rule="DEFAULT action=DENY"`,
+			`"kexec" (pid 1) wanted to load data from its memory as the next kernel (kexec). The kernel did not let it (EACCES).`,
+		},
+		{
+			"an operation of tomorrow", 1420, `audit(1.000:1): ipe_op=NEW ipe_hook=NEW enforcing=1 pid=1 comm="x" path="/a" dev="vda" ino=3 rule="DEFAULT action=DENY"`,
+			`"x" (pid 1) wanted to do with "/a" what IPE calls NEW. The kernel did not let it (EACCES).`,
+		},
+		{
+			"loaded", 1422, `audit(1.000:1): policy_name="l"ab" policy_version=1.0.0 policy_digest=sha256:00 auid=4294967295 ses=4294967295 lsm=ipe res=1 errno=0`,
+			`The kernel took the policy "l\"ab" 1.0.0. It judges by it once it is activated, or at once if it is an update of the active one.`,
+		},
+		{
+			"refused", 1422, `audit(1.000:1): policy_name=? policy_version=? policy_digest=? auid=0 ses=1 lsm=ipe res=0 errno=-126`,
+			`The kernel refused a policy, by the user who logged in as uid 0. Which one, the record does not tell. ENOKEY: the key that signed it is in none of the keyrings that the kernel trusts for this.`,
+		},
+		{
+			"damaged", 1420, `audit(1.000:1): ipe_op=EXECUTE ipe_hook=` + "\x1b",
+			`This is a record of IPE that cannot be read: it is damaged, or of a kernel that is not known yet. Its text: "audit(1.000:1): ipe_op=EXECUTE ipe_hook=\x1b"`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var ev ipe.Event
+			new(ipe.Decoder).Decode(&ev, tt.record, []byte(tt.text))
+			if diff := cmp.Diff(tt.want, strings.Join(summary(&ev), " ")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,125 @@
+package advice
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
+)
+
+// proposal is the narrowest rule for an object, or why there is none.
+type proposal struct {
+	rule policy.Rule
+	ok   bool
+
+	reason string // without a rule: why
+	remedy string // without a rule: what would help
+}
+
+// propose returns the narrowest rule that allows the object for the operation.
+// With signature, that it is signed is taken before what it is.
+func propose(d *Denial, r *measure.Result, signature bool) proposal {
+	op, known := policy.ParseOp(d.Op)
+	if !known || op == policy.OpNone {
+		return proposal{
+			reason: "no rule can name the operation " + word(d.Op),
+			remedy: "only the DEFAULT for all operations decides it",
+		}
+	}
+	if property, ok := narrowest(r, signature); ok {
+		return proposal{ok: true, rule: policy.Rule{Op: op, Properties: []policy.Property{property}, Action: policy.Allow}}
+	}
+	reason, remedy := hopeless(d, r)
+	return proposal{reason: reason, remedy: remedy}
+}
+
+// narrowest returns the property that the fewest other objects have.
+func narrowest(r *measure.Result, signature bool) (policy.Property, bool) {
+	f := &r.Facts
+	switch {
+	case r.State != measure.StateMeasured:
+		// What is known then comes from a device of the same name.
+	case signature && f.FSVeritySignature == policy.True:
+		return policy.Property{Key: policy.FSVeritySignature, Value: true}, true
+	case signature && f.DMVeritySignature == policy.True:
+		return policy.Property{Key: policy.DMVeritySignature, Value: true}, true
+	case f.FSVerityDigest.Has == policy.True:
+		return policy.Property{Key: policy.FSVerityDigest, Digest: f.FSVerityDigest.Digest}, true
+	case f.DMVerityRootHash.Has == policy.True:
+		return policy.Property{Key: policy.DMVerityRootHash, Digest: f.DMVerityRootHash.Digest}, true
+	}
+	return policy.Property{}, false
+}
+
+// hopeless says why no rule can allow the object, and what would help.
+func hopeless(d *Denial, r *measure.Result) (reason, remedy string) {
+	o := &d.Object
+	if r.State == measure.StateNoFile {
+		return withoutFile(d)
+	}
+	if r.Facts.BootVerified == policy.True {
+		return "it is in the initramfs, and boot_verified=TRUE, the only property that it has, would allow all of that",
+			"if all of the initramfs is meant, write the rule by hand"
+	}
+	if r.NoDevice {
+		return fmt.Sprintf("%s has neither fs-verity nor dm-verity, so no property ever holds", word(o.Dev)),
+			"move the file to a file system with fs-verity (ext4, f2fs, btrfs), or to a dm-verity volume"
+	}
+	switch r.State {
+	case measure.StateMeasured:
+		return withoutVerity(o, r)
+	case measure.StateGone:
+		return r.Reason, "if it was in a container or chroot, run suggest while the process runs; else let it be denied once more while the file is there"
+	case measure.StateDeleted:
+		return r.Reason, "keep the file under a name while it runs: one that is deleted cannot be measured from outside"
+	case measure.StateOther:
+		return r.Reason, "if the path is one inside a container or chroot, run suggest while the process runs; else let the file that is there now be denied once"
+	case measure.StateChanged:
+		return r.Reason, "let the file as it is now be denied once, then run suggest again"
+	case measure.StateOverlay:
+		return r.Reason, "seal the file in its layer (fsverity enable) and name the digest of that, or the root hash of the layer's dm-verity volume: the kernel looks through the overlay"
+	case measure.StateUnreadable:
+		return r.Reason, "run suggest as root"
+	}
+	return r.Reason, "only who runs it can tell which file it was"
+}
+
+// withoutFile says it of what was never in a file.
+func withoutFile(d *Denial) (reason, remedy string) {
+	if !isLoad(d.Hooks) {
+		return "anonymous memory has none of the properties that a rule can ask for",
+			"run the program without code that it makes itself (a JIT compiler), or keep that code in a file that a rule can name"
+	}
+	reason = "the data came from the memory of a process, not from a file, so no property holds"
+	switch d.Op {
+	case "KMODULE":
+		remedy = "load the module from its file, with finit_module(2)"
+	case "KEXEC_IMAGE", "KEXEC_INITRAMFS":
+		remedy = "load the kernel from its file, with kexec_file_load(2): kexec --kexec-file-syscall"
+	case "FIRMWARE":
+		remedy = "keep the firmware where the kernel itself finds the file, instead of handing it over through sysfs"
+	default:
+		remedy = "have the kernel read it from a file that a rule can name"
+	}
+	return reason, remedy
+}
+
+// withoutVerity says it of a file that is there and has nothing to name it by.
+func withoutVerity(o *measure.Object, r *measure.Result) (reason, remedy string) {
+	var unknown []string
+	for _, key := range []policy.Key{policy.FSVerityDigest, policy.DMVerityRootHash} {
+		if why := r.Why(key); why != "" {
+			unknown = append(unknown, fmt.Sprintf("its %v is not known: %s", key, why))
+		}
+	}
+	reason = "it has no fs-verity digest and is not on a dm-verity volume"
+	if len(unknown) > 0 {
+		reason = strings.Join(unknown, "; ")
+	}
+	first := ""
+	if r.Verity == measure.VerityUnsupported {
+		first = fmt.Sprintf("switch on fs-verity for the file system on %s (ext4: tune2fs -O verity), ", word(o.Dev))
+	}
+	return reason, first + "run suggest again after: fsverity enable " + argument(r.Path)
+}

@@ -1,0 +1,190 @@
+package advice
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// summary says in sentences what happened.
+func summary(ev *ipe.Event) []string {
+	switch ev.Kind {
+	case ipe.KindAccess:
+		return access(ev)
+	case ipe.KindPolicyLoad:
+		return load(ev)
+	case ipe.KindPolicyActivate:
+		text := "The kernel judges by " + policyName(&ev.Policy) + " from now on"
+		if ev.OldPolicy.Known() {
+			text += ", instead of " + policyName(&ev.OldPolicy)
+		}
+		return []string{text + by(ev) + "."}
+	case ipe.KindEnforcement:
+		if ev.Enforcing == ipe.True {
+			return []string{"Enforcement was switched on" + by(ev) + ": what the policy denies does not happen."}
+		}
+		return []string{"Enforcement was switched off" + by(ev) + ": what the policy denies is recorded, but happens."}
+	case ipe.KindStarted:
+		return []string{"The daemon started. On this host IPE was: " + word(string(ev.IPEStatus)) + "."}
+	case ipe.KindStopped:
+		return []string{"The daemon stopped in order."}
+	case ipe.KindLost:
+		return lost(ev)
+	case ipe.KindForged:
+		return []string{fmt.Sprintf("A process other than the kernel sent %d records that look like the kernel's. It has CAP_NET_ADMIN. They were thrown away.", ev.Count)}
+	case ipe.KindUnparsed:
+		return []string{"This is a record of IPE that cannot be read: it is damaged, or of a kernel that is not known yet. Its text: " + quote(string(ev.Raw))}
+	}
+	return []string{"Nothing is known of events of the kind " + ev.Kind.String() + "."}
+}
+
+// access says who did what to what, and what became of it.
+func access(ev *ipe.Event) []string {
+	who := "A process"
+	if len(ev.Comm) > 0 {
+		who = quote(string(ev.Comm))
+	}
+	if ev.Has&ipe.HasPID != 0 {
+		who += " (pid " + strconv.FormatUint(ev.PID, 10) + ")"
+	}
+	what := "a file without a name"
+	switch {
+	case len(ev.Path) > 0:
+		what = quote(string(ev.Path))
+	case ev.Path == nil && string(ev.Hook) == "KERNEL_LOAD":
+		what = "data from its memory"
+	case ev.Path == nil && ev.Dev == nil:
+		what = "anonymous memory"
+	}
+	sentences := []string{fmt.Sprintf("%s wanted to %s.", who, wish(ev, what))}
+	switch ev.Verdict {
+	case ipe.VerdictDenied:
+		sentences = append(sentences, "The kernel did not let it (EACCES).")
+	case ipe.VerdictWouldDeny:
+		sentences = append(sentences, "The kernel let it, because IPE is permissive; enforcing, it would not have.")
+	case ipe.VerdictAllowed:
+		sentences = append(sentences, "The kernel let it, as the policy says.")
+	default:
+		sentences = append(sentences, "The policy denies it; whether the kernel let it, the record does not tell.")
+	}
+	if string(ev.Hook) == "BPRM_CREDS_FOR_EXEC" {
+		sentences = append(sentences, "Nothing was executed: an interpreter asked whether it may (AT_EXECVE_CHECK).")
+	}
+	return sentences
+}
+
+// wish says what a process wants by the operation and hook of a record.
+func wish(ev *ipe.Event, what string) string {
+	switch op := string(ev.Op); op {
+	case "EXECUTE":
+		switch string(ev.Hook) {
+		case "BPRM_CHECK":
+			return "execute " + what
+		case "BPRM_CREDS_FOR_EXEC":
+			return "know whether it may execute " + what
+		case "MMAP":
+			return "map " + what + " as executable code"
+		case "MPROTECT":
+			return "make its mapping of " + what + " executable"
+		}
+		return "execute " + what
+	case "KMODULE":
+		return "load " + what + " as a kernel module"
+	case "FIRMWARE":
+		return "load " + what + " as firmware"
+	case "KEXEC_IMAGE":
+		return "load " + what + " as the next kernel (kexec)"
+	case "KEXEC_INITRAMFS":
+		return "load " + what + " as the initramfs of the next kernel (kexec)"
+	case "POLICY":
+		return "load " + what + " as a policy of another security module"
+	case "X509_CERT":
+		return "load " + what + " as a certificate"
+	default:
+		return "do with " + what + " what IPE calls " + word(op)
+	}
+}
+
+// load says what became of a policy that was to be loaded.
+func load(ev *ipe.Event) []string {
+	if ev.Res != ipe.False {
+		return []string{"The kernel took " + policyName(&ev.Policy) + by(ev) + ". It judges by it once it is activated, or at once if it is an update of the active one."}
+	}
+	sentences := []string{"The kernel refused a policy" + by(ev) + ". Which one, the record does not tell."}
+	if why := refusal(-ev.Errno); ev.Has&ipe.HasErrno != 0 && why != "" {
+		sentences = append(sentences, why)
+	}
+	return sentences
+}
+
+// refusal says what an error number means of a policy
+// (Documentation/admin-guide/LSM/ipe.rst, and what kernels were seen to do).
+func refusal(errno int64) string {
+	switch errno {
+	case 1:
+		return "EPERM: who wrote it has no CAP_MAC_ADMIN."
+	case 2:
+		return "ENOENT: the policy to update was deleted meanwhile."
+	case 12:
+		return "ENOMEM: the kernel had no memory for it."
+	case 13:
+		return "EACCES: its name is no name of a directory: it has a slash, or is . or .."
+	case 17:
+		return "EEXIST: a policy of that name is loaded already; write to the file update in its directory instead."
+	case 22:
+		return "EINVAL: the signature is damaged, a digest or version in it is malformed, or an update has another name than the policy."
+	case 34:
+		return "ERANGE: a number of its version is above 65535."
+	case 36:
+		return "ENAMETOOLONG: its name is longer than 255 bytes."
+	case 74:
+		return "EBADMSG: it is not signed, or its text is not a policy."
+	case 116:
+		return "ESTALE: an update has to have a higher version than the policy."
+	case 126:
+		return "ENOKEY: the key that signed it is in none of the keyrings that the kernel trusts for this."
+	case 129:
+		return "EKEYREJECTED: it was changed after it was signed."
+	}
+	return ""
+}
+
+func lost(ev *ipe.Event) []string {
+	n := "An unknown number of records or events"
+	if ev.Has&ipe.HasCount != 0 {
+		n = strconv.FormatUint(ev.Count, 10) + " records or events"
+		if ev.Accuracy == ipe.AccuracyAtLeast {
+			n = "At least " + n
+		}
+	}
+	where := ""
+	if len(ev.Stage) > 0 {
+		where = ", at the stage " + word(string(ev.Stage)) + " (see ipe-events(7))"
+	}
+	return []string{n + " were lost" + where + ". What was in them cannot be known."}
+}
+
+// by names the user who did it, as far as the record does.
+func by(ev *ipe.Event) string {
+	const unset = 1<<32 - 1
+	switch {
+	case ev.Has&ipe.HasAUID != 0 && ev.AUID != unset:
+		return fmt.Sprintf(", by the user who logged in as uid %d", ev.AUID)
+	case ev.Has&ipe.HasUID != 0 && ev.UID != unset:
+		return fmt.Sprintf(", by uid %d", ev.UID)
+	}
+	return ""
+}
+
+func policyName(p *ipe.Policy) string {
+	words := []string{"the policy", quote(string(p.Name))}
+	if p.Name == nil {
+		words = []string{"a policy"}
+	}
+	if len(p.Version) > 0 {
+		words = append(words, printable(string(p.Version)))
+	}
+	return strings.Join(words, " ")
+}
