@@ -14,6 +14,8 @@ const (
 	exitFailure     = 1
 	exitUsage       = 2
 	exitDoctor      = 2  // doctor found a failure
+	exitNotReady    = 1  // readiness: something would be denied
+	exitCannotSay   = 2  // readiness: nobody knows
 	exitUnavailable = 69 // EX_UNAVAILABLE: the audit group cannot be heard here
 	exitPermission  = 77 // EX_NOPERM
 	exitConfig      = 78 // EX_CONFIG
@@ -33,9 +35,12 @@ func exitCode(err error) int {
 	var usage usageError
 	var sick findings
 	var conf *config.Error
+	var answer answered
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &answer):
+		return answer.code
 	case errors.As(err, &sick):
 		return sick.code()
 	case errors.As(err, &usage):

@@ -76,7 +76,8 @@ is a real-time tail that needs no configuration.`,
 	flags.StringArrayVar(&opts.sinks, "sink", nil, "deliver to `console or file:PATH` instead of the configured sinks (may be repeated)")
 
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDecode(), newCheckConfig(), newTail(), newStatus(), newReport(), newSuggest(), newExplain(), newDoctor(), newVersion())
+	root.AddCommand(newDecode(), newCheckConfig(), newTail(), newStatus(), newReport(), newReadiness(), newSuggest(), newExplain(),
+		newDoctor(), newVersion())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

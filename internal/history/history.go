@@ -38,6 +38,7 @@ type History struct {
 	follow  follower
 	origin  string
 	note    string
+	live    bool
 }
 
 // source yields the events of one place. The event lives until the next call;
@@ -96,6 +97,7 @@ func (h *History) openDaemon(ctx context.Context, o *Options) error {
 	f, err := openFeed(ctx, o.Socket, o.Since)
 	if err == nil {
 		h.sources, h.origin = []*stream{{source: f}}, "the daemon at "+o.Socket
+		h.live = true
 		return nil
 	}
 	if o.Dir == "" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
@@ -116,16 +118,13 @@ func open(name string, o *Options) (source, error) {
 	if name == "-" {
 		return &file{name: "stdin", records: NewRecords(o.Stdin)}, nil
 	}
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return openDirectory(name, o.Since)
-	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		f.Close()
+		return openDirectory(name, o.Since)
 	}
 	return &file{name: name, closer: f, records: NewRecords(f)}, nil
 }
@@ -153,6 +152,10 @@ func (s *stream) peek() {
 
 // Origin says for a person where the events come from.
 func (h *History) Origin() string { return h.origin }
+
+// Live reports whether the events are those of a daemon that listens now, so that
+// where they end nothing has happened since.
+func (h *History) Live() bool { return h.live }
 
 // Note says in one line what the user should know of that, if there is anything.
 func (h *History) Note() string { return h.note }

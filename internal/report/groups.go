@@ -20,7 +20,7 @@ const (
 // Group is one kind of access that was seen at least once: the same verdict,
 // operation, hook, object, rule and policy.
 type Group struct {
-	// Event is what its events have in common.
+	// Event is what its events have in common. It has no time and no process.
 	Event ipe.Event
 
 	Count uint64
@@ -122,6 +122,14 @@ func (g *Group) caller(comm []byte, n uint64) {
 	}
 }
 
+// Events returns how many events the groups have.
+func (gs *Groups) Events() (n uint64) {
+	for _, g := range gs.byKey {
+		n += g.Count
+	}
+	return n
+}
+
 // List returns the groups, the worst first.
 func (gs *Groups) List() []*Group {
 	return slices.SortedFunc(maps.Values(gs.byKey), worse)
@@ -178,7 +186,7 @@ func newGroup(ev *ipe.Event, key int) *Group {
 		Kind: ipe.KindAccess, Verdict: ev.Verdict, Op: bytes.Clone(ev.Op), Hook: bytes.Clone(ev.Hook),
 		Path: bytes.Clone(ev.Path), Dev: bytes.Clone(ev.Dev), Ino: ev.Ino, Has: ev.Has & ipe.HasIno,
 		Rule: bytes.Clone(ev.Rule), RuleKind: ev.RuleKind, Action: ev.Action, Enforcing: ev.Enforcing,
-		ActivePolicy: clonePolicy(&ev.ActivePolicy),
+		ActivePolicy: ClonePolicy(&ev.ActivePolicy),
 	}}
 	g.size = 2 * key
 	for _, p := range ev.RuleProperties {
@@ -188,7 +196,8 @@ func newGroup(ev *ipe.Event, key int) *Group {
 	return g
 }
 
-func clonePolicy(p *ipe.Policy) ipe.Policy {
+// ClonePolicy returns a copy of p.
+func ClonePolicy(p *ipe.Policy) ipe.Policy {
 	return ipe.Policy{Name: bytes.Clone(p.Name), Version: bytes.Clone(p.Version), Digest: bytes.Clone(p.Digest)}
 }
 

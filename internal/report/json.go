@@ -53,7 +53,7 @@ type givenUp struct {
 // AppendJSON appends the whole report as one JSON object and a newline.
 func (r *Report) AppendJSON(dst []byte) []byte {
 	d := document{
-		Origin: quote(r.Origin), Events: r.events, Unparsed: r.unparsed, Forged: r.forged, Skipped: r.skipped,
+		Origin: Quote(r.Origin), Events: r.events, Unparsed: r.unparsed, Forged: r.forged, Skipped: r.skipped,
 		Verdicts: verdicts{
 			r.verdicts[ipe.VerdictDenied], r.verdicts[ipe.VerdictWouldDeny],
 			r.verdicts[ipe.VerdictUnknown], r.verdicts[ipe.VerdictAllowed],
@@ -63,10 +63,10 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 		GivenUp: givenUp{r.timeline.givenUp, r.groups.GivenUp, r.groups.GivenUpEvents},
 	}
 	if r.Since != 0 {
-		d.Since = instant(r.Since)
+		d.Since = Instant(r.Since)
 	}
 	if r.timed {
-		d.First, d.Last = instant(r.first), instant(r.last)
+		d.First, d.Last = Instant(r.first), Instant(r.last)
 	}
 	if r.lost.events > 0 {
 		d.Lost = &lost{Accuracy: r.lost.accuracy.String()}
@@ -81,19 +81,20 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 		d.Denials = append(d.Denials, g.AppendJSON(nil))
 	}
 	for _, err := range r.errors {
-		d.Errors = append(d.Errors, quote(err))
+		d.Errors = append(d.Errors, Quote(err))
 	}
-	return appendDocument(dst, &d)
+	return AppendDocument(dst, &d)
 }
 
-// quote returns a JSON string without control characters, which encoding/json
+// Quote returns a JSON string without control characters, which encoding/json
 // leaves in from U+007F on.
-func quote(s string) json.RawMessage {
+func Quote(s string) json.RawMessage {
 	return format.AppendJSONText(nil, "", []byte(strings.ToValidUTF8(s, "\ufffd")))[len(`,"":`):]
 }
 
-// appendDocument appends v as one line.
-func appendDocument(dst []byte, v any) []byte {
+// AppendDocument appends v as one line of JSON. Every part of it must be fit for
+// encoding/json.
+func AppendDocument(dst []byte, v any) []byte {
 	b := bytes.NewBuffer(dst)
 	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
@@ -109,7 +110,7 @@ func (g *Group) AppendJSON(dst []byte) []byte {
 	dst = open(dst, &g.Event)
 	dst = strconv.AppendUint(append(dst, `,"count":`...), g.Count, 10)
 	if g.Timed {
-		dst = append(dst, `,"first":"`+instant(g.First)+`","last":"`+instant(g.Last)+`"`...)
+		dst = append(dst, `,"first":"`+Instant(g.First)+`","last":"`+Instant(g.Last)+`"`...)
 	}
 	callers, others := g.Callers()
 	dst = append(dst, `,"comms":[`...)
@@ -137,7 +138,7 @@ func (it *item) appendJSON(dst []byte) []byte {
 	if it.times > 1 {
 		dst = strconv.AppendUint(append(dst, `,"times":`...), it.times, 10)
 		if it.event.Has&ipe.HasStamp != 0 {
-			dst = append(dst, `,"last":"`+instant(it.last)+`"`...)
+			dst = append(dst, `,"last":"`+Instant(it.last)+`"`...)
 		}
 	}
 	return append(dst, '}')
@@ -156,7 +157,7 @@ func (r *Report) inForceJSON() []byte {
 		dst = strconv.AppendBool(append(dst, `,"enforcing":`...), s.Enforcing == ipe.True)
 	}
 	if r.dated {
-		dst = append(dst, `,"since":"`+instant(r.changed)+`"`...)
+		dst = append(dst, `,"since":"`+Instant(r.changed)+`"`...)
 	}
 	return append(dst, '}')
 }
@@ -182,7 +183,7 @@ func openIn(dst []byte, ev *ipe.Event, c *format.Context) []byte {
 	return dst[:len(dst)-len("}\n")]
 }
 
-// instant is written as in events.
-func instant(ms int64) string {
+// Instant returns a time as events have it.
+func Instant(ms int64) string {
 	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
 }

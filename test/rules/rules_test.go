@@ -46,6 +46,7 @@ var allowed = map[string][]string{
 		"internal/history", "internal/host", "internal/inforce", "internal/measure", "internal/report",
 		"pkg/ipe", "pkg/ipe/policy",
 	},
+	"internal/readiness": {"internal/format", "internal/history", "internal/inforce", "internal/measure", "internal/report", "pkg/..."},
 	"internal/report":    {"internal/format", "internal/history", "internal/inforce", "internal/spool", "pkg/ipe"},
 	"internal/audittest": {"internal/trust"},
 	"test/bench":         {"internal/...", "pkg/..."},

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/readiness"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
+)
+
+// defaultReadiness is how far readiness looks back when it asks the daemon.
+const defaultReadiness = 7 * 24 * time.Hour
+
+// maxPolicy bounds the text of a policy, in bytes.
+const maxPolicy = 4 << 20
+
+func newReadiness() *cobra.Command {
+	var o pastOptions
+	var asJSON bool
+	var candidate string
+	cmd := &cobra.Command{
+		Use:   "readiness [--since T] [--policy FILE] [--json] [FILE...]",
+		Short: "Say whether enforcement may be switched on",
+		Long: `readiness lists what would be denied if IPE enforced the policy that is in force,
+or with --policy a candidate: the text of a policy, before it is signed.
+
+It exits with 0 if nothing that was seen would be denied, with 1 if something
+would, and with 2 if that cannot be said: because something was lost or could not
+be read, because there was nothing to see or not for long enough, or because of
+a mistake in what it was given.
+
+Of the daemon it asks for 7d, and of FILEs for everything, as report reads them.
+A candidate needs success_audit: what a policy allows is not recorded without.`,
+		Example: `  ipe-auditd readiness --since 30d && echo 1 > /sys/kernel/security/ipe/enforce
+  ipe-auditd readiness --policy candidate.pol --json | jq '.denied[].path'`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			answer, err := runReadiness(cmd, names, &o, candidate, asJSON)
+			switch {
+			case err != nil:
+				return answered{exitCannotSay, err}
+			case answer == readiness.NotReady:
+				return answered{exitNotReady, errors.New("not ready")}
+			case answer == readiness.CannotSay:
+				return answered{exitCannotSay, errors.New("cannot say whether it is ready")}
+			}
+			return nil
+		},
+	}
+	o.addTo(cmd)
+	cmd.Flags().StringVar(&candidate, "policy", "", "judge by this policy, the text in `FILE`, instead of the one in force")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object with everything")
+	return cmd
+}
+
+// runReadiness prints the answer. An error takes the place of an answer.
+func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate string, asJSON bool) (readiness.Verdict, error) {
+	now := time.Now()
+	since, err := o.begin(now)
+	if err != nil {
+		return 0, err
+	}
+	if since.IsZero() && len(names) == 0 {
+		since = now.Add(-defaultReadiness)
+	}
+	head := readiness.Heading{Since: since, Candidate: candidate}
+	ask := readiness.Options{Since: since, Now: now, Measure: measure.New().Measure}
+	if candidate != "" {
+		if ask.Candidate, err = readPolicy(candidate); err != nil {
+			return 0, err
+		}
+		head.Name, head.Version = ask.Candidate.Name, ask.Candidate.Version.String()
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// What was before tells since when is watched, and by which policy.
+	h, err := o.open(ctx, cmd, names, time.Time{})
+	if err != nil {
+		return 0, err
+	}
+	defer h.Close()
+	head.Origin, ask.Live = h.Origin(), h.Live()
+	check := readiness.New(ask)
+	if err := readAll(h, check.Add, check.Fail); errors.Is(err, errInterruptedReading) {
+		return 0, err
+	}
+	answer := check.Answer()
+	out := cmd.OutOrStdout()
+	if asJSON {
+		_, err = out.Write(answer.AppendJSON(nil, &head))
+	} else {
+		err = writeFitting(out, answer.AppendText(nil, &head, terminalHeight(out, pipeHeight), time.Local))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return answer.Verdict, nil
+}
+
+// readPolicy reads the text of a policy.
+func readPolicy(name string) (*policy.Policy, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxPolicy+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxPolicy {
+		return nil, fmt.Errorf("%s: too large for a policy", name)
+	}
+	p, err := policy.Parse(text)
+	var wrong *policy.Error
+	switch {
+	case errors.As(err, &wrong) && wrong.Line > 0:
+		return nil, fmt.Errorf("%s:%d:%d: %s", name, wrong.Line, wrong.Column, wrong.Reason)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, nil
+}
+
+// answered is what readiness has to say but yes: its answer, which was printed,
+// or why there is none.
+type answered struct {
+	code int
+	err  error
+}
+
+func (a answered) Error() string { return a.err.Error() }
+
+func (a answered) Unwrap() error { return a.err }

@@ -1,0 +1,140 @@
+package readiness
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// Verdict is the answer in one word.
+type Verdict uint8
+
+// The verdicts, by their exit codes.
+const (
+	Ready     Verdict = iota // nothing that was seen would be denied
+	NotReady                 // something would
+	CannotSay                // nothing was seen, but something may not have been
+)
+
+// String returns the verdict as in the JSON key "answer".
+func (v Verdict) String() string {
+	return [...]string{"ready", "not_ready", "cannot_say"}[v]
+}
+
+// Reason is why it cannot be said.
+type Reason struct {
+	Key  string // one word, for programs
+	Text string // for a person, printable
+}
+
+// Answer is what a Check has found.
+type Answer struct {
+	Verdict Verdict
+	Reasons []Reason // also beside NotReady
+
+	Denied  []Finding // would be
+	Unknown []Finding // what the candidate cannot be asked about
+	Allowed int       // groups that the candidate allows
+
+	Policy   ipe.Policy // in force last; without a name: not known
+	Observed Observed
+	Wanted   time.Duration // of it; 0: any
+	Accesses uint64
+	Earlier  uint64 // denials by other policies, which do not count
+}
+
+// enough is how much of the wanted time must have been observed, in percent: a
+// restart of the daemon and a reboot are no reason to begin again.
+const enough = 95
+
+// Answer ends the stream and answers.
+func (c *Check) Answer() *Answer {
+	if c.Live {
+		c.observation.until(c.observation.now)
+	}
+	a := &Answer{Policy: c.current, Observed: c.observation.sum, Accesses: c.accesses}
+	if !c.Since.IsZero() {
+		a.Wanted = c.Now.Sub(c.Since)
+	}
+	groups, earlier := c.groups()
+	a.Earlier = earlier
+	if c.Candidate != nil {
+		c.judge(groups, a)
+	} else {
+		for _, g := range groups {
+			a.Denied = append(a.Denied, Finding{Group: g})
+		}
+	}
+	c.reasons(a)
+	switch {
+	case len(a.Denied) > 0:
+		a.Verdict = NotReady
+	case len(a.Reasons) > 0:
+		a.Verdict = CannotSay
+	}
+	return a
+}
+
+// reasons collects what keeps a from being sure.
+func (c *Check) reasons(a *Answer) {
+	add := func(when bool, key, text string, args ...any) {
+		if when {
+			a.Reasons = append(a.Reasons, Reason{key, fmt.Sprintf(text, args...)})
+		}
+	}
+	inForce := c.Candidate == nil
+	nothing := c.accesses == 0 && (c.current.Name == nil || a.Observed.total() == 0 || !inForce)
+	add(c.noPolicy && inForce, "no_policy", "no policy is in force: IPE judges nothing, and records nothing")
+	add(nothing, "nothing_observed", "nothing was observed: no access, and no time in which a policy is known to have been in force")
+	add(!nothing && a.Observed.total()*100 < a.Wanted*enough, "not_long_enough",
+		"watched for %s in permissive mode and %s enforcing, of the %s asked for%s",
+		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), Round(a.Wanted), c.sinceWhen())
+	add(c.losses > 0, "lost", "%s were lost", c.lossText())
+	add(c.skipped > 0, "skipped", "%d events are missing from what was given, by their numbers", c.skipped)
+	add(c.unparsed > 0, "unreadable", "%d records could not be read", c.unparsed)
+	if n := c.judged.GivenUp + c.vague.GivenUp; n > 0 {
+		add(true, "given_up", "%d kinds of accesses could not be remembered, there were so many", n)
+	}
+	for _, err := range c.errors {
+		add(true, "source", "%s", err)
+	}
+	if inForce {
+		return
+	}
+	add(c.audit.off || c.audit.state != ipe.True, "success_audit",
+		"what the policies in force allowed was not recorded all the time, so the candidate could not be asked about it: echo 1 >/sys/kernel/security/ipe/success_audit, and let the daemon run for a while")
+	add(c.denied > 0, "not_seen", "%d accesses were denied, so what they would have led to was not seen", c.denied)
+	add(len(a.Unknown) > 0, "unknown_objects", "%d kinds of accesses depend on properties that cannot be found out now", len(a.Unknown))
+}
+
+// sinceWhen says why the time may be short.
+func (c *Check) sinceWhen() string {
+	if c.Candidate == nil && c.current.Name != nil {
+		return ", under the policy that is in force now"
+	}
+	return ""
+}
+
+func (c *Check) lossText() string {
+	switch {
+	case c.lost == 0:
+		return "records whose number is not known"
+	case c.uncount:
+		return fmt.Sprintf("at least %d records", c.lost)
+	}
+	return fmt.Sprintf("%d records", c.lost)
+}
+
+// Round returns d in at most two units, rounded down.
+func Round(d time.Duration) string {
+	switch day := 24 * time.Hour; {
+	case d >= day && d%day < time.Hour:
+		return fmt.Sprintf("%dd", d/day)
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return d.Truncate(time.Second).String()
+}

@@ -1,0 +1,159 @@
+package readiness
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/report"
+)
+
+// Heading says for a person and for programs what was asked.
+type Heading struct {
+	Origin    string // where the events come from
+	Since     time.Time
+	Candidate string // the file of the candidate; empty: the policy in force
+	Name      string // the candidate's name and version
+	Version   string
+}
+
+// document is the JSON form.
+type document struct {
+	Answer   string            `json:"answer"`
+	Origin   json.RawMessage   `json:"origin"`
+	Since    string            `json:"since,omitempty"`
+	Policy   json.RawMessage   `json:"policy"`
+	Observed observed          `json:"observed"`
+	Accesses uint64            `json:"accesses"`
+	Earlier  uint64            `json:"earlier"`
+	Denied   []json.RawMessage `json:"denied"`
+	Unknown  []json.RawMessage `json:"unknown"`
+	Reasons  []reason          `json:"reasons"`
+}
+
+type observed struct {
+	Permissive int64 `json:"permissive_seconds"`
+	Enforcing  int64 `json:"enforcing_seconds"`
+	Wanted     int64 `json:"wanted_seconds"`
+}
+
+type reason struct {
+	Reason string          `json:"reason"`
+	Text   json.RawMessage `json:"text"`
+}
+
+// AppendJSON appends the answer as one JSON object and a newline.
+func (a *Answer) AppendJSON(dst []byte, h *Heading) []byte {
+	d := document{
+		Answer: a.Verdict.String(), Origin: report.Quote(h.Origin), Policy: a.policyJSON(h),
+		Observed: observed{int64(a.Observed.Permissive / time.Second), int64(a.Observed.Enforcing / time.Second), int64(a.Wanted / time.Second)},
+		Accesses: a.Accesses, Earlier: a.Earlier,
+		Denied: findings(a.Denied), Unknown: findings(a.Unknown), Reasons: []reason{},
+	}
+	if !h.Since.IsZero() {
+		d.Since = report.Instant(h.Since.UnixMilli())
+	}
+	for _, r := range a.Reasons {
+		d.Reasons = append(d.Reasons, reason{r.Key, report.Quote(r.Text)})
+	}
+	return report.AppendDocument(dst, &d)
+}
+
+// policyJSON says who judges: the candidate, or the policy in force.
+func (a *Answer) policyJSON(h *Heading) []byte {
+	text := func(dst []byte, key, s string) []byte { return format.AppendJSONText(dst, key, []byte(s)) }
+	if h.Candidate != "" {
+		return append(text(text(text([]byte(`{"candidate":true`), "file", h.Candidate), "policy_name", h.Name), "policy_version", h.Version), '}')
+	}
+	dst := []byte(`{"candidate":false`)
+	dst = format.AppendJSONText(dst, "policy_name", a.Policy.Name)
+	dst = format.AppendJSONText(dst, "policy_version", a.Policy.Version)
+	return append(format.AppendJSONText(dst, "policy_digest", a.Policy.Digest), '}')
+}
+
+// findings are groups with what the candidate says.
+func findings(list []Finding) []json.RawMessage {
+	out := []json.RawMessage{}
+	for _, f := range list {
+		dst := f.Group.AppendJSON(nil)
+		dst = dst[:len(dst)-1]
+		if f.Rule != nil {
+			dst = format.AppendJSONText(dst, "candidate_rule", []byte(f.Rule.String()))
+			dst = strconv.AppendInt(append(dst, `,"candidate_line":`...), int64(f.Rule.Line), 10)
+		}
+		if f.Why != "" {
+			dst = format.AppendJSONText(dst, "why", []byte(f.Why))
+		}
+		out = append(out, append(dst, '}'))
+	}
+	return out
+}
+
+// AppendText appends the answer for a person, in about as many lines as height.
+func (a *Answer) AppendText(dst []byte, h *Heading, height int, loc *time.Location) []byte {
+	p := report.NewPage(dst, loc)
+	p.Line("%s", a.headline())
+	p.Line("judged by: %s", a.judge(p, h))
+	p.Line("watched: %s in permissive mode, %s enforcing; %d accesses recorded; %s",
+		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), a.Accesses, p.Quoted(h.Origin))
+	if a.Earlier > 0 {
+		p.Line("not counted: %d denials by policies that were in force before", a.Earlier)
+	}
+	if len(a.Reasons) > 0 {
+		p.Line("")
+		p.Line("%s", map[Verdict]string{NotReady: "AND THERE MAY BE MORE", CannotSay: "BECAUSE"}[a.Verdict])
+		for _, r := range a.Reasons {
+			p.Line("  %s", p.Quoted(r.Text))
+		}
+	}
+	left := max((height-p.Lines()-4)/2, 4)
+	denied := min(len(a.Denied), max(left-len(a.Unknown), left/2))
+	a.list(p, "WOULD BE DENIED", a.Denied, denied)
+	a.list(p, "NOT KNOWN", a.Unknown, left-denied)
+	return p.Bytes()
+}
+
+func (a *Answer) headline() string {
+	switch a.Verdict {
+	case NotReady:
+		return fmt.Sprintf("NOT READY: %d kinds of accesses that were seen would be denied", len(a.Denied))
+	case CannotSay:
+		return "CANNOT SAY: nothing is known that would be denied, but that is not enough"
+	}
+	return "READY: nothing that was seen would be denied"
+}
+
+func (a *Answer) judge(p *report.Page, h *Heading) string {
+	switch {
+	case h.Candidate != "":
+		return fmt.Sprintf("the candidate %s, %s %s", p.Quoted(h.Candidate), p.Name([]byte(h.Name)), h.Version)
+	case a.Policy.Name != nil:
+		return "the policy in force, " + p.Policy(&a.Policy)
+	}
+	return "the policy in force, whose name is not known"
+}
+
+// list writes a section with at most n findings.
+func (a *Answer) list(p *report.Page, title string, list []Finding, n int) {
+	if len(list) == 0 {
+		return
+	}
+	p.Line("")
+	p.Line("%s", title)
+	n = min(n, len(list))
+	for _, f := range list[:n] {
+		switch {
+		case f.Why != "":
+			p.Group(f.Group, "NOT KNOWN", p.Quoted(f.Why))
+		case f.Rule != nil:
+			p.Group(f.Group, "WOULD DENY", fmt.Sprintf("line %d: %s", f.Rule.Line, p.Quoted(f.Rule.String())))
+		default:
+			p.Group(f.Group, report.VerdictText(f.Event.Verdict), p.Judge(&f.Event))
+		}
+	}
+	if more := len(list) - n; more > 0 {
+		p.Line("and %d more, see --json", more)
+	}
+}
