@@ -79,16 +79,8 @@ func (s *session) actStarted(t *testing.T) {
 // rootHash runs a program from a device that a rule names by the root hash of
 // its tree.
 func rootHash(t *testing.T, s *session) {
-	if !s.lab.Verity {
-		t.Skip("no file system for dm-verity: needs mkfs.ext4 of the package e2fsprogs")
-	}
-	s.loadModules(t, "reed_solomon", "dax", "dm-mod", "dm-bufio", "dm-verity")
+	file, ino := s.mountSealed(t)
 	root := fmt.Sprintf("%x", s.lab.SealedRoot)
-	disk := string(s.act(t, "disk", vm.DiskSealed).Path)
-	wantErrno(t, "dm-verity", s.act(t, "dm-verity", "sealed", disk, fmt.Sprint(vm.SealedBlocks), root), 0)
-	wantErrno(t, "mount", s.act(t, "mount-ro", "/dev/dm-0", "/run/sealed", "ext4"), 0)
-	const file = "/run/sealed/program"
-	ino := s.act(t, "ino", file).Ino
 	s.load(t, "sealed", "2.6.0", append(slices.Clone(strict), "op=EXECUTE dmverity_roothash=sha256:"+root+" action=ALLOW")...)
 
 	d := s.act(t, "mmap", file)
@@ -101,4 +93,20 @@ func rootHash(t *testing.T, s *session) {
 		"rule_properties", []string{"dmverity_roothash=sha256:" + root}))
 	s.audited(t)
 	s.quiet(t)
+}
+
+// mountSealed mounts the disk for dm-verity and returns the program on it. Where
+// that cannot be the test is skipped.
+func (s *session) mountSealed(t *testing.T) (file string, ino uint64) {
+	t.Helper()
+	if !s.lab.Verity {
+		t.Skip("no file system for dm-verity: needs mkfs.ext4 of the package e2fsprogs")
+	}
+	s.loadModules(t, "reed_solomon", "dax", "dm-mod", "dm-bufio", "dm-verity")
+	root := fmt.Sprintf("%x", s.lab.SealedRoot)
+	disk := string(s.act(t, "disk", vm.DiskSealed).Path)
+	wantErrno(t, "dm-verity", s.act(t, "dm-verity", "sealed", disk, fmt.Sprint(vm.SealedBlocks), root), 0)
+	wantErrno(t, "mount", s.act(t, "mount-ro", "/dev/dm-0", "/run/sealed", "ext4"), 0)
+	const program = "/run/sealed/program"
+	return program, s.act(t, "ino", program).Ino
 }

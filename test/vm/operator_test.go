@@ -1,0 +1,223 @@
+package vm_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	ipepolicy "github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
+	"github.com/ipe-auditd/ipe-auditd/test/vm"
+	"github.com/ipe-auditd/ipe-auditd/test/vm/wire"
+)
+
+// TestOperatorsLoop goes the way of an operator, on real kernels: what is denied
+// is recorded in permissive mode, a policy is suggested, signed, loaded and
+// enforced, and then what was suggested runs and what was refused is denied.
+func TestOperatorsLoop(t *testing.T) {
+	l := newLab(t)
+	if !l.Verity {
+		t.Skip("no file system with fs-verity: needs mkfs.ext4 of the package e2fsprogs")
+	}
+	for version := range strings.SplitSeq(*versions, ",") {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			defer cancel()
+			k, err := vm.FindKernel(ctx, l.Cache, version)
+			if err != nil {
+				t.Skipf("no kernel: %v", err)
+			}
+			operate(t, newSession(t, l, l.boot(t, k, ""), false))
+		})
+	}
+}
+
+// target is something to map executable.
+type target struct {
+	path   string
+	chroot string // in another root directory than ours
+	helped bool   // a rule can allow it
+	why    string // or else, why not
+}
+
+// operate is the whole loop in one guest.
+func operate(t *testing.T, s *session) {
+	volume, _ := s.mountSealed(t)
+	disk := string(s.act(t, "disk", vm.DiskEmpty).Path)
+	wantErrno(t, "mount", s.act(t, "mount", disk, "/mnt", "ext4"), 0)
+	dev := path.Base(disk)
+
+	seal := func(file string) []byte {
+		s.put(t, file, append(vm.Program(), file...))
+		d := s.act(t, "verity", file)
+		if d.Errno != 0 {
+			t.Fatalf("fs-verity: %v", syscall.Errno(d.Errno))
+		}
+		return d.Digest
+	}
+	const nasty = "/mnt/my\nop=EXECUTE action=ALLOW"
+	digest, nastyDigest := seal("/mnt/sealed"), seal(nasty)
+	seal("/mnt/inside")
+	for _, file := range []string{"/mnt/plain", "/mnt/changed", "/mnt/gone", "/tmp/program"} {
+		s.put(t, file, vm.Program())
+	}
+	targets := []target{
+		{path: "/mnt/sealed", helped: true},
+		{path: nasty, helped: true},
+		{path: volume, helped: true},
+		{path: "/mnt/plain", why: "it has no fs-verity digest and is not on a dm-verity volume"},
+		{path: "/mnt/changed", why: `"/mnt/changed" was written after it was judged`},
+		{path: "/mnt/gone", why: `nothing is at "/mnt/gone"`},
+		{path: "/inside", chroot: "/mnt", why: `nothing is at "/inside", as seen from here`},
+		{path: "/tmp/program", why: "tmpfs has neither fs-verity nor dm-verity"},
+		{path: "", why: "anonymous memory has none of the properties"},
+	}
+
+	s.load(t, "lab", "1.0.0", strict...)
+	s.activate(t, "lab")
+	s.enforce(t, false)
+	for _, target := range targets {
+		wantErrno(t, "permissive, "+target.path, s.mapTarget(t, target), 0)
+		if ev := s.next(t); ev["verdict"] != "would_deny" {
+			t.Fatalf("mapping %q came to %v", target.path, ev)
+		}
+	}
+	s.busybox(t, "sleep", "1") // more than the clocks of records and files differ by
+	s.put(t, "/mnt/changed", append(vm.Program(), 0))
+	s.busybox(t, "rm", "/mnt/gone")
+
+	text := s.suggest(t, "--base", ipeDir+"policies/lab/policy")
+	checkSuggestion(t, text, targets, []string{
+		fmt.Sprintf("op=EXECUTE fsverity_digest=sha256:%x action=ALLOW", digest),
+		fmt.Sprintf("op=EXECUTE fsverity_digest=sha256:%x action=ALLOW", nastyDigest),
+		fmt.Sprintf("op=EXECUTE dmverity_roothash=sha256:%x action=ALLOW", s.lab.SealedRoot),
+	}, dev)
+
+	blob := s.sign(t, text)
+	must(t, s.write(t, "policies/lab/update", blob))
+	old := s.loaded["lab"]
+	s.expect(t, s.wasLoaded("lab", "1.0.1", blob), s.wasActivated("lab", old))
+	s.enforce(t, true)
+	for _, target := range targets {
+		if target.path == "/mnt/gone" {
+			continue
+		}
+		want := syscall.Errno(0)
+		if !target.helped {
+			want = syscall.EACCES
+		}
+		wantErrno(t, "enforcing, "+target.path, s.mapTarget(t, target), want)
+		if target.helped {
+			continue
+		}
+		ev := s.next(t)
+		if ev["verdict"] != "denied" {
+			t.Fatalf("mapping %q came to %v", target.path, ev)
+		}
+		if target.path == "/mnt/plain" {
+			s.explains(t, ev)
+		}
+	}
+}
+
+// busybox runs one of its commands.
+func (s *session) busybox(t *testing.T, args ...string) {
+	t.Helper()
+	if p, exit := s.finish(t, &wire.Call{Argv: words(append([]string{"/bin/busybox"}, args...)...)}); exit != 0 {
+		t.Fatalf("%q: exit status %d: %s", args, exit, p.Stderr())
+	}
+}
+
+// mapTarget maps a target executable.
+func (s *session) mapTarget(t *testing.T, target target) did {
+	t.Helper()
+	switch {
+	case target.chroot != "":
+		return s.act(t, "chroot", target.chroot, target.path)
+	case target.path == "":
+		return s.act(t, "mmap")
+	}
+	return s.act(t, "mmap", target.path)
+}
+
+// ask runs a command of the daemon's that asks it, and returns its results.
+func (s *session) ask(t *testing.T, args ...string) (stdout []byte, exit int) {
+	t.Helper()
+	p, exit := s.finish(t, &wire.Call{Argv: words(append([]string{"/bin/ipe-auditd"}, args...)...)})
+	t.Logf("%q ended with %d\n%s%s", args, exit, p.Stdout(), p.Stderr())
+	return p.Stdout(), exit
+}
+
+func (s *session) suggest(t *testing.T, args ...string) string {
+	t.Helper()
+	text, exit := s.ask(t, append([]string{"suggest", "--socket", apiSocket}, args...)...)
+	if exit != 0 {
+		t.Fatalf("suggest ended with %d", exit)
+	}
+	return string(text)
+}
+
+// checkSuggestion demands the lines of strict, these rules behind them, and a
+// reason for every other target.
+func checkSuggestion(t *testing.T, text string, targets []target, rules []string, dev string) {
+	t.Helper()
+	p, err := ipepolicy.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Name != "lab" || p.Version != (ipepolicy.Version{1, 0, 1}) {
+		t.Errorf("header: %s %v", p.Name, p.Version)
+	}
+	var got []string
+	for i := range p.Rules {
+		got = append(got, p.Rules[i].String())
+	}
+	want := map[string]bool{}
+	for _, rule := range append(rules, strict...) {
+		want[rule] = true
+	}
+	have := map[string]bool{}
+	for _, rule := range got {
+		have[rule] = true
+	}
+	if diff := cmp.Diff(want, have); diff != "" || len(got) != len(want) {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	for _, target := range targets {
+		if !strings.Contains(text, target.why) {
+			t.Errorf("not said: %s", target.why)
+		}
+	}
+	if want := "# - \"/mnt/plain\" (inode "; !strings.Contains(text, want) || !strings.Contains(text, " on "+dev+"): would have been denied once since ") {
+		t.Errorf("the comments do not name the plain file on %s", dev)
+	}
+}
+
+// explains checks what explain says of the denial of the plain file.
+func (s *session) explains(t *testing.T, ev event) {
+	t.Helper()
+	id := fmt.Sprintf("%v:%v", ev["spool"], ev["seq"])
+	out, exit := s.ask(t, "explain", "--socket", apiSocket, id)
+	if exit != 0 {
+		t.Fatalf("explain ended with %d", exit)
+	}
+	for _, want := range []string{
+		`wanted to map "/mnt/plain" as executable code.`,
+		"line 3 of /sys/kernel/security/ipe/policies/lab/policy\n",
+		"line 4: op=EXECUTE boot_verified=TRUE action=ALLOW\n                  did not match: boot_verified=FALSE\n",
+		"dmverity_roothash=sha256:" + fmt.Sprintf("%x", s.lab.SealedRoot) + " action=ALLOW\n                  did not match: no dmverity_roothash\n",
+		"did not match: no fsverity_digest\n",
+		"  no rule helps it has no fs-verity digest",
+	} {
+		if !bytes.Contains(out, []byte(want)) {
+			t.Errorf("explain does not say %q", want)
+		}
+	}
+}
