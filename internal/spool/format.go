@@ -33,8 +33,10 @@ import (
 //	 8  8  sequence number
 //	16  8  receive time, Unix nanoseconds
 //	24  2  record type
-//	26  2  0
+//	26  2  context, 0 for none
 //	28     data
+//
+// What a context means is the appender's affair.
 //
 // The id as initial value makes a frame of another spool, which a file system
 // may bring back after a power cut, as wrong as any other garbage.
@@ -117,6 +119,7 @@ type frame struct {
 	seq  uint64
 	time int64
 	typ  uint16
+	ctx  uint16
 	data []byte
 }
 
@@ -132,7 +135,8 @@ func putFrame(b []byte, id ID, seq uint64, r *Record) int {
 	le.PutUint32(b[4:], uint32(len(data)))
 	le.PutUint64(b[8:], seq)
 	le.PutUint64(b[16:], uint64(r.Time))
-	le.PutUint32(b[24:], uint32(r.Type))
+	le.PutUint16(b[24:], r.Type)
+	le.PutUint16(b[26:], r.Context)
 	copy(b[frameHeader:], data)
 	le.PutUint32(b, crc32.Update(uint32(id), castagnoli, b[4:]))
 	return n
@@ -145,6 +149,7 @@ func getFrame(b []byte) (f frame, size int) {
 	f.seq = le.Uint64(b[8:])
 	f.time = int64(le.Uint64(b[16:]))
 	f.typ = le.Uint16(b[24:])
+	f.ctx = le.Uint16(b[26:])
 	f.data = b[frameHeader:size:size]
 	return f, size
 }
@@ -166,7 +171,7 @@ func checkFrame(b []byte, id ID, from uint64) (f frame, size int, st frameState)
 	}
 	le := binary.LittleEndian
 	n, seq := le.Uint32(b[4:]), le.Uint64(b[8:])
-	if n > MaxData || seq-from > 1<<32 || le.Uint16(b[26:]) != 0 {
+	if n > MaxData || seq-from > 1<<32 {
 		return f, 0, frameBad
 	}
 	size = frameHeader + int(n)

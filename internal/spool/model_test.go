@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,6 +83,7 @@ func (m *model) append(n int) {
 	for i := range recs {
 		m.serial++
 		recs[i].Data = fmt.Appendf(nil, "%0*d", 10+m.serial%150, m.serial)
+		recs[i].Context = contextOf(recs[i].Data)
 	}
 	last := m.s.Append(recs)
 	// A failing disk splits a batch: the beginning is on disk already.
@@ -135,8 +137,21 @@ func (m *model) read(r *modelReader, n int) {
 			if want := m.texts[e.ID][e.Seq-1]; string(e.Data) != want {
 				m.t.Fatalf("entry %v says %q, want %q", e.Cursor(), e.Data, want)
 			}
+			if want := contextOf(e.Data); e.Context != want {
+				m.t.Fatalf("entry %v has context %d, want %d", e.Cursor(), e.Context, want)
+			}
 		}
 	}
+}
+
+// contextOf returns the context of the record with this data: any number, but
+// none for every third record.
+func contextOf(data []byte) uint16 {
+	n, err := strconv.Atoi(string(data))
+	if err != nil || n%3 == 0 {
+		return 0
+	}
+	return uint16(n * 25033)
 }
 
 // follow checks that c comes right after where the reader is.
@@ -214,7 +229,7 @@ func listing(next func() (*Entry, error)) (list []string) {
 		case err != nil:
 			list = append(list, err.Error())
 		default:
-			list = append(list, fmt.Sprintf("%v %x %s", e.Cursor(), e.BootID[0], e.Data))
+			list = append(list, fmt.Sprintf("%v %x %d %s", e.Cursor(), e.BootID[0], e.Context, e.Data))
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (o *Offline) Next() (*Entry, error) {
 			continue
 		}
 		o.since = -1 << 63
-		o.entry = Entry{ID: o.head.id, Seq: f.seq, Time: f.time, BootID: o.head.boot, Type: f.typ, Data: f.data}
+		o.entry = Entry{ID: o.head.id, Seq: f.seq, Time: f.time, BootID: o.head.boot, Type: f.typ, Context: f.ctx, Data: f.data}
 		return &o.entry, nil
 	}
 }

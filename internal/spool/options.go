@@ -81,21 +81,23 @@ func (o *Options) cacheSize() int64 { return min(o.Memory, 1<<20) }
 
 // Record is what is appended.
 type Record struct {
-	Type   uint16 // record type
-	Time   int64  // receive time, Unix nanoseconds
-	Data   []byte // copied; see MaxData
-	Urgent bool   // sync at once, without making the appender wait
+	Type    uint16 // record type
+	Context uint16 // a number that the spool carries without knowing what it means; 0: none
+	Time    int64  // receive time, Unix nanoseconds
+	Data    []byte // copied; see MaxData
+	Urgent  bool   // sync at once, without making the appender wait
 }
 
 // Entry is one record at rest. The entry and its Data live until the reader's
 // next call. Data is shared with other readers and must not be written to.
 type Entry struct {
-	ID     ID
-	Seq    uint64 // from 1, gapless within ID
-	Time   int64  // receive time, Unix nanoseconds
-	BootID [16]byte
-	Type   uint16
-	Data   []byte
+	ID      ID
+	Seq     uint64 // from 1, gapless within ID
+	Time    int64  // receive time, Unix nanoseconds
+	BootID  [16]byte
+	Type    uint16
+	Context uint16 // as appended
+	Data    []byte
 }
 
 // Cursor returns the entry's identity.

@@ -285,7 +285,7 @@ func (r *Reader) next(wait bool) (*Entry, error) {
 		}
 		r.since = math.MinInt64
 		r.entry.ID = r.file.id
-		r.entry.Seq, r.entry.Time, r.entry.Type, r.entry.Data = f.seq, f.time, f.typ, f.data
+		r.entry.Seq, r.entry.Time, r.entry.Type, r.entry.Context, r.entry.Data = f.seq, f.time, f.typ, f.ctx, f.data
 		return &r.entry, nil
 	}
 }

@@ -383,7 +383,7 @@ func FuzzScanner(f *testing.F) {
 	var good []byte
 	for i := range 3 {
 		b := make([]byte, 100)
-		n := putFrame(b, 7, uint64(i+1), &Record{Type: 1420, Time: 5, Data: []byte("some record")})
+		n := putFrame(b, 7, uint64(i+1), &Record{Type: 1420, Context: uint16(i), Time: 5, Data: []byte("some record")})
 		good = append(good, b[:n]...)
 	}
 	f.Add(good)
