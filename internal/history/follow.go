@@ -8,18 +8,10 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// reboot is the least time between two records, in milliseconds, after which a
-// lower serial means another boot. Records of several processors are out of
-// order too, but only those of the same moment.
-const reboot = 5000
-
 // follower concludes from all events of a history what is in force.
 type follower struct {
 	tracker inforce.Tracker
 	at      spool.Cursor // of the event before
-	time    int64        // of the record before
-	serial  uint64
-	stamped bool // there was a record
 	boot    []byte
 	host    []byte
 }
@@ -44,12 +36,7 @@ func (f *follower) follow(ev *Event, begins bool) {
 // elsewhere reports whether ev is of another host or boot than those before.
 func (f *follower) elsewhere(ev *Event) bool {
 	other := differs(&f.boot, ev.BootID)
-	other = differs(&f.host, ev.Host) || other
-	if ev.Has&ipe.HasStamp != 0 && ev.Kind.FromKernel() {
-		other = other || f.stamped && ev.Serial < f.serial && ev.Time-f.time > reboot
-		f.time, f.serial, f.stamped = ev.Time, ev.Serial, true
-	}
-	return other
+	return differs(&f.host, ev.Host) || other
 }
 
 // differs makes was what is, if that is known, and reports whether it was

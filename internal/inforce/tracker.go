@@ -35,6 +35,11 @@ func BuiltIn(p *ipe.Policy) bool {
 // judged before it, in milliseconds between their stamps.
 const settleTime = 1000
 
+// reboot is the least time between two records, in milliseconds, after which a
+// lower serial means another boot. Records of several processors are out of
+// order too, but only those of the same moment.
+const reboot = 5000
+
 // Tracker follows one stream. The zero Tracker knows nothing. One goroutine at a
 // time may use it.
 type Tracker struct {
@@ -51,6 +56,10 @@ type Tracker struct {
 	// A reading that holds for records later than at, until one has come.
 	reading belief
 	at      int64
+
+	// The last record of the kernel that was observed.
+	lastTime   int64
+	lastSerial uint64
 
 	blind int64 // activations up to then may have a hole behind them; 0: none
 	told  bool  // accesses themselves say what judged them
@@ -82,8 +91,15 @@ func (t *Tracker) State() State {
 //
 // Of the daemon's own events "started" is a reading, and "lost" a loss. An access
 // that says itself by which policy it was judged is believed; in a stream where
-// one does, of one that does not it is not known.
+// one does, of one that does not it is not known. Records of another boot begin
+// another stream.
 func (t *Tracker) Observe(ev *ipe.Event) *ipe.Policy {
+	if ev.Has&ipe.HasStamp != 0 && ev.Kind.FromKernel() {
+		if ev.Serial < t.lastSerial && ev.Time-t.lastTime > reboot {
+			t.Forget()
+		}
+		t.lastTime, t.lastSerial = ev.Time, ev.Serial
+	}
 	switch ev.Kind {
 	case ipe.KindAccess:
 		return t.access(ev)
@@ -139,9 +155,6 @@ func (t *Tracker) Lost(noticed int64) {
 	}
 }
 
-// Blind returns the time of the last loss, 0 if there was none.
-func (t *Tracker) Blind() int64 { return t.blind }
-
 // Forget begins another stream.
 func (t *Tracker) Forget() { *t = Tracker{} }
 
@@ -150,6 +163,9 @@ func (t *Tracker) gap() {
 	t.believe(belief{}, 0)
 	t.reading, t.enforcing = belief{}, ipe.Unknown
 }
+
+// ignorant reports whether there is neither knowledge nor a reading.
+func (t *Tracker) ignorant() bool { return !t.now.known && !t.reading.known }
 
 func (t *Tracker) believe(b belief, since int64) {
 	t.now, t.since = b, since

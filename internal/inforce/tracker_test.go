@@ -104,6 +104,9 @@ func TestTrackerKnowsThePolicyInForce(t *testing.T) {
 			activate(1000, 50, "", "lab", "lab"), access(1000, 49, ""), access(1000, 51, "lab"), access(1900, 48, ""),
 			access(5000, 60, "lab"), access(5000, 3, "lab"), // now serials may have begun anew
 		}},
+		{"another boot", []step{
+			activate(1000, 50, "", "lab", "lab"), access(5900, 49, "lab"), access(20_000, 52, "lab"), access(26_000, 3, ""),
+		}},
 		{"serials that turn over", []step{
 			activate(1000, 1<<32-1, "", "lab", "lab"), access(1000, 2, "lab"), access(1000, 1<<32-2, ""),
 		}},

@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"internal/sink/*":                    {"internal/sink", "internal/format", "pkg/ipe"},
 	"internal/sink/journald/journaltest": {},
 	"internal/api":                       {"internal/config", "internal/format", "internal/host", "internal/match", "internal/sink", "internal/spool", "pkg/ipe"},
-	"internal/inforce":                   {"pkg/ipe"},
+	"internal/inforce":                   {"internal/spool", "pkg/ipe"},
 	"internal/history":                   {"internal/api", "internal/host", "internal/inforce", "internal/input", "internal/ledger", "internal/sink", "internal/spool", "pkg/ipe"},
 	"internal/advice": {
 		"internal/history", "internal/host", "internal/inforce", "internal/measure", "internal/report",

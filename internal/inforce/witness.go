@@ -1,0 +1,139 @@
+package inforce
+
+import (
+	"sync"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// Witness marks the records of a stream, on their way to the spool, with the
+// number of the policy in force: an access with that of the policy that judged
+// it, any other record with that of the one in force after it. So the newest
+// entry always tells how things stood at the end.
+//
+// It may be used by any goroutine.
+type Witness struct {
+	table *Table
+	spool Appender
+	wants chan struct{}
+
+	mu      sync.Mutex // held while something is appended, so that the order is that of the spool
+	tracker Tracker
+	decoder ipe.Decoder
+	event   ipe.Event
+	policy  *ipe.Policy // in force; nil if that is not known
+	number  uint16      // of policy
+}
+
+// Appender is the side of the spool that a Witness needs.
+type Appender interface {
+	Append([]spool.Record) spool.Cursor
+}
+
+// NewWitness returns a Witness that knows nothing yet, and numbers policies by
+// the table, which nobody else may do then.
+func NewWitness(s Appender, t *Table) *Witness {
+	return &Witness{table: t, spool: s, wants: make(chan struct{}, 1)}
+}
+
+// Append marks the records, and appends them to the spool. The kernel's must be
+// IPE's. It allocates only where a policy changes.
+func (w *Witness) Append(recs []spool.Record) spool.Cursor {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mark(recs, true)
+	return w.spool.Append(recs)
+}
+
+// Mark is Append for records of a file, which may be of several boots, and which
+// the caller appends himself, next.
+func (w *Witness) Mark(recs []spool.Record) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mark(recs, false)
+}
+
+// Resume says that the records follow, without a hole, an entry that has this
+// number. It reports whether that tells anything.
+func (w *Witness) Resume(number uint16) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.table.Policy(number)
+	if p != nil {
+		w.tracker.Resume(p)
+		w.update()
+	}
+	return p != nil
+}
+
+// Read is [Tracker.Read].
+func (w *Witness) Read(p *ipe.Policy, at int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tracker.Read(p, at)
+}
+
+// Lost is [Tracker.Lost]. Records that are appended after it returns are marked
+// without what the loss made doubtful.
+func (w *Witness) Lost(noticed int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tracker.Lost(noticed)
+	w.update()
+	w.want()
+}
+
+// Renumber asks the table again for a number that it did not give.
+func (w *Witness) Renumber() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.number == 0 {
+		w.number = w.table.Number(w.policy)
+	}
+}
+
+// Wants has a token when a loss or records came while nothing was known, nor
+// read: now a reading of securityfs would help.
+func (w *Witness) Wants() <-chan struct{} { return w.wants }
+
+// mark looks at accesses of the running kernel only where that can tell something.
+func (w *Witness) mark(recs []spool.Record, live bool) {
+	for i := range recs {
+		r := &recs[i]
+		r.Context = w.number
+		if r.Type == 0 || live && r.Type == ipe.TypeAccess && w.tracker.Settled() {
+			continue
+		}
+		if w.decoder.Decode(&w.event, r.Type, r.Data) != ipe.ClassIPE {
+			continue
+		}
+		p := w.tracker.Observe(&w.event)
+		w.update()
+		r.Context = 0
+		if p != nil {
+			r.Context = w.number
+		}
+	}
+	if len(recs) > 0 {
+		w.want()
+	}
+}
+
+// want asks for a reading where it would help.
+func (w *Witness) want() {
+	if !w.tracker.ignorant() {
+		return
+	}
+	select {
+	case w.wants <- struct{}{}:
+	default:
+	}
+}
+
+// update finds the number of the policy that the tracker has now.
+func (w *Witness) update() {
+	if p := w.tracker.now.policy; p != w.policy {
+		w.policy, w.number = p, w.table.Number(p)
+	}
+}
