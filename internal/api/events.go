@@ -44,7 +44,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := stream{
-		query: q, spool: s.options.Spool, feed: &s.feed,
+		query: q, spool: s.options.Spool, policy: s.options.Policy, feed: &s.feed,
 		out: w, control: http.NewResponseController(w), patience: s.patience.write,
 		context: format.Context{Host: s.options.Host, Raw: q.raw},
 	}
@@ -58,6 +58,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 type stream struct {
 	*query
 	spool    *spool.Spool
+	policy   func(context uint16) *ipe.Policy // may be nil
 	feed     *feedCounters
 	out      http.ResponseWriter
 	control  *http.ResponseController
@@ -156,7 +157,15 @@ func (st *stream) beyond(e *spool.Entry) bool {
 
 // wanted decodes e and reports whether the client asked for such an event.
 func (st *stream) wanted(e *spool.Entry) bool {
-	return st.decoder.Decode(&st.event, e.Type, e.Data) == ipe.ClassIPE && st.match.Match(&st.event)
+	if st.decoder.Decode(&st.event, e.Type, e.Data) != ipe.ClassIPE {
+		return false
+	}
+	if st.event.Kind == ipe.KindAccess && st.policy != nil {
+		if p := st.policy(e.Context); p != nil {
+			st.event.ActivePolicy = *p
+		}
+	}
+	return st.match.Match(&st.event)
 }
 
 // take sends e, if it is wanted. It reports true when nothing comes after it.

@@ -58,6 +58,36 @@ func numbered(first, last int) []string {
 	return list
 }
 
+// TestStreamSaysWhichPolicyJudged has contexts that mean something, and others.
+func TestStreamSaysWhichPolicyJudged(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(o *Options, _ *patience) {
+		o.Policy = func(context uint16) *ipe.Policy {
+			if context != 3 {
+				return nil
+			}
+			return &ipe.Policy{Name: []byte("lab"), Version: []byte("1.0.0")}
+		}
+	})
+	known, none, switched := denial(1), denial(2), switched()
+	known.Context, none.Context, switched.Context = 3, 4, 3
+	w.spool.Append([]spool.Record{known, none, switched})
+	var got []string
+	for _, line := range w.events("") {
+		var ev struct {
+			Name    string `json:"active_policy_name"`
+			Version string `json:"active_policy_version"`
+		}
+		if err := json.Unmarshal([]byte(line), &ev); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, ev.Name+ev.Version)
+	}
+	if diff := cmp.Diff([]string{"lab1.0.0", "", ""}, got); diff != "" {
+		t.Errorf("policies (-want +got):\n%s", diff)
+	}
+}
+
 func TestStreamBeginsWhereItIsAsked(t *testing.T) {
 	t.Parallel()
 	w := start(t)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // MaxClients is how many streams of events there are at most at once.
@@ -21,8 +22,8 @@ const (
 	maxHeader = 4 << 10        // bytes of a request; net/http adds 4 KiB of slop
 )
 
-// Options say what a server serves, and to whom. All but Host and ErrorLog are
-// needed.
+// Options say what a server serves, and to whom. All but Policy, Host and
+// ErrorLog are needed.
 type Options struct {
 	Path  string      // of the unix socket
 	Mode  fs.FileMode // permission bits of the socket
@@ -30,6 +31,10 @@ type Options struct {
 
 	Spool *spool.Spool
 	Host  string // host name for events; empty to leave it out
+
+	// Policy returns the policy that an entry's context stands for, nil where
+	// it says nothing. Any goroutine calls it.
+	Policy func(context uint16) *ipe.Policy
 
 	// Status is asked for the state of the daemon, from any goroutine but from
 	// one at a time. The server fills in Feed, and calls Status.Complete.

@@ -20,6 +20,10 @@ type books struct {
 	done   chan struct{}
 	end    context.CancelFunc
 
+	sameSocket bool // it is that of the last process, of this boot
+	resumed    bool // what was in force at the end of that holds; set before watch
+	standIn    bool // the kernel's count is not about our socket
+
 	mu    sync.Mutex
 	state ledger.State
 }
@@ -27,9 +31,11 @@ type books struct {
 // openBooks opens the ledger where the last process of this boot left it.
 func (d *daemon) openBooks() *books {
 	b := &books{d: d, done: make(chan struct{})}
+	_, b.standIn = d.Trust.StandIn()
 	b.ledger = ledger.New(b.tell)
+	b.ledger.Added = b.added
 	b.kernel = ledger.NewKernelWatch(b.ledger)
-	b.kernel.Begun = b.save
+	b.kernel.Begun = b.begun
 	fresh := ledger.State{BootID: d.boot.String(), Cookie: d.conn.Cookie()}
 	if dir := d.dir(""); dir != "" {
 		last, err := ledger.LoadState(dir)
@@ -42,7 +48,7 @@ func (d *daemon) openBooks() *books {
 				fresh.Lost, fresh.Known = last.Lost, true
 			}
 			if last.Cookie == fresh.Cookie {
-				fresh.Drops = last.Drops
+				fresh.Drops, b.sameSocket = last.Drops, true
 			}
 			fresh.At = last.At
 		}
@@ -67,6 +73,23 @@ func (b *books) watch(ctx context.Context) {
 	if err := b.kernel.Run(ctx, kmsg); err != nil {
 		b.d.log.Warn("what the kernel loses before any socket can no longer be known", zap.Error(err))
 	}
+}
+
+// added withdraws the policy in force when the kernel lost records. The receiver
+// sees by itself when the socket did, and what is truncated is there.
+func (b *books) added(a ledger.Account) {
+	if a == ledger.Kernel && !b.standIn {
+		b.d.witness.Lost(time.Now().UnixMilli())
+	}
+}
+
+// begun is called once the kernel's count is known. What it had lost by then may
+// be missing from the queue of the socket.
+func (b *books) begun() {
+	if lost, _ := b.kernel.Told(); lost > 0 && !b.resumed && !b.standIn {
+		b.d.witness.Lost(time.Now().UnixMilli())
+	}
+	b.save()
 }
 
 // tell puts a loss into the stream and into the log, and remembers that.

@@ -15,6 +15,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/trust"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -62,9 +63,10 @@ type Options struct {
 	Notify   func(state string)
 	Watchdog time.Duration
 
-	// For tests of this module: whose messages are believed, and which types
-	// are received besides IPE's.
+	// For tests of this module: whose messages are believed, and what stands for
+	// /sys.
 	Trust trust.Senders
+	Sysfs string
 }
 
 // Run is the daemon. It returns when ctx ends and everything was delivered that
@@ -104,6 +106,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if o.Input != nil {
 		err = d.feed(ctx)
+		d.savePolicyTable(true)
 	} else {
 		err = d.serve(ctx)
 	}
@@ -124,6 +127,10 @@ type daemon struct {
 	spool   *spool.Spool
 	teller  teller
 	sinks   *fleet
+
+	policies *inforce.Table
+	witness  *inforce.Witness
+	unsaved  bool // the last save of the policies failed, and that was said
 
 	// Nil with Input.
 	conn     *netlinkaudit.Conn
@@ -164,7 +171,7 @@ func (d *daemon) openSpool() error {
 	}
 	cfg := d.Config.Spool
 	opened := make(chan struct{})
-	defer close(opened)
+	defer close(opened) // the witness too
 	defer d.plead()()
 	s, err := spool.Open(spool.Options{
 		Dir: cfg.Dir, Size: int64(cfg.Size), Memory: int64(cfg.Memory), Sync: max(cfg.Sync, time.Millisecond),
@@ -177,7 +184,9 @@ func (d *daemon) openSpool() error {
 	if err != nil {
 		return err
 	}
-	d.spool, d.teller.spool = s, s
+	d.spool = s
+	d.openWitness()
+	d.teller.spool = d.witness
 	return nil
 }
 
@@ -210,13 +219,14 @@ func (d *daemon) tellDisk(ev ipe.Event) {
 // serve receives from the kernel until ctx ends.
 func (d *daemon) serve(ctx context.Context) error {
 	kernel := host.KernelRelease()
-	state := d.hostState()
+	state := d.observeState()
 	logIPE(d.log, kernel, state)
 	started := startedEvent(d.Version, kernel, state)
 	d.teller.tell(&started)
 
 	d.books = d.openBooks()
-	d.receiver = newReceiver(d.conn, d.spool)
+	d.receiver = newReceiver(d.conn, d.witness)
+	d.resume()
 	accounts := &accountant{
 		conn: d.conn, ledger: d.books.ledger, active: d.receiver.active,
 		drops: d.books.state.Drops, checked: d.books.state.At,
@@ -229,6 +239,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	wg.Go(func() { accounts.run(background) })
 	wg.Go(func() { d.books.watch(background) })
 	wg.Go(func() { d.writeTextfile(background) })
+	wg.Go(func() { d.readPolicies(background) })
+	saved := make(chan struct{})
+	go func() { defer close(saved); d.savePolicies(background) }()
 	d.serveAPI()
 
 	granted, _ := d.conn.ReadBuffer()
@@ -263,6 +276,10 @@ func (d *daemon) serve(ctx context.Context) error {
 		d.books.abandon(d.conn)
 	}
 	d.books.close()
+	select {
+	case <-saved:
+	case <-time.After(saveTimeout): // the disk hangs
+	}
 	d.teller.tell(&ipe.Event{Kind: ipe.KindStopped, Version: []byte(d.Version), Kernel: []byte(kernel)})
 	return err
 }
@@ -290,18 +307,6 @@ func (d *daemon) emptySocket() {
 			return
 		}
 	}
-}
-
-// hostState reads how IPE stands, through inherited files where there are any.
-func (d *daemon) hostState() host.IPE {
-	fs := host.Securityfs{Root: "/sys"}
-	if f := d.Inherited.Enforce; f != nil {
-		fs.Enforce = f
-	}
-	if f := d.Inherited.SuccessAudit; f != nil {
-		fs.SuccessAudit = f
-	}
-	return fs.IPE()
 }
 
 // finish delivers what is spooled. With Input the sinks get all the time they

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
 	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -19,10 +20,13 @@ const feedBatch = 64
 // feeder moves records from an input to the spool. It waits for the sinks
 // instead of giving up entries.
 type feeder struct {
-	spool   *spool.Spool
-	records []spool.Record
-	text    []byte // of records; the input reuses its own
-	now     int64  // when the first of records was read
+	spool    *spool.Spool
+	witness  *inforce.Witness
+	policies *inforce.Table
+	save     func() // policies
+	records  []spool.Record
+	text     []byte // of records; the input reuses its own
+	now      int64  // when the first of records was read
 }
 
 // errInterrupted says that a signal came before the end of the input.
@@ -58,7 +62,7 @@ func (d *daemon) feed(ctx context.Context) error {
 
 // read reads the whole input. Everything before a damage gets into the spool.
 func (d *daemon) read(ctx context.Context) error {
-	f := feeder{spool: d.spool, records: make([]spool.Record, 0, feedBatch)}
+	f := feeder{spool: d.spool, witness: d.witness, policies: d.policies, save: func() { d.savePolicyTable(false) }, records: make([]spool.Record, 0, feedBatch)}
 	if input.Live(d.Input) {
 		f.records = make([]spool.Record, 0, 1) // whoever writes it may pause
 	}
@@ -122,6 +126,14 @@ func (f *feeder) add(ctx context.Context, r *input.Record) error {
 
 // flush appends the batch.
 func (f *feeder) flush(ctx context.Context) error {
+	for i := range f.records {
+		f.witness.Mark(f.records[i : i+1])
+		select {
+		case <-f.policies.Changed():
+			f.save() // at once, so that the next policy gets its number
+		default:
+		}
+	}
 	_, err := f.spool.AppendWait(ctx, f.records)
 	f.records, f.text = f.records[:0], f.text[:0]
 	if err != nil {

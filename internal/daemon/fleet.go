@@ -80,6 +80,7 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 	rc := sink.Config{
 		Name: c.Name, Sink: outlet.sink, Source: reader, Match: matcher, Format: outlet.format,
 		Context: format.Context{Host: f.host, Raw: c.Raw}, Batch: outlet.batch,
+		Policy:    f.d.policies.Policy,
 		Delivered: reader.Delivered,
 		OnGap:     (&gapLog{log: log}).add,
 		OnChange:  func(s sink.Status) { tell(); logChange(log, s) },

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
@@ -288,7 +289,7 @@ func TestStopTakesWhatIsQueuedAtOurSocket(t *testing.T) {
 	}
 	d := &daemon{conn: conn, log: zap.NewNop()}
 	slow := &slowSpool{}
-	receiver := newReceiver(conn, slow)
+	receiver := newReceiver(conn, inforce.NewWitness(slow, inforce.NewTable()))
 	received := make(chan error, 1)
 	go func() { received <- receiver.run() }()
 	d.stopReceiving()

@@ -7,13 +7,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // teller puts the daemon's own events into the stream.
 type teller struct {
-	spool appender
+	spool inforce.Appender
 	mu    sync.Mutex
 	buf   []byte
 }

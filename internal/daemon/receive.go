@@ -6,37 +6,36 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
 
-// appender is the side of the spool that the receiver sees.
-type appender interface {
-	Append([]spool.Record) spool.Cursor
-}
-
-// receiver moves records from the socket to the spool.
+// receiver moves records from the socket to the spool, by way of the witness.
 type receiver struct {
 	// Set at construction.
-	conn  *netlinkaudit.Conn
-	spool appender
+	conn    *netlinkaudit.Conn
+	witness *inforce.Witness
 
 	// Owned by the goroutine that calls run.
 	records []spool.Record
+	drops   uint64 // at the socket, by now
 
 	classes [8]atomic.Uint64 // records by what Classify said; read from any goroutine
 	turns   atomic.Uint64    // batches begun and batches ended: odd while there is one in hand
 	active  chan struct{}    // holds a token when something was received
 }
 
-func newReceiver(conn *netlinkaudit.Conn, s appender) *receiver {
-	return &receiver{
+func newReceiver(conn *netlinkaudit.Conn, w *inforce.Witness) *receiver {
+	r := &receiver{
 		conn:    conn,
-		spool:   s,
+		witness: w,
 		records: make([]spool.Record, 0, 64),
 		active:  make(chan struct{}, 1),
 	}
+	r.drops, _ = conn.Drops()
+	return r
 }
 
 // run receives until the connection is closed or its deadline passes. It does
@@ -52,6 +51,11 @@ func (r *receiver) run() error {
 			return err
 		}
 		r.turns.Add(1)
+		// Before the batch is marked: what lies behind the hole may be in it.
+		if drops, err := r.conn.Drops(); err != nil || drops != r.drops {
+			r.drops = drops
+			r.witness.Lost(time.Now().UnixMilli())
+		}
 		r.take(msgs, time.Now().UnixNano())
 		r.turns.Add(1)
 		select {
@@ -77,7 +81,7 @@ func (r *receiver) take(msgs []netlinkaudit.Message, now int64) {
 		})
 	}
 	if len(r.records) > 0 {
-		r.spool.Append(r.records)
+		r.witness.Append(r.records)
 	}
 }
 

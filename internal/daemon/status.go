@@ -30,7 +30,7 @@ func (d *daemon) serveAPI() {
 	}
 	server, err := api.Listen(api.Options{
 		Path: cfg.Path, Mode: cfg.Mode, Group: cfg.Group,
-		Spool: d.spool, Host: host.Name(), Status: d.status,
+		Spool: d.spool, Policy: d.policies.Policy, Host: host.Name(), Status: d.status,
 		ErrorLog: zap.NewStdLog(d.log),
 	})
 	if err != nil {

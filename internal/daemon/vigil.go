@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 )
 
 // statusInterval is how often the service manager is told how we fare, where it
@@ -37,7 +39,7 @@ type vigil struct {
 	notify   func(string)
 	log      *zap.Logger
 	progress func() (count uint64, working bool) // of the receiver
-	spool    appender
+	spool    inforce.Appender
 	status   func() string // the line for the service manager
 
 	// Owned by the goroutine that calls run.

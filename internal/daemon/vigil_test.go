@@ -14,6 +14,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
@@ -187,7 +188,7 @@ func TestReceiverShowsThatItStandsStill(t *testing.T) {
 	}
 	defer conn.Close()
 	fake := newFakeSpool()
-	r := newReceiver(conn, fake)
+	r := newReceiver(conn, inforce.NewWitness(fake, inforce.NewTable()))
 	if _, working := r.progress(); working {
 		t.Error("without a message there is work")
 	}

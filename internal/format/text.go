@@ -147,7 +147,8 @@ func (t *line) access(ev *ipe.Event) {
 		t.num(ev.Ino)
 	}
 	t.origin(ev)
-	t.policy(" policy ", &ev.ActivePolicy)
+	// Not the policy: it is the same in line after line, and where it changes is
+	// a line of its own.
 	if ev.Verdict == ipe.VerdictUnknown {
 		t.str(" (the record does not say whether IPE was enforcing)")
 	}

@@ -46,7 +46,7 @@ func TestAppendText(t *testing.T) {
 		{"denied", denied(), Context{}, at + "DENIED     EXECUTE BPRM_CHECK /usr/local/bin/tool comm=bash pid=2204 dev=vda2 ino=1024" +
 			" rule: DEFAULT op=EXECUTE action=DENY"},
 		{"would deny", wouldDeny, Context{}, at + "WOULD DENY EXECUTE BPRM_CHECK /usr/local/bin/tool comm=bash pid=2204 dev=vda2 ino=1024" +
-			" policy lab 1.0.0 rule: DEFAULT op=EXECUTE action=DENY"},
+			" rule: DEFAULT op=EXECUTE action=DENY"},
 		{"allowed", explicit(), Context{}, at + "ALLOWED    EXECUTE BPRM_CHECK /usr/local/bin/tool comm=bash pid=2204 dev=vda2 ino=1024" +
 			` rule: op=EXECUTE dmverity_roothash="sha256":26C6 action=ALLOW`},
 		{"unknown", anonymous(), Context{}, at + "UNKNOWN    EXECUTE MMAP anonymous memory comm=bash pid=2204" +

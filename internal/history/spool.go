@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -12,11 +13,12 @@ import (
 
 // directory is a source that reads a spool directory.
 type directory struct {
-	name    string
-	entries *spool.Offline
-	decoder ipe.Decoder
-	bootID  []byte
-	boot    [16]byte // what bootID says
+	name     string
+	entries  *spool.Offline
+	policies *inforce.Table
+	decoder  ipe.Decoder
+	bootID   []byte
+	boot     [16]byte // what bootID says
 }
 
 func openDirectory(dir string, since time.Time) (*directory, error) {
@@ -25,7 +27,11 @@ func openDirectory(dir string, since time.Time) (*directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &directory{name: dir, entries: entries}, nil
+	policies, err := inforce.LoadTable(dir)
+	if err != nil {
+		policies = inforce.NewTable() // the order of the events still tells something
+	}
+	return &directory{name: dir, entries: entries, policies: policies}, nil
 }
 
 func (d *directory) next(ev *Event) error {
@@ -46,6 +52,9 @@ func (d *directory) next(ev *Event) error {
 			continue
 		}
 		ev.At = e.Cursor()
+		if p := d.policies.Policy(e.Context); p != nil && ev.Kind == ipe.KindAccess {
+			ev.ActivePolicy = *p
+		}
 		if e.BootID != d.boot {
 			d.boot, d.bootID = e.BootID, []byte(host.BootID(e.BootID).String())
 		}

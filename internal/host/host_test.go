@@ -72,7 +72,10 @@ func TestIPEStatesWhatSecurityfsSays(t *testing.T) {
 		},
 		{
 			"built in, so without a signature", map[string]string{lsm: "ipe", dir + "policies/boot/active": "1", dir + "policies/boot/version": "0.0.1"},
-			IPE{Status: StatusActive, Policy: ipe.Policy{Name: []byte("boot"), Version: []byte("0.0.1")}},
+			IPE{Status: StatusActive, Policy: ipe.Policy{
+				Name: []byte("boot"), Version: []byte("0.0.1"),
+				Digest: []byte("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+			}},
 		},
 		{
 			"a policy whose state is hidden", map[string]string{lsm: "ipe", dir + "policies/a/version": "1.0.0"},

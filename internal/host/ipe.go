@@ -3,6 +3,7 @@ package host
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -109,8 +110,8 @@ func identify(files string) (p ipe.Policy) {
 	}
 	// The digest in the records is that of the signed blob
 	// (security/ipe/audit.c, audit_policy). A policy that was built into the
-	// kernel has none.
-	if blob, err := os.ReadFile(filepath.Join(files, "pkcs7")); err == nil && len(blob) > 0 {
+	// kernel has none, and the digest of nothing (policy_fs.c, read_pkcs7).
+	if blob, err := os.ReadFile(filepath.Join(files, "pkcs7")); err == nil || errors.Is(err, fs.ErrNotExist) {
 		sum := sha256.Sum256(blob)
 		p.Digest = append([]byte("sha256:"), hex.EncodeToString(sum[:])...)
 	}

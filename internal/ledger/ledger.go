@@ -51,6 +51,10 @@ type Loss struct {
 // Ledger adds up losses and tells them. Its methods may be called from any
 // goroutine.
 type Ledger struct {
+	// Added is called with the account of every loss, by who adds it, before
+	// the loss is told. It is set before the first Add, and may be nil.
+	Added func(Account)
+
 	tell   func(*ipe.Event)
 	kick   chan struct{}
 	totals [accounts]atomic.Uint64
@@ -75,6 +79,9 @@ func New(tell func(*ipe.Event)) *Ledger {
 // accuracy AccuracyUnknown makes the whole event unknown; its Count is not
 // added up.
 func (l *Ledger) Add(a Account, loss Loss) {
+	if l.Added != nil {
+		l.Added(a)
+	}
 	switch loss.Accuracy {
 	case ipe.AccuracyUnknown:
 		l.exact[a].Store(false)

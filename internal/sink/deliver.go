@@ -112,6 +112,11 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 	if class == ipe.ClassIPE && r.event.Kind == ipe.KindUnparsed {
 		r.batch.counts.Unparsed++
 	}
+	if r.event.Kind == ipe.KindAccess && r.config.Policy != nil {
+		if p := r.config.Policy(e.Context); p != nil {
+			r.event.ActivePolicy = *p
+		}
+	}
 	switch {
 	case class != ipe.ClassIPE:
 		r.batch.counts.Skipped++

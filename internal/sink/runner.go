@@ -51,6 +51,10 @@ type Config struct {
 	// Context holds what is the same for all events: Host and Raw.
 	Context format.Context
 
+	// Policy returns the policy that an entry's context stands for, nil where
+	// it says nothing. It may be nil.
+	Policy func(context uint16) *ipe.Policy
+
 	// Batch is the most entries between two flushes, DefaultBatch if 0. A sink
 	// whose every entry costs (a process, a page to somebody) wants 1, so that
 	// a crash repeats one only.

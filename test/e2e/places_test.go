@@ -83,6 +83,7 @@ func plain(texts []string) []delivery {
 var (
 	identity = regexp.MustCompile(`^\{"spool":"[0-9a-f]{8}","seq":([0-9]+),`)
 	origin   = regexp.MustCompile(`,"host":"[^"]*","boot_id":"[-0-9a-f]{36}"\}$`)
+	policy   = regexp.MustCompile(`,"active_policy_(name|version|digest)":"[^"]*"`) // decode does not say it
 )
 
 // jsonLines reads events in JSON. A daemon that was killed may have left a torn
@@ -106,7 +107,7 @@ func jsonLines(f *farm, texts []string) []delivery {
 		}
 		seq, err := strconv.ParseUint(m[1], 10, 64)
 		check(f.t, err)
-		d := delivery{seq: seq, text: "{" + origin.ReplaceAllString(text[len(m[0]):], "}")}
+		d := delivery{seq: seq, text: "{" + policy.ReplaceAllString(origin.ReplaceAllString(text[len(m[0]):], "}"), "")}
 		if strings.Contains(text, `"event":"started"`) || strings.Contains(text, `"event":"stopped"`) {
 			d.text = ""
 		}
