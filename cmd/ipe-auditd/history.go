@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,11 +47,13 @@ func (o *pastOptions) open(ctx context.Context, cmd *cobra.Command, names []stri
 		Names: names, Stdin: cmd.InOrStdin(), Since: since,
 		Socket: socketOr(o.socket), Dir: spoolDir(),
 	})
+	var both *history.SpoolError
 	switch {
-	case err != nil && len(names) == 0:
-		return nil, noAnswer(socketOr(o.socket), err)
-	case err != nil:
+	case err == nil:
+	case len(names) > 0, errors.As(err, &both):
 		return nil, err
+	default:
+		return nil, noAnswer(socketOr(o.socket), err)
 	}
 	if note := h.Note(); note != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "ipe-auditd:", note)

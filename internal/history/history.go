@@ -60,8 +60,8 @@ type stream struct {
 }
 
 // Open opens the sources. The error is that of the first that cannot be opened;
-// of the daemon's socket it is that of connect(2) or an [api.RefusedError],
-// unless no daemon answers and there is a spool to read. Close must be called,
+// of the daemon's socket it is that of connect(2), an [api.RefusedError] or a
+// [SpoolError], unless no daemon answers and there is a spool to read. Close must be called,
 // unless there is an error. ctx ends the reading of the feed.
 func Open(ctx context.Context, o Options) (*History, error) {
 	h := &History{}
@@ -92,6 +92,21 @@ func Open(ctx context.Context, o Options) (*History, error) {
 	return h, nil
 }
 
+// SpoolError says that no daemon answers and its spool cannot be read in its
+// place.
+type SpoolError struct {
+	Socket string // where no daemon answers
+	Err    error  // of the spool directory
+}
+
+// Error returns one line.
+func (e *SpoolError) Error() string {
+	return fmt.Sprintf("no daemon answers at %s, and its spool cannot be read: %v", e.Socket, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *SpoolError) Unwrap() error { return e.Err }
+
 // openDaemon opens the feed of the daemon, or its spool.
 func (h *History) openDaemon(ctx context.Context, o *Options) error {
 	f, err := openFeed(ctx, o.Socket, o.Since)
@@ -107,7 +122,7 @@ func (h *History) openDaemon(ctx context.Context, o *Options) error {
 	if errors.Is(dirErr, fs.ErrNotExist) {
 		return err
 	} else if dirErr != nil {
-		return fmt.Errorf("no daemon answers at %s, and its spool cannot be read: %w", o.Socket, dirErr)
+		return &SpoolError{Socket: o.Socket, Err: dirErr}
 	}
 	h.sources, h.origin = []*stream{{source: d}}, "the spool in "+o.Dir
 	h.note = fmt.Sprintf("no daemon answers at %s; reading its spool in %s", o.Socket, o.Dir)

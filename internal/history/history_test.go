@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -163,10 +164,13 @@ func TestSpoolIsReadWhenNoDaemonAnswers(t *testing.T) {
 		{"neither", Options{Socket: absent}, fs.ErrNotExist},
 		{"no directory", Options{Socket: absent, Dir: absent}, fs.ErrNotExist},
 		{"no spool in it", Options{Socket: absent, Dir: t.TempDir()}, spool.ErrNoSpool},
+		{"a file in its place", Options{Socket: absent, Dir: capture}, syscall.ENOTDIR},
 		{"a file that is not there", Options{Names: []string{absent}}, fs.ErrNotExist},
 	} {
 		if _, err := Open(context.Background(), tt.options); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		} else if spoolFailed := errors.As(err, new(*SpoolError)); spoolFailed != (tt.want != fs.ErrNotExist) {
+			t.Errorf("%s: %v is a SpoolError: %v", tt.name, err, spoolFailed)
 		}
 	}
 }

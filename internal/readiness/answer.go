@@ -90,12 +90,11 @@ func (c *Check) reasons(a *Answer) {
 	add(!nothing && a.Observed.total()*100 < a.Wanted*enough, "not_long_enough",
 		"watched for %s in permissive mode and %s enforcing, of the %s asked for%s",
 		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), Round(a.Wanted), c.sinceWhen())
-	add(c.losses > 0, "lost", "%s were lost", c.lossText())
-	add(c.skipped > 0, "skipped", "%d events are missing from what was given, by their numbers", c.skipped)
-	add(c.unparsed > 0, "unreadable", "%d records could not be read", c.unparsed)
-	if n := c.judged.GivenUp + c.vague.GivenUp; n > 0 {
-		add(true, "given_up", "%d kinds of accesses could not be remembered, there were so many", n)
-	}
+	add(c.losses > 0, "lost", "lost: %s", c.lossText())
+	add(c.skipped > 0, "skipped", "missing from what was given, by the sequence numbers: %s", some(c.skipped, "event", "events"))
+	add(c.unparsed > 0, "unreadable", "could not be read: %s", some(c.unparsed, "record", "records"))
+	givenUp := int(c.judged.GivenUp + c.vague.GivenUp)
+	add(givenUp > 0, "given_up", "there was no room to remember %s", kinds(givenUp))
 	for _, err := range c.errors {
 		add(true, "source", "%s", err)
 	}
@@ -104,8 +103,8 @@ func (c *Check) reasons(a *Answer) {
 	}
 	add(c.audit.off || c.audit.state != ipe.True, "success_audit",
 		"what the policies in force allowed was not recorded all the time, so the candidate could not be asked about it: echo 1 >/sys/kernel/security/ipe/success_audit, and let the daemon run for a while")
-	add(c.denied > 0, "not_seen", "%d accesses were denied, so what they would have led to was not seen", c.denied)
-	add(len(a.Unknown) > 0, "unknown_objects", "%d kinds of accesses depend on properties that cannot be found out now", len(a.Unknown))
+	add(c.denied > 0, "not_seen", "denied, so that what would have come of it was not seen: %s", some(c.denied, "access", "accesses"))
+	add(len(a.Unknown) > 0, "unknown_objects", "the answer for %s depends on properties that cannot be found out now", kinds(len(a.Unknown)))
 }
 
 // sinceWhen says why the time may be short.
@@ -117,13 +116,14 @@ func (c *Check) sinceWhen() string {
 }
 
 func (c *Check) lossText() string {
-	switch {
+	switch text := some(c.lost, "record", "records"); {
 	case c.lost == 0:
 		return "records whose number is not known"
 	case c.uncount:
-		return fmt.Sprintf("at least %d records", c.lost)
+		return "at least " + text
+	default:
+		return text
 	}
-	return fmt.Sprintf("%d records", c.lost)
 }
 
 // Round returns d in at most two units, rounded down.

@@ -28,8 +28,12 @@ type observation struct {
 	deaf  bool          // the daemon has stopped
 }
 
-// add takes the next event.
+// add takes the next event. Before a start nobody knows for how long nobody
+// listened, unless the end of the process before is told.
 func (o *observation) add(ev *history.Event) {
+	if ev.Kind == ipe.KindStarted {
+		o.deaf = true
+	}
 	if ev.Has&ipe.HasStamp != 0 && ev.Time <= o.now {
 		o.until(ev.Time)
 	}

@@ -96,10 +96,10 @@ func (a *Answer) AppendText(dst []byte, h *Heading, height int, loc *time.Locati
 	p := report.NewPage(dst, loc)
 	p.Line("%s", a.headline())
 	p.Line("judged by: %s", a.judge(p, h))
-	p.Line("watched: %s in permissive mode, %s enforcing; %d accesses recorded; %s",
-		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), a.Accesses, p.Quoted(h.Origin))
+	p.Line("watched: %s in permissive mode, %s enforcing; %s recorded; %s",
+		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), some(a.Accesses, "access", "accesses"), p.Quoted(h.Origin))
 	if a.Earlier > 0 {
-		p.Line("not counted: %d denials by policies that were in force before", a.Earlier)
+		p.Line("not counted: %s by policies that were in force before", some(a.Earlier, "denial", "denials"))
 	}
 	if len(a.Reasons) > 0 {
 		p.Line("")
@@ -118,12 +118,23 @@ func (a *Answer) AppendText(dst []byte, h *Heading, height int, loc *time.Locati
 func (a *Answer) headline() string {
 	switch a.Verdict {
 	case NotReady:
-		return fmt.Sprintf("NOT READY: %d kinds of accesses that were seen would be denied", len(a.Denied))
+		return fmt.Sprintf("NOT READY: %s that were seen would be denied", kinds(len(a.Denied)))
 	case CannotSay:
 		return "CANNOT SAY: nothing is known that would be denied, but that is not enough"
 	}
 	return "READY: nothing that was seen would be denied"
 }
+
+// some returns n things in words.
+func some(n uint64, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
+// kinds returns n groups in words.
+func kinds(n int) string { return some(uint64(n), "kind of access", "kinds of accesses") }
 
 func (a *Answer) judge(p *report.Page, h *Heading) string {
 	switch {

@@ -111,6 +111,8 @@ func TestByThePolicyInForce(t *testing.T) {
 		{"started stopped", time.Time{}, false, "ready 0"},
 		{"started stopped", hours(1), false, "cannot_say 0 nothing_observed"},
 		{"started stopped started", hours(3), true, "cannot_say 0 not_long_enough"},
+		{"started started", hours(2), true, "cannot_say 0 not_long_enough"},
+		{"started allowed stopped started", hours(3), true, "cannot_say 0 not_long_enough"},
 		{"unreadable", time.Time{}, true, "cannot_say 0 nothing_observed"},
 		{"unreadable allowed", hours(1), true, "ready 0"},
 		{"unreadable allowed", hours(2), true, "cannot_say 0 not_long_enough"},

@@ -71,6 +71,14 @@ func VerdictText(v ipe.Verdict) string {
 	return "UNKNOWN"
 }
 
+// some returns n things in words.
+func some(n uint64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // Object names what was accessed.
 func (p *Page) Object(ev *ipe.Event) string {
 	text := "anonymous memory"

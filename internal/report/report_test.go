@@ -133,7 +133,7 @@ func TestGroupsAreBounded(t *testing.T) {
 	var gs Groups
 	ev := ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictDenied, Action: ipe.ActionDeny, Path: []byte("/real"), Comm: []byte("sh")}
 	gs.Add(&ev, 1)
-	const flood = 100_000
+	const flood = 40_000
 	ev.Verdict = ipe.VerdictWouldDeny
 	for i := range flood {
 		ev.Path = fmt.Appendf(ev.Path[:0], "/flood/%d", i)

@@ -53,10 +53,10 @@ func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
 		for _, g := range groups[forGroups:] {
 			events += g.Count
 		}
-		p.Line("and %d more with %d events, see --json", hidden, events)
+		p.Line("and %d more with %s, see --json", hidden, some(events, "event"))
 	}
 	if r.groups.GivenUp > 0 {
-		p.Line("and %d more with %d events that there was no room to remember", r.groups.GivenUp, r.groups.GivenUpEvents)
+		p.Line("and %d more with %s that there was no room to remember", r.groups.GivenUp, some(r.groups.GivenUpEvents, "event"))
 	}
 	return p.text
 }
@@ -64,9 +64,9 @@ func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
 // head writes where the events come from, and what they come to.
 func (r *Report) head(p *Page) {
 	if r.timed {
-		p.Line("%s: %d events, %s", p.Quoted(r.Origin), r.events, p.Span(r.first, r.last))
+		p.Line("%s: %s, %s", p.Quoted(r.Origin), some(r.events, "event"), p.Span(r.first, r.last))
 	} else {
-		p.Line("%s: %d events", p.Quoted(r.Origin), r.events)
+		p.Line("%s: %s", p.Quoted(r.Origin), some(r.events, "event"))
 	}
 	p.Line("in force: %s", r.inForceText(p))
 	unknown := ""
@@ -79,26 +79,26 @@ func (r *Report) head(p *Page) {
 		p.Line("LOST: %s; what happened in these, nobody knows", r.lost.text())
 	}
 	if r.skipped > 0 {
-		p.Line("LEFT OUT: %d events that are not in these files, by their numbers", r.skipped)
+		p.Line("LEFT OUT: %s by the sequence numbers", some(r.skipped, "event"))
 	}
 	if r.unparsed > 0 {
-		p.Line("UNREADABLE: %d records", r.unparsed)
+		p.Line("UNREADABLE: %s", some(r.unparsed, "record"))
 	}
 	if r.forged > 0 {
-		p.Line("FORGED: %d messages that the kernel did not send", r.forged)
+		p.Line("FORGED: %s that the kernel did not send", some(r.forged, "message"))
 	}
 }
 
 func (l *loss) text() string {
 	switch {
 	case l.accuracy == ipe.AccuracyUnknown && l.count > 0:
-		return fmt.Sprintf("%d records, and more whose number is not known", l.count)
+		return some(l.count, "record") + ", and more whose number is not known"
 	case l.accuracy == ipe.AccuracyUnknown:
 		return "records whose number is not known"
 	case l.accuracy == ipe.AccuracyAtLeast:
-		return fmt.Sprintf("at least %d records", l.count)
+		return "at least " + some(l.count, "record")
 	}
-	return fmt.Sprintf("%d records", l.count)
+	return some(l.count, "record")
 }
 
 func (r *Report) inForceText(p *Page) string {
