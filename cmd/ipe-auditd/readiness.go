@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,14 +11,10 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/internal/readiness"
-	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
 // defaultReadiness is how far readiness looks back when it asks the daemon.
 const defaultReadiness = 7 * 24 * time.Hour
-
-// maxPolicy bounds the text of a policy, in bytes.
-const maxPolicy = 4 << 20
 
 func newReadiness() *cobra.Command {
 	var o pastOptions
@@ -73,7 +67,7 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	head := readiness.Heading{Since: since, Candidate: candidate}
 	ask := readiness.Options{Since: since, Now: now, Measure: measure.New().Measure}
 	if candidate != "" {
-		if ask.Candidate, err = readPolicy(candidate); err != nil {
+		if _, ask.Candidate, err = readPolicy(candidate); err != nil {
 			return 0, err
 		}
 		head.Name, head.Version = ask.Candidate.Name, ask.Candidate.Version.String()
@@ -102,31 +96,6 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 		return 0, err
 	}
 	return answer.Verdict, nil
-}
-
-// readPolicy reads the text of a policy.
-func readPolicy(name string) (*policy.Policy, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPolicy+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxPolicy {
-		return nil, fmt.Errorf("%s: too large for a policy", name)
-	}
-	p, err := policy.Parse(text)
-	var wrong *policy.Error
-	switch {
-	case errors.As(err, &wrong) && wrong.Line > 0:
-		return nil, fmt.Errorf("%s:%d:%d: %s", name, wrong.Line, wrong.Column, wrong.Reason)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return p, nil
 }
 
 // answered is what readiness has to say but yes: its answer, which was printed,

@@ -57,7 +57,7 @@ runs, or from FILE, as with report.`,
 				return err
 			}
 			if cmd.Flags().Changed("base") {
-				if s.Base, err = readBase(base); err != nil {
+				if s.Base, _, err = readPolicy(base); err != nil {
 					return err
 				}
 			}
@@ -90,27 +90,6 @@ runs, or from FILE, as with report.`,
 	flags.StringVar(&base, "base", "", "add the rules to the policy in this `FILE`")
 	flags.BoolVar(&signature, "signature", false, "allow what has a verified signature by that, instead of by its digest")
 	return cmd
-}
-
-// maxBase bounds the text of a policy, in bytes: what the kernel allocates for
-// it at once (KMALLOC_MAX_SIZE).
-const maxBase = 4 << 20
-
-// readBase reads the text of a policy.
-func readBase(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxBase+1))
-	if err == nil && len(text) > maxBase {
-		err = fmt.Errorf("%s is longer than 4 MiB: the kernel takes no such policy", file)
-	}
-	if text == nil {
-		text = []byte{}
-	}
-	return text, err
 }
 
 // sayWhatCame tells a person what the policy in a file does not show at once.

@@ -3,8 +3,10 @@ package vm_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,6 +47,22 @@ type target struct {
 	chroot string // in another root directory than ours
 	helped bool   // a rule can allow it
 	why    string // or else, why not
+
+	// What it was cannot be found out any more, so nobody can predict what a
+	// policy does with it.
+	unknown bool
+}
+
+// paths returns the paths of some of the targets, in order.
+func paths(targets []target, which func(target) bool) []string {
+	var list []string
+	for _, target := range targets {
+		if which(target) {
+			list = append(list, target.path)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // operate is the whole loop in one guest.
@@ -73,9 +91,9 @@ func operate(t *testing.T, s *session) {
 		{path: nasty, helped: true},
 		{path: volume, helped: true},
 		{path: "/mnt/plain", why: "it has no fs-verity digest and is not on a dm-verity volume"},
-		{path: "/mnt/changed", why: `"/mnt/changed" was written after it was judged`},
-		{path: "/mnt/gone", why: `nothing is at "/mnt/gone"`},
-		{path: "/inside", chroot: "/mnt", why: `nothing is at "/inside", as seen from here`},
+		{path: "/mnt/changed", why: `"/mnt/changed" was written after it was judged`, unknown: true},
+		{path: "/mnt/gone", why: `nothing is at "/mnt/gone"`, unknown: true},
+		{path: "/inside", chroot: "/mnt", why: `nothing is at "/inside", as seen from here`, unknown: true},
 		{path: "/tmp/program", why: "tmpfs has neither fs-verity nor dm-verity"},
 		{path: "", why: "anonymous memory has none of the properties"},
 	}
@@ -89,6 +107,8 @@ func operate(t *testing.T, s *session) {
 			t.Fatalf("mapping %q came to %v", target.path, ev)
 		}
 	}
+	all := func(target) bool { return true }
+	s.predicts(t, paths(targets, all), nil)
 	s.busybox(t, "sleep", "1") // more than the clocks of records and files differ by
 	s.put(t, "/mnt/changed", append(vm.Program(), 0))
 	s.busybox(t, "rm", "/mnt/gone")
@@ -99,6 +119,10 @@ func operate(t *testing.T, s *session) {
 		fmt.Sprintf("op=EXECUTE fsverity_digest=sha256:%x action=ALLOW", nastyDigest),
 		fmt.Sprintf("op=EXECUTE dmverity_roothash=sha256:%x action=ALLOW", s.lab.SealedRoot),
 	}, dev)
+
+	s.put(t, "/run/candidate.pol", []byte(text))
+	s.predicts(t, paths(targets, func(t target) bool { return !t.helped && !t.unknown }), paths(targets, func(t target) bool { return t.unknown }),
+		"--policy", "/run/candidate.pol")
 
 	blob := s.sign(t, text)
 	must(t, s.write(t, "policies/lab/update", blob))
@@ -153,6 +177,32 @@ func (s *session) ask(t *testing.T, args ...string) (stdout []byte, exit int) {
 	p, exit := s.finish(t, &wire.Call{Argv: words(append([]string{"/bin/ipe-auditd"}, args...)...)})
 	t.Logf("%q ended with %d\n%s%s", args, exit, p.Stdout(), p.Stderr())
 	return p.Stdout(), exit
+}
+
+// predicts demands of readiness the paths of what would be denied, and of what
+// that cannot be said.
+func (s *session) predicts(t *testing.T, denied, unknown []string, args ...string) {
+	t.Helper()
+	out, exit := s.ask(t, append([]string{"readiness", "--json", "--socket", apiSocket}, args...)...)
+	type object struct{ Path string }
+	var answer struct{ Denied, Unknown []object }
+	if err := json.Unmarshal(out, &answer); err != nil || exit != 1 {
+		t.Fatalf("readiness ended with %d, %v", exit, err)
+	}
+	distinct := func(objects []object) []string {
+		var list []string
+		for _, o := range objects {
+			list = append(list, o.Path)
+		}
+		slices.Sort(list)
+		return slices.Compact(list)
+	}
+	if diff := cmp.Diff(denied, distinct(answer.Denied)); diff != "" {
+		t.Errorf("denied (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(unknown, distinct(answer.Unknown)); diff != "" {
+		t.Errorf("unknown (-want +got):\n%s", diff)
+	}
 }
 
 func (s *session) suggest(t *testing.T, args ...string) string {

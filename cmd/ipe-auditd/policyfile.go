@@ -1,0 +1,37 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
+)
+
+// maxPolicy bounds the text of a policy, in bytes: as much as the kernel
+// allocates at once (KMALLOC_MAX_SIZE in include/linux/slab.h).
+const maxPolicy = 4 << 20
+
+// readPolicy reads the text of a policy. A mistake in it is told with file, line,
+// column and the error number that the kernel would return.
+func readPolicy(name string) ([]byte, *policy.Policy, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxPolicy+1))
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case len(text) > maxPolicy:
+		return nil, nil, fmt.Errorf("%s: longer than 4 MiB: the kernel takes no such policy", name)
+	}
+	p, err := policy.Parse(text)
+	var wrong *policy.Error
+	if errors.As(err, &wrong) {
+		return nil, nil, fmt.Errorf("%s:%d:%d: %w", name, wrong.Line, wrong.Column, &policy.Error{Errno: wrong.Errno, Reason: wrong.Reason})
+	}
+	return text, p, err
+}
