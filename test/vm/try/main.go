@@ -4,8 +4,7 @@
 //	go run ./test/vm/try            # Debian's 6.12
 //	go run ./test/vm/try newest     # or 6.18, or a vmlinuz
 //
-// Try busybox true, then cp /bin/busybox /tmp/true and /tmp/true. The command
-// poweroff -f ends it.
+// It prints what to try. The command poweroff -f ends it.
 package main
 
 import (
@@ -33,21 +32,33 @@ func main() {
 }
 
 // policy denies the execution of what is not from the initramfs.
-const policy = `policy_name=try policy_version=1.0.0
+const policy = `policy_name=try policy_version=%s
 DEFAULT action=ALLOW
 DEFAULT op=EXECUTE action=DENY
 op=EXECUTE boot_verified=TRUE action=ALLOW
 `
 
-// script activates the policy, follows the events, and leaves a shell. All of
-// it is on the console.
+// script follows the events, activates the policy as soon as somebody listens
+// to the audit group, and leaves a shell. All of it is on the console.
 const script = `
 exec </dev/ttyS0 >/dev/ttyS0 2>&1
-cd /sys/kernel/security/ipe || exit
 ipe-auditd --debug &
-cat /root/policy >new_policy && echo 1 >policies/try/active && cd /
-echo 'IPE enforces: only files of the initramfs may be executed.'
-echo 'Try: cp /bin/busybox /tmp/true; /tmp/true      End: poweroff -f'
+until grep -q ' 9 .* 00000001 ' /proc/net/netlink; do sleep 1; done
+cd /sys/kernel/security/ipe || exit
+cat /root/try-1.0.0.p7b >new_policy && echo 1 >policies/try/active
+sleep 1
+cat <<'END'
+
+IPE enforces: only files of the initramfs may be executed. Try
+
+  cp /bin/busybox /tmp/true; /tmp/true      a denial
+  echo 0 >enforce; /tmp/true                permissive: it runs, and would have been denied
+  cat /root/try-1.1.0.p7b >policies/try/update
+  echo nonsense >new_policy                 since 6.16 a record, before only an error
+  echo 1 >success_audit; true               what is allowed is recorded too
+  poweroff -f                               the end
+
+END
 exec setsid cttyhack sh -l
 `
 
@@ -69,22 +80,23 @@ func run(version string) error {
 	if err != nil {
 		return err
 	}
-	blob, err := lab.Key.Sign(policy)
-	if err != nil {
-		return err
+	calls := []wire.Call{{Argv: argv("/bin/busybox", "--install", "-s", "/bin")}}
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		blob, err := lab.Key.Sign(fmt.Sprintf(policy, version))
+		if err != nil {
+			return err
+		}
+		calls = append(calls, wire.Call{Argv: argv("/bin/act", "put", "/root/try-"+version+".p7b", "0600"), Stdin: blob})
 	}
+	env := []string{"PATH=/bin", "HOME=/root", "TERM=" + os.Getenv("TERM"), "PS1=guest# "}
+	calls = append(calls, wire.Call{Argv: argv("/bin/sh", "-c", script), Env: env})
 	fmt.Fprintf(os.Stderr, "try: booting %s\r\n", kernel.Release)
 	guest, err := lab.Boot(ctx, kernel, "", dir, true)
 	if err != nil {
 		return err
 	}
 	defer guest.Close()
-	env := []string{"PATH=/bin", "HOME=/root", "TERM=" + os.Getenv("TERM"), "PS1=guest# "}
-	for _, call := range []wire.Call{
-		{Argv: argv("/bin/busybox", "--install", "-s", "/bin")},
-		{Argv: argv("/bin/act", "put", "/root/policy", "0600"), Stdin: blob},
-		{Argv: argv("/bin/sh", "-c", script), Env: env},
-	} {
+	for _, call := range calls {
 		p, err := guest.Start(ctx, &call)
 		if err != nil {
 			return err
