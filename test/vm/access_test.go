@@ -12,9 +12,9 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/test/vm/wire"
 )
 
-// accesses are about what IPE judges. They need an active policy that is
-// strict, and leave one.
-var accesses = []scenario{
+// executed are the ways to execute something. They need an active policy that
+// is strict.
+var executed = []scenario{
 	{"executions while permissive", func(t *testing.T, s *session) {
 		s.enforce(t, false)
 		executions(t, s)
@@ -23,18 +23,31 @@ var accesses = []scenario{
 		s.enforce(t, true)
 		executions(t, s)
 	}},
-	{"awkward names while enforcing", awkwardNames},
-	{"awkward names while permissive", func(t *testing.T, s *session) {
-		s.enforce(t, false)
-		awkwardNames(t, s)
-	}},
-	{"paths as long as the kernel prints them", longPaths},
+}
+
+// accesses are about what else IPE judges, and by which rules. They need an
+// active policy that is strict, and leave one.
+var accesses = []scenario{
 	{"namespaces and other roots", namespaces},
 	{"allowed accesses with success_audit", successAudit},
 	{"digests of fs-verity", verityDigests},
 	{"root hash of dm-verity", rootHash},
 	{"other operations", operations},
 	{"firmware", firmware},
+}
+
+// names are about what a record says of a file. They need an active policy that
+// is strict.
+var names = []scenario{
+	{"awkward names while enforcing", func(t *testing.T, s *session) {
+		s.enforce(t, true)
+		awkwardNames(t, s)
+	}},
+	{"awkward names while permissive", func(t *testing.T, s *session) {
+		s.enforce(t, false)
+		awkwardNames(t, s)
+	}},
+	{"paths as long as the kernel prints them", longPaths},
 }
 
 // refused is the error of a denied call: EACCES, if it is enforced.

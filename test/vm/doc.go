@@ -6,9 +6,10 @@
 //	go test ./test/vm -vm -vm.kernel=all -timeout 1h
 //	go run ./test/vm/try                     # a shell in the guest, events as they happen
 //
-// Captures of a new kernel become goldens by
+// What a new kernel says becomes captures, goldens of the decoder, and a row in
+// docs/kernels.md by
 //
-//	go test ./test/vm -vm -vm.kernel=7.4 -vm.record=../captures && go test ./pkg/ipe -update
+//	go test ./test/vm -vm -vm.kernel=7.4 -update -timeout 20m
 //
 // Without -vm the tests that need a guest skip; where QEMU or another tool is
 // missing they skip as well and say which.

@@ -2,7 +2,6 @@ package vm_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -27,18 +25,12 @@ func TestOperatorsLoop(t *testing.T) {
 	if !l.Verity {
 		t.Skip("no file system with fs-verity: needs mkfs.ext4 of the package e2fsprogs")
 	}
-	for version := range strings.SplitSeq(*versions, ",") {
-		t.Run(version, func(t *testing.T) {
-			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-			defer cancel()
-			k, err := vm.FindKernel(ctx, l.Cache, version)
-			if err != nil {
-				t.Skipf("no kernel: %v", err)
-			}
-			operate(t, newSession(t, l, l.boot(t, k, ""), false))
-		})
-	}
+	onKernels(t, l, func(t *testing.T, k *vm.Kernel) {
+		t.Parallel()
+		s := &session{lab: l, run: &run{kernel: k}}
+		s.begin(t, "")
+		operate(t, s)
+	})
 }
 
 // target is something to map executable.

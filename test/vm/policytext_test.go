@@ -1,14 +1,11 @@
 package vm_test
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	ipepolicy "github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy/policytest"
@@ -32,36 +29,28 @@ func TestKernelsReadPoliciesAsWeDo(t *testing.T) {
 		}
 		input = append(binary.LittleEndian.AppendUint32(input, uint32(len(blob))), blob...)
 	}
-	for version := range strings.SplitSeq(*versions, ",") {
-		t.Run(version, func(t *testing.T) {
-			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-			defer cancel()
-			k, err := vm.FindKernel(ctx, l.Cache, version)
-			if err != nil {
-				t.Skipf("no kernel: %v", err)
+	onKernels(t, l, func(t *testing.T, k *vm.Kernel) {
+		t.Parallel()
+		s := &session{lab: l, guest: l.boot(t, k, "")}
+		errnos := s.actCall(t, input, &wire.Call{}, "write-each", ipeDir+"new_policy").Errnos
+		if len(errnos) != len(traps) {
+			t.Fatalf("%d answers to %d policies", len(errnos), len(traps))
+		}
+		accepted := 0
+		for i, trap := range traps {
+			got, want := syscall.Errno(errnos[i]), verdict(trap.Text)
+			if got == syscall.EEXIST {
+				got = 0 // the text was read, but there is a policy of that name
 			}
-			s := &session{lab: l, guest: l.boot(t, k, "")}
-			errnos := s.actCall(t, input, &wire.Call{}, "write-each", ipeDir+"new_policy").Errnos
-			if len(errnos) != len(traps) {
-				t.Fatalf("%d answers to %d policies", len(errnos), len(traps))
+			if got != want {
+				t.Errorf("%s: the kernel says %v, Parse says %v: %q", trap.Name, got, want, trap.Text)
 			}
-			accepted := 0
-			for i, trap := range traps {
-				got, want := syscall.Errno(errnos[i]), verdict(trap.Text)
-				if got == syscall.EEXIST {
-					got = 0 // the text was read, but there is a policy of that name
-				}
-				if got != want {
-					t.Errorf("%s: the kernel says %v, Parse says %v: %q", trap.Name, got, want, trap.Text)
-				}
-				if got == 0 {
-					accepted++
-				}
+			if got == 0 {
+				accepted++
 			}
-			t.Logf("kernel %s: %d texts, %d of them accepted", k.Release, len(traps), accepted)
-		})
-	}
+		}
+		t.Logf("%d texts, %d of them accepted", len(traps), accepted)
+	})
 }
 
 // verdict is what we expect of new_policy: that of the parser, then that of

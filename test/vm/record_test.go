@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,35 +13,25 @@ import (
 )
 
 // recorded runs the scenarios and keeps every datagram of the audit group, if
-// that is wanted. It reports whether all went well.
+// goldens are to be made. It reports whether all went well.
 func (s *session) recorded(t *testing.T, name string, lists ...[]scenario) bool {
 	t.Helper()
-	if *recordDir == "" {
+	if !*update {
 		return s.all(t, lists...)
 	}
 	ok := false
 	capture := s.capture(t, func() { ok = s.all(t, lists...) })
-	if !ok {
-		return false
+	if ok {
+		s.run.keep(name, capture)
 	}
-	generation := strings.Join(strings.SplitN(s.guest.Kernel.Release, ".", 3)[:2], ".")
-	file := filepath.Join(*recordDir, generation, name+"-vm")
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file+".nlcap", capture, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file+".txt", lines(t, capture), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return true
+	return ok
 }
 
 // capture returns every datagram that came to the audit group while do ran.
 func (s *session) capture(t *testing.T, do func()) []byte {
 	t.Helper()
-	const file = "/run/capture"
+	s.files++
+	file := fmt.Sprintf("/run/capture-%d", s.files) // captures may be nested
 	recorder := s.start(t, &wire.Call{Argv: words("/bin/act", "record", file)})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -83,15 +71,4 @@ func records(t *testing.T, capture []byte) []wireRecord {
 		all = append(all, wireRecord{rec.Type, stamp[strings.LastIndexByte(stamp, ':')+1:], body})
 	}
 	return all
-}
-
-// lines returns the records of a capture, one a line.
-func lines(t *testing.T, capture []byte) []byte {
-	t.Helper()
-	var text bytes.Buffer
-	r := input.NewReader(bytes.NewReader(capture))
-	for rec := (input.Record{}); r.Next(&rec) == nil; {
-		fmt.Fprintf(&text, "type=%d %s\n", rec.Type, rec.Text)
-	}
-	return text.Bytes()
 }

@@ -23,6 +23,7 @@ const patience = 60 * time.Second
 // session is a guest, the daemon in it, and what is known of its state.
 type session struct {
 	lab   *lab
+	run   *run
 	guest *vm.Guest
 
 	daemon *vm.Process
@@ -31,7 +32,7 @@ type session struct {
 	spool  string
 	files  int // how many files were made
 
-	// With audit=1 and no auditd the kernel's count of lost records means
+	// With audit=1 on the command line and no auditd the kernel's count of lost records means
 	// nothing, and the daemon says so once in a while.
 	holdQueue bool
 	unknown   int // how often it did
@@ -64,16 +65,14 @@ const (
 	apiSocket  = "/run/ipe-auditd.sock"
 )
 
-// newSession starts the daemon in the guest. holdQueue says that the kernel was
-// started with audit=1.
-func newSession(t *testing.T, l *lab, g *vm.Guest, holdQueue bool) *session {
+// begin boots the guest and starts the daemon in it.
+func (s *session) begin(t *testing.T, commandLine string) {
 	t.Helper()
-	s := &session{lab: l, guest: g, enforcing: true, loaded: map[string]loaded{}, holdQueue: holdQueue}
+	s.guest, s.enforcing, s.loaded = s.lab.boot(t, s.run.kernel, commandLine), true, map[string]loaded{}
 	s.put(t, configFile, []byte(configuration))
-	if ev := s.restart(t); ev["kernel"] != g.Kernel.Release || ev["ipe_status"] != "no_policy" {
+	if ev := s.restart(t); ev["kernel"] != s.guest.Kernel.Release || ev["ipe_status"] != "no_policy" {
 		t.Fatalf("the daemon begins with %v", ev)
 	}
-	return s
 }
 
 // restart starts a daemon and returns its first event.
@@ -119,7 +118,7 @@ func (s *session) all(t *testing.T, lists ...[]scenario) bool {
 	t.Helper()
 	for _, list := range lists {
 		for _, sc := range list {
-			if !t.Run(sc.name, func(t *testing.T) { sc.run(t, s) }) {
+			if !t.Run(sc.name, func(t *testing.T) { s.one(t, sc) }) {
 				if s.daemon != nil {
 					t.Logf("the daemon said:\n%s", s.daemon.Stderr())
 				}
@@ -128,6 +127,19 @@ func (s *session) all(t *testing.T, lists ...[]scenario) bool {
 		}
 	}
 	return true
+}
+
+// one runs a scenario and notes how it went.
+func (s *session) one(t *testing.T, sc scenario) {
+	defer func() {
+		switch {
+		case t.Skipped():
+			s.run.note(&s.run.skipped, sc.name)
+		case !t.Failed():
+			s.run.note(&s.run.passed, sc.name)
+		}
+	}()
+	sc.run(t, s)
 }
 
 // words returns an argument vector.

@@ -16,7 +16,7 @@ var (
 	enabled     = flag.Bool("vm", false, "boot real kernels in QEMU")
 	versions    = flag.String("vm.kernel", "6.12", "kernels to boot, with commas between: 6.12, newest, all, the file name of an image")
 	accelerator = flag.String("vm.accel", "auto", "what QEMU uses: kvm, tcg, or auto for what works")
-	recordDir   = flag.String("vm.record", "", "directory to record captures in: ../captures makes goldens of them")
+	update      = flag.Bool("update", false, "make goldens of what the kernels say, and note the kernels in docs/kernels.md")
 	daemonFile  = flag.String("vm.daemon", "", "file name of a static daemon to run in the guest; built when empty")
 )
 
@@ -62,8 +62,9 @@ func (l *lab) boot(t *testing.T, k *vm.Kernel, commandLine string) *vm.Guest {
 // seconds at most where the network is good.
 const fetchTimeout = 3 * time.Minute
 
-func TestDaemonOnRealKernels(t *testing.T) {
-	l := newLab(t)
+// onKernels runs a test for each kernel of the flag.
+func onKernels(t *testing.T, l *lab, test func(*testing.T, *vm.Kernel)) {
+	t.Helper()
 	list := strings.Split(*versions, ",")
 	if i := slices.Index(list, "all"); i >= 0 {
 		list = slices.Replace(list, i, i+1, vm.Generations()...)
@@ -77,13 +78,30 @@ func TestDaemonOnRealKernels(t *testing.T) {
 				t.Skipf("no kernel: %v", err)
 			}
 			t.Logf("kernel %s", k.Release)
-			for _, mode := range modes {
-				t.Run(mode.name, func(t *testing.T) {
-					t.Parallel()
-					mode.run(t, l, k)
-				})
+			test(t, k)
+		})
+	}
+}
+
+func TestDaemonOnRealKernels(t *testing.T) {
+	l := newLab(t)
+	var runs []*run
+	onKernels(t, l, func(t *testing.T, k *vm.Kernel) {
+		r := &run{kernel: k}
+		t.Cleanup(func() { // after all modes
+			if !t.Failed() {
+				runs = append(runs, r)
 			}
 		})
+		for _, mode := range modes {
+			t.Run(mode.name, func(t *testing.T) {
+				t.Parallel()
+				mode.run(t, &session{lab: l, run: r})
+			})
+		}
+	})
+	if *update {
+		makeGoldens(t, runs) // of those without a failure
 	}
 }
 
@@ -91,19 +109,20 @@ func TestDaemonOnRealKernels(t *testing.T) {
 // audit.
 var modes = []struct {
 	name string
-	run  func(*testing.T, *lab, *vm.Kernel)
+	run  func(*testing.T, *session)
 }{
-	{"audit unset", func(t *testing.T, l *lab, k *vm.Kernel) {
-		s := newSession(t, l, l.boot(t, k, ""), false)
-		_ = s.recorded(t, "off", policies, accesses) && s.all(t, switches, trust, floods, stopping)
+	{"audit unset", func(t *testing.T, s *session) {
+		s.begin(t, "")
+		_ = s.recorded(t, "off-vm", policies, executed, accesses) && s.all(t, names, switches, trust, floods, stopping)
 	}},
-	{"audit on", func(t *testing.T, l *lab, k *vm.Kernel) {
-		s := newSession(t, l, l.boot(t, k, "audit=1"), true)
-		_ = s.recorded(t, "audit1", policies, accesses) && s.all(t, neighbours, uncountable, stopping)
+	{"audit on", func(t *testing.T, s *session) {
+		s.holdQueue = true
+		s.begin(t, "audit=1")
+		_ = s.all(t, policies) && s.recorded(t, "audit1-vm", executed, neighbours) && s.all(t, accesses, names, uncountable, stopping)
 		t.Logf("%d times the daemon said that it cannot know what the kernel lost", s.unknown)
 	}},
-	{"audit off", func(t *testing.T, l *lab, k *vm.Kernel) {
-		s := &session{lab: l, guest: l.boot(t, k, "audit=0")}
+	{"audit off", func(t *testing.T, s *session) {
+		s.guest = s.lab.boot(t, s.run.kernel, "audit=0")
 		s.all(t, silent) // nothing else can be told there
 	}},
 }
