@@ -34,7 +34,7 @@ func landlock(args []string, _ *wire.Result) error {
 		return before("landlock_restrict_self", err)
 	}
 	if _, err := unix.Open(args[0], unix.O_WRONLY|unix.O_CLOEXEC, 0); !errors.Is(err, unix.EACCES) {
-		return fmt.Errorf("Landlock did not refuse to write %q: %v", args[0], err)
+		return fmt.Errorf("write %q: %v, want EACCES", args[0], err)
 	}
 	return execFile(args[1:], nil)
 }
