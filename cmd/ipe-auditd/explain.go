@@ -2,14 +2,10 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,9 +44,7 @@ is measured now, on this host; what cannot be known is said to be unknown.`,
 				}
 				names = args[1:]
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			h, err := o.open(ctx, cmd, names, time.Time{})
+			h, err := o.open(cmd, names, time.Time{})
 			if err != nil {
 				return err
 			}
@@ -89,8 +83,6 @@ func (e *explainer) all(h *history.History) error {
 			return errors.New("there is no record of IPE in stdin")
 		case errors.Is(err, io.EOF):
 			return failed
-		case errors.Is(err, context.Canceled):
-			return errInterruptedReading
 		case err != nil:
 			failed = errors.Join(failed, err)
 		default:
@@ -109,8 +101,6 @@ func (e *explainer) one(h *history.History, at spool.Cursor) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return errors.Join(failed, fmt.Errorf("%s has no event %v: it was overwritten, or never there", h.Origin(), at))
-		case errors.Is(err, context.Canceled):
-			return errInterruptedReading
 		case err != nil:
 			failed = errors.Join(failed, err)
 		case ev.At == at:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -41,9 +40,10 @@ func (o *pastOptions) begin(now time.Time) (time.Time, error) {
 }
 
 // open opens the events from that time on: those in names, or without any those
-// of the daemon, or of its spool when it does not run.
-func (o *pastOptions) open(ctx context.Context, cmd *cobra.Command, names []string, since time.Time) (*history.History, error) {
-	h, err := history.Open(ctx, history.Options{
+// of the daemon, or of its spool when it does not run. Signals end the process
+// as they are used to: a read of a terminal or a pipe cannot be called off.
+func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) (*history.History, error) {
+	h, err := history.Open(cmd.Context(), history.Options{
 		Names: names, Stdin: cmd.InOrStdin(), Since: since,
 		Socket: socketOr(o.socket), Dir: spoolDir(),
 	})

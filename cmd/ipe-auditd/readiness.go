@@ -2,9 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,19 +69,15 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 		}
 		head.Name, head.Version = ask.Candidate.Name, ask.Candidate.Version.String()
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	// What was before tells since when is watched, and by which policy.
-	h, err := o.open(ctx, cmd, names, time.Time{})
+	h, err := o.open(cmd, names, time.Time{})
 	if err != nil {
 		return 0, err
 	}
 	defer h.Close()
 	head.Origin, ask.Live = h.Origin(), h.Live()
 	check := readiness.New(ask)
-	if err := readAll(h, check.Add, check.Fail); errors.Is(err, errInterruptedReading) {
-		return 0, err
-	}
+	_ = readAll(h, check.Add, check.Fail) // an error is a reason of the answer
 	answer := check.Answer()
 	out := cmd.OutOrStdout()
 	if asJSON {

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,9 +36,7 @@ JSON lines of a file sink, also compressed. It is one screen for a person; with
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			h, err := o.open(ctx, cmd, names, since)
+			h, err := o.open(cmd, names, since)
 			if err != nil {
 				return err
 			}
@@ -75,8 +69,6 @@ func readAll(h *history.History, add func(*history.Event), fail func(error)) err
 		switch {
 		case errors.Is(err, io.EOF):
 			return failed
-		case errors.Is(err, context.Canceled):
-			return errInterruptedReading
 		case err != nil:
 			fail(err)
 			failed = errors.Join(failed, err)
@@ -85,5 +77,3 @@ func readAll(h *history.History, add func(*history.Event), fail func(error)) err
 		}
 	}
 }
-
-var errInterruptedReading = errors.New("interrupted before everything was read")

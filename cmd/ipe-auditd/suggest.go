@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,18 +58,13 @@ runs, or from FILE, as with report.`,
 					return err
 				}
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			h, err := o.open(ctx, cmd, names, since)
+			h, err := o.open(cmd, names, since)
 			if err != nil {
 				return err
 			}
 			defer h.Close()
 			c := advice.Collector{Host: host.Name()}
 			failed := readAll(h, c.Add, c.Fail)
-			if errors.Is(failed, errInterruptedReading) {
-				return failed
-			}
 			s.Denials, s.Gaps = c.Denials(), c.Gaps()
 			made, err := advice.Suggest(s)
 			if err != nil {
