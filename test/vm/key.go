@@ -60,9 +60,21 @@ func NewKey(dir, name string) (*Key, error) {
 // Sign returns the policy as IPE takes it: a PKCS#7 message that holds the
 // text, without signed attributes (Documentation/admin-guide/LSM/ipe.rst).
 func (k *Key) Sign(policy string) ([]byte, error) {
-	cmd := exec.Command("openssl", "smime", "-sign", "-signer", k.certFile, "-inkey", k.keyFile,
-		"-binary", "-noattr", "-nodetach", "-nosmimecap", "-outform", "der")
-	cmd.Stdin = bytes.NewReader([]byte(policy))
+	return k.sign([]byte(policy), "-nodetach", "-nosmimecap")
+}
+
+// SignDetached returns a signature of data as fs-verity and dm-verity take it: a
+// PKCS#7 message without the data
+// (Documentation/filesystems/fsverity.rst, "Built-in signature verification").
+func (k *Key) SignDetached(data []byte) ([]byte, error) {
+	return k.sign(data, "-nocerts")
+}
+
+func (k *Key) sign(data []byte, options ...string) ([]byte, error) {
+	cmd := exec.Command("openssl", append([]string{
+		"smime", "-sign", "-signer", k.certFile, "-inkey", k.keyFile, "-binary", "-noattr", "-outform", "der",
+	}, options...)...)
+	cmd.Stdin = bytes.NewReader(data)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

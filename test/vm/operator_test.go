@@ -65,16 +65,15 @@ func operate(t *testing.T, s *session) {
 	dev := path.Base(disk)
 
 	seal := func(file string) []byte {
-		s.put(t, file, append(vm.Program(), file...))
+		s.put(t, file, append(vm.Program(), path.Base(file)...))
 		d := s.act(t, "verity", file)
-		if d.Errno != 0 {
-			t.Fatalf("fs-verity: %v", syscall.Errno(d.Errno))
-		}
+		wantErrno(t, "fs-verity", d, 0)
 		return d.Digest
 	}
 	const nasty = "/mnt/my\nop=EXECUTE action=ALLOW"
 	digest, nastyDigest := seal("/mnt/sealed"), seal(nasty)
 	seal("/mnt/inside")
+	signedDigest, signedVolume := s.sealSigned(t, seal)
 	for _, file := range []string{"/mnt/plain", "/mnt/changed", "/mnt/gone", "/tmp/program"} {
 		s.put(t, file, vm.Program())
 	}
@@ -82,6 +81,8 @@ func operate(t *testing.T, s *session) {
 		{path: "/mnt/sealed", helped: true},
 		{path: nasty, helped: true},
 		{path: volume, helped: true},
+		{path: signedFile, helped: true},
+		{path: signedVolume, helped: true},
 		{path: "/mnt/plain", why: "it has no fs-verity digest and is not on a dm-verity volume"},
 		{path: "/mnt/changed", why: `"/mnt/changed" was written after it was judged`, unknown: true},
 		{path: "/mnt/gone", why: `nothing is at "/mnt/gone"`, unknown: true},
@@ -109,7 +110,8 @@ func operate(t *testing.T, s *session) {
 	checkSuggestion(t, text, targets, []string{
 		fmt.Sprintf("op=EXECUTE fsverity_digest=sha256:%x action=ALLOW", digest),
 		fmt.Sprintf("op=EXECUTE fsverity_digest=sha256:%x action=ALLOW", nastyDigest),
-		fmt.Sprintf("op=EXECUTE dmverity_roothash=sha256:%x action=ALLOW", s.lab.SealedRoot),
+		fmt.Sprintf("op=EXECUTE fsverity_digest=sha256:%x action=ALLOW", signedDigest),
+		fmt.Sprintf("op=EXECUTE dmverity_roothash=sha256:%x action=ALLOW", s.lab.SealedRoot), // of both volumes
 	}, dev)
 
 	s.put(t, "/run/candidate.pol", []byte(text))
@@ -140,6 +142,58 @@ func operate(t *testing.T, s *session) {
 		if target.path == "/mnt/plain" {
 			s.explains(t, ev)
 		}
+	}
+	s.allowBySignature(t, signedFile, signedVolume)
+}
+
+// signedFile is a file with a built-in signature.
+const signedFile = "/mnt/signed"
+
+// sealSigned makes that file, and mounts the volume once more, with a signature
+// of its root hash.
+func (s *session) sealSigned(t *testing.T, seal func(string) []byte) (digest []byte, program string) {
+	t.Helper()
+	s.busybox(t, "mkdir", "/mnt/twin")
+	digest = seal("/mnt/twin/" + path.Base(signedFile))                // of the same content
+	formatted := append([]byte("FSVerity\x01\x00\x20\x00"), digest...) // struct fsverity_formatted_digest
+	signature, err := s.lab.Key.SignDetached(formatted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantErrno(t, "trust", s.actCall(t, s.lab.Key.Certificate, nil, "trust", ".fs-verity"), 0)
+	s.put(t, signedFile, append(vm.Program(), path.Base(signedFile)...))
+	wantErrno(t, "fs-verity", s.actCall(t, signature, nil, "verity", signedFile, "signed"), 0)
+
+	root := fmt.Sprintf("%x", s.lab.SealedRoot)
+	if signature, err = s.lab.Key.SignDetached([]byte(root)); err != nil {
+		t.Fatal(err)
+	}
+	disk := string(s.act(t, "disk", vm.DiskSealed).Path)
+	wantErrno(t, "dm-verity", s.actCall(t, signature, nil, "dm-verity", "signed", disk, fmt.Sprint(vm.SealedBlocks), root, "signed"), 0)
+	wantErrno(t, "mount", s.act(t, "mount-ro", "/dev/dm-1", "/run/signed", "ext4"), 0)
+	return digest, "/run/signed/program"
+}
+
+// allowBySignature asks for rules by signature, and enforces them.
+func (s *session) allowBySignature(t *testing.T, files ...string) {
+	t.Helper()
+	s.put(t, "/run/strict.pol", []byte(policy("signatures", "1.9.9", strict...)))
+	text := s.suggest(t, "--signature", "--base", "/run/strict.pol")
+	for _, rule := range []string{"op=EXECUTE fsverity_signature=TRUE action=ALLOW", "op=EXECUTE dmverity_signature=TRUE action=ALLOW"} {
+		if !strings.Contains(text, "\n"+rule+"\n") {
+			t.Errorf("there is no rule %s", rule)
+		}
+	}
+	blob := s.sign(t, text)
+	must(t, s.write(t, "new_policy", blob))
+	s.expect(t, s.wasLoaded("signatures", "1.9.10", blob))
+	s.activate(t, "signatures")
+	for _, file := range files {
+		wantErrno(t, file, s.act(t, "mmap", file), 0)
+	}
+	wantErrno(t, "the plain file", s.act(t, "mmap", "/mnt/plain"), syscall.EACCES)
+	if ev := s.next(t); ev["path"] != "/mnt/plain" {
+		t.Errorf("after the plain file came %v", ev)
 	}
 }
 

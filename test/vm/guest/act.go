@@ -63,6 +63,7 @@ func actions() map[string]action {
 		"mount-ro":   mountReadOnly,
 		"verity":     enableVerity,
 		"dm-verity":  dmVerity,
+		"trust":      trustKey,
 		"record":     record,
 		"finit":      finitModule,
 		"init":       initModule,
@@ -340,12 +341,6 @@ func mountWith(flags uintptr, args []string) error {
 		return before("mkdir", err)
 	}
 	return unix.Mount(args[0], args[1], args[2], flags, "")
-}
-
-// verity PATH makes the file immutable by fs-verity and tells its digest.
-func enableVerity(args []string, r *wire.Result) (err error) {
-	r.Digest, err = fsverity(args[0])
-	return err
 }
 
 // finit PATH [compressed] loads a module from a file.

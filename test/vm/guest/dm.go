@@ -42,9 +42,22 @@ type dmIoctl struct {
 
 const dmHeader = unsafe.Offsetof(dmIoctl{}.sectorStart)
 
-// dm-verity NAME DEVICE BLOCKS ROOTHASH makes a device whose data are the
-// first blocks of another one and whose hash tree is behind them.
+// dm-verity NAME DEVICE BLOCKS ROOTHASH [signed] makes a device whose data are
+// the first blocks of another one and whose hash tree is behind them. When
+// signed, standard input is the signature of the root hash.
 func dmVerity(args []string, _ *wire.Result) error {
+	signature, err := signatureOf(args[4:])
+	if err != nil {
+		return before("read", err)
+	}
+	options := ""
+	if len(signature) > 0 {
+		name := "root-hash-of-" + args[0]
+		if _, err := unix.AddKey("user", name, signature, unix.KEY_SPEC_SESSION_KEYRING); err != nil {
+			return before("add_key", err)
+		}
+		options = " 2 root_hash_sig_key_desc " + name
+	}
 	blocks, err := strconv.ParseUint(args[2], 10, 32)
 	if err != nil {
 		return err
@@ -66,7 +79,7 @@ func dmVerity(args []string, _ *wire.Result) error {
 	table := request()
 	table.flags, table.targetCount, table.length = dmReadonlyFlag, 1, blocks*8
 	copy(table.targetType[:], "verity")
-	copy(table.parameters[:], fmt.Sprintf("1 %s %s 4096 4096 %d %d sha256 %s -", args[1], args[1], blocks, blocks, args[3]))
+	copy(table.parameters[:], fmt.Sprintf("1 %s %s 4096 4096 %d %d sha256 %s -%s", args[1], args[1], blocks, blocks, args[3], options))
 	if err := ioctl(control, dmTableLoad, unsafe.Pointer(table)); err != nil {
 		return before("DM_TABLE_LOAD", err)
 	}

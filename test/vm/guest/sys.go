@@ -70,40 +70,6 @@ func kexecLoad([]string, *wire.Result) error {
 	return nil
 }
 
-// From include/uapi/linux/fsverity.h.
-const (
-	fsIocEnableVerity  = 0x40806685 // FS_IOC_ENABLE_VERITY
-	fsIocMeasureVerity = 0xc0046686 // FS_IOC_MEASURE_VERITY
-	fsVerityHashSHA256 = 1          // FS_VERITY_HASH_ALG_SHA256
-)
-
-// fsverity enables fs-verity on the file and returns its digest.
-func fsverity(path string) ([]byte, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, before("open", err)
-	}
-	defer unix.Close(fd)
-	enable := struct {
-		version, hash, blockSize, saltSize uint32
-		salt                               uint64
-		signatureSize, reserved            uint32
-		signature                          uint64
-		reserved2                          [11]uint64
-	}{version: 1, hash: fsVerityHashSHA256, blockSize: 4096}
-	if err := ioctl(fd, fsIocEnableVerity, unsafe.Pointer(&enable)); err != nil {
-		return nil, err
-	}
-	measure := struct {
-		algorithm, size uint16
-		digest          [32]byte
-	}{size: 32}
-	if err := ioctl(fd, fsIocMeasureVerity, unsafe.Pointer(&measure)); err != nil {
-		return nil, err
-	}
-	return measure.digest[:measure.size], nil
-}
-
 func ioctl(fd int, request uintptr, arg unsafe.Pointer) error {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(arg)); errno != 0 {
 		return errno
