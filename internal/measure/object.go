@@ -32,7 +32,7 @@ func ObjectOf(ev *ipe.Event) Object {
 	o := Object{
 		// The pre-merge forms leave out what they do not know, so nothing can
 		// be concluded from their silence.
-		NoFile: ev.Dialect == ipe.DialectMainline && ev.Path == nil && ev.Dev == nil && ev.Has&ipe.HasIno == 0,
+		NoFile: ev.Dialect != ipe.DialectRFC && ev.Path == nil && ev.Dev == nil && ev.Has&ipe.HasIno == 0,
 		Path:   string(ev.Path), Dev: string(ev.Dev), Ino: ev.Ino, PID: ev.PID,
 	}
 	if ev.Has&ipe.HasStamp != 0 {

@@ -97,7 +97,9 @@ func (gs *Groups) Add(ev *ipe.Event, n uint64) {
 		gs.size += g.size
 	}
 	g.Count += n
-	g.dialect, g.pid = ev.Dialect, ev.PID
+	if g.dialect = ev.Dialect; ev.PID != 0 {
+		g.pid = ev.PID
+	}
 	if ev.Has&ipe.HasStamp != 0 {
 		if !g.Timed {
 			g.First, g.Last, g.Timed = ev.Time, ev.Time, true
