@@ -37,13 +37,14 @@ func (ev *Event) Reset() {
 type place struct {
 	last map[spool.ID]uint64 // sequence number of the newest event, by id
 	at   spool.Cursor        // of the event before
+	told uint64              // last entry of a loss that was told since, of whatever id
 }
 
 // take puts ev in its place: it fills in Skipped. It reports false when ev was
 // there already.
 func (p *place) take(ev *Event) bool {
 	if ev.Kind == ipe.KindLost && ev.At.Seq == 0 && ev.Has&ipe.HasSeqRange != 0 {
-		p.at.Seq = max(p.at.Seq, ev.LastSeq) // told to be missing, not left out
+		p.told = ev.LastSeq // missing, but not left out
 		return true
 	}
 	if ev.At.Seq == 0 {
@@ -52,12 +53,14 @@ func (p *place) take(ev *Event) bool {
 	if ev.At.Seq <= p.last[ev.At.ID] {
 		return false
 	}
-	switch {
-	case p.at.ID == ev.At.ID:
-		ev.Skipped = ev.At.Seq - p.at.Seq - 1
-	case p.at.ID != 0:
-		ev.Skipped = ev.At.Seq - 1 // an id begins with 1
+	before := p.told // an id begins with 1
+	if p.at.ID == ev.At.ID {
+		before = max(before, p.at.Seq)
 	}
+	if p.at.ID != 0 && ev.At.Seq > before {
+		ev.Skipped = ev.At.Seq - before - 1
+	}
+	p.told = 0
 	if p.last == nil {
 		p.last = make(map[spool.ID]uint64)
 	}

@@ -200,7 +200,8 @@ func TestEntriesThatAreLeftOutAreCounted(t *testing.T) {
 	t.Parallel()
 	in := event(4, "0000000a", "10:00:00") + event(5, "0000000a", "10:00:01") + event(9, "0000000a", "10:00:02") +
 		`{"event":"lost","count":2,"first_seq":10,"last_seq":11}` + "\n" + event(12, "0000000a", "10:00:03") +
-		event(9, "0000000a", "10:00:04") + event(1, "0000000b", "10:00:05") + event(3, "0000000c", "10:00:06")
+		event(9, "0000000a", "10:00:04") + event(1, "0000000b", "10:00:05") + event(3, "0000000c", "10:00:06") +
+		`{"event":"lost","count":2,"first_seq":1,"last_seq":2}` + "\n" + event(3, "0000000d", "10:00:07") + event(5, "0000000d", "10:00:08")
 	h := mustOpen(t, Options{Names: []string{"-"}, Stdin: strings.NewReader(in)})
 	defer h.Close()
 	var got []string
@@ -211,7 +212,8 @@ func TestEntriesThatAreLeftOutAreCounted(t *testing.T) {
 		}
 		got = append(got, fmt.Sprintf("%v %d", ev.At, ev.Skipped))
 	}
-	want := []string{"0000000a:4 0", "0000000a:5 0", "0000000a:9 3", "00000000:0 0", "0000000a:12 0", "0000000b:1 0", "0000000c:3 2"}
+	want := []string{"0000000a:4 0", "0000000a:5 0", "0000000a:9 3", "00000000:0 0", "0000000a:12 0", "0000000b:1 0", "0000000c:3 2",
+		"00000000:0 0", "0000000d:3 0", "0000000d:5 1"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -22,7 +22,8 @@ func object(ev *ipe.Event) ipe.Event {
 // The bounds of what is held, beyond which less is known.
 const (
 	maxObjects    = 10_000
-	maxProperties = 16 // of one object
+	maxProperties = 16       // of one object
+	maxStrings    = 16 << 10 // bytes of path, device and rule; records are at most half as long
 )
 
 // held are the properties that objects had when rules that asked for them have
@@ -36,7 +37,7 @@ func (h held) key(ev *ipe.Event) string {
 
 // learn takes what the rule that matched tells of the object of an access.
 func (h *held) learn(ev *ipe.Event) {
-	if ev.RuleKind != ipe.RuleExplicit || len(ev.Path) > maxPath {
+	if ev.RuleKind != ipe.RuleExplicit || len(ev.Path)+len(ev.Dev)+len(ev.Rule) > maxStrings {
 		return
 	}
 	key := h.key(ev)
@@ -54,10 +55,6 @@ func (h *held) learn(ev *ipe.Event) {
 		(*h)[key] = known
 	}
 }
-
-// maxPath is the longest path in a record, in bytes (audit_log_d_path in
-// kernel/audit.c).
-const maxPath = 4107
 
 // of returns what is known of the object of an access.
 func (h held) of(ev *ipe.Event) []policy.Property { return h[h.key(ev)] }

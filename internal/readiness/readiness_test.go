@@ -291,3 +291,28 @@ func TestRound(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsHeldIsBounded(t *testing.T) {
+	t.Parallel()
+	var h held
+	ev := ipe.Event{Kind: ipe.KindAccess, RuleKind: ipe.RuleExplicit, Path: []byte("/a")}
+	for i := range 2 * maxProperties {
+		ev.RuleProperties = [][]byte{fmt.Appendf(nil, "fsverity_digest=sha256:%064x", i)}
+		h.learn(&ev)
+		h.learn(&ev)
+	}
+	if n := len(h.of(&ev)); n != maxProperties {
+		t.Errorf("%d properties of one object", n)
+	}
+	for i := range maxObjects + 10 {
+		ev.Path = fmt.Appendf(nil, "/%d", i)
+		h.learn(&ev)
+	}
+	if len(h) != maxObjects {
+		t.Errorf("%d objects", len(h))
+	}
+	ev.Path = bytes.Repeat([]byte("x"), maxStrings)
+	if h.learn(&ev); h.of(&ev) != nil {
+		t.Error("kept a path that no record can have")
+	}
+}
