@@ -316,3 +316,33 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 		t.Error("kept a path that no record can have")
 	}
 }
+
+func TestOnlyTimeThatWasWatchedCounts(t *testing.T) {
+	t.Parallel()
+	all, err := policy.Parse([]byte("policy_name=c policy_version=1.0.0\nDEFAULT action=ALLOW\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	future := `{"spool":"0000000a","seq":9,"time":"2200-01-01T00:00:00Z","event":"forged","count":1}` + "\n"
+	for _, tt := range []struct {
+		events string
+		o      Options
+		want   Observed
+	}{
+		{stream("started allowed"), Options{Live: true}, Observed{Permissive: 2 * time.Hour}},
+		{stream("started allowed"), Options{}, Observed{Permissive: time.Hour}},
+		{stream("started allowed") + future, Options{}, Observed{Permissive: time.Hour}},
+		{stream("enforced off allowed"), Options{}, Observed{Permissive: time.Hour, Enforcing: time.Hour}},
+		{stream("none activate allowed"), Options{Candidate: all, Measure: facts}, Observed{Enforcing: time.Hour}},
+		{stream("started lost allowed"), Options{Live: true}, Observed{Permissive: 2 * time.Hour}},
+	} {
+		if got := ask(t, tt.events, tt.o).Observed; got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.events, got, tt.want)
+		}
+	}
+	// It was off until somewhere before the access.
+	a := ask(t, stream("started allowed"), Options{Since: hours(1), Candidate: all, Measure: facts})
+	if got := brief(a); got != "cannot_say 0 not_long_enough success_audit" {
+		t.Errorf("switched on: %s", got)
+	}
+}

@@ -243,3 +243,33 @@ func TestNothingRawReachesTheTerminal(t *testing.T) {
 		t.Errorf("the bytes cannot be got back from %v", group)
 	}
 }
+
+func TestTimelineFoldsOnlyWhatChangesNothing(t *testing.T) {
+	t.Parallel()
+	lost := history.Event{Event: ipe.Event{Kind: ipe.KindLost, Has: ipe.HasCount, Count: 2, Stage: []byte("socket")}}
+	forged := history.Event{Event: ipe.Event{Kind: ipe.KindForged, Has: ipe.HasCount, Count: 1}}
+	switched := history.Event{Event: ipe.Event{Kind: ipe.KindEnforcement, Enforcing: ipe.True}}
+	var tl timeline
+	for _, ev := range []*history.Event{&lost, &forged, &lost, &forged, &switched, &lost, &switched} {
+		tl.add(ev)
+	}
+	var got []string
+	for _, it := range tl.items {
+		got = append(got, fmt.Sprint(it.event.Kind, it.times, it.event.Count))
+	}
+	if diff := cmp.Diff([]string{"lost 2 4", "forged 2 2", "enforcement 1 0", "lost 1 2", "enforcement 1 0"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTimelineIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	var tl timeline
+	for i := range 20 {
+		name := append(bytes.Repeat([]byte("x"), 1<<20), fmt.Sprint(i)...)
+		tl.add(&history.Event{Event: ipe.Event{Kind: ipe.KindPolicyActivate, Policy: ipe.Policy{Name: name}}})
+	}
+	if len(tl.items) > maxItemBytes>>21 || tl.givenUp != 20-uint64(len(tl.items)) {
+		t.Errorf("%d items, %d given up", len(tl.items), tl.givenUp)
+	}
+}

@@ -39,12 +39,12 @@ func (t *timeline) add(ev *history.Event) {
 	alike := common(kept)
 	for i := len(t.items) - 1; i >= max(0, len(t.items)-lookBack); i-- {
 		it := &t.items[i]
+		if !repeats(it.event.Kind) {
+			break // whatever is the same again comes behind it
+		}
 		if bytes.Equal(it.alike, alike) {
 			it.more(kept)
 			return
-		}
-		if !repeats(it.event.Kind) {
-			break
 		}
 	}
 	t.size += 2 * len(alike)
