@@ -103,6 +103,26 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// offMainThread runs f on a thread that ends with it. It is not the main one,
+// whose root directory is that of the process in /proc/self.
+func offMainThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != os.Getpid() {
+			f()
+			return
+		}
+		defer runtime.UnlockOSThread()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			runtime.LockOSThread() // another one: the main thread is taken
+			f()
+		}()
+		<-ended
+	}()
+}
+
 func TestMeasureLooksInTheRootOfTheProcess(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -110,8 +130,7 @@ func TestMeasureLooksInTheRootOfTheProcess(t *testing.T) {
 	o.Path = "/program"
 	tids, done := make(chan int), make(chan struct{})
 	failed := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and end with the goroutine: its root is another one
+	offMainThread(func() {
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
 			failed <- err
 			return
@@ -122,7 +141,7 @@ func TestMeasureLooksInTheRootOfTheProcess(t *testing.T) {
 		}
 		tids <- unix.Gettid()
 		<-done
-	}()
+	})
 	defer close(done)
 	select {
 	case err := <-failed:

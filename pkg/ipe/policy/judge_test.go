@@ -126,12 +126,14 @@ func TestJudgeSaysUnknownOnlyWhenItIs(t *testing.T) {
 	fills := func(known, f policy.Truth) bool {
 		return f != policy.Unknown && (known == policy.Unknown || known == f)
 	}
+	fillsDigest := func(known, f *policy.DigestFact) bool {
+		return fills(known.Has, f.Has) && (known.Has != policy.True || known.Digest.Equal(f.Digest))
+	}
 	for _, known := range all {
 		actions := map[policy.Action]bool{}
 		for _, f := range all {
 			if fills(known.BootVerified, f.BootVerified) && fills(known.DMVeritySignature, f.DMVeritySignature) && fills(known.FSVeritySignature, f.FSVeritySignature) &&
-				f.DMVerityRootHash.Has != policy.Unknown && (known.DMVerityRootHash.Has == policy.Unknown || cmp.Equal(known.DMVerityRootHash, f.DMVerityRootHash)) &&
-				f.FSVerityDigest.Has != policy.Unknown && (known.FSVerityDigest.Has == policy.Unknown || cmp.Equal(known.FSVerityDigest, f.FSVerityDigest)) {
+				fillsDigest(&known.DMVerityRootHash, &f.DMVerityRootHash) && fillsDigest(&known.FSVerityDigest, &f.FSVerityDigest) {
 				actions[p.Judge(policy.OpExecute, &f).Action] = true
 			}
 		}
