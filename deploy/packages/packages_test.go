@@ -128,6 +128,7 @@ func (r *testRelease) contents(t *testing.T, format string, files []string) {
 		"-rw-r--r-- root/root /usr/share/fish/vendor_completions.d/ipe-auditd.fish",
 		"-rw-r--r-- root/root /usr/share/doc/ipe-auditd/examples/ipe-auditd.yaml",
 		"-rw-r--r-- root/root /usr/share/doc/ipe-auditd/ipe-auditd.cdx.json",
+		"-rw-r--r-- root/root /usr/share/doc/ipe-auditd/ipe-hosts.md",
 	}
 	want = append(want, map[string][]string{
 		"deb": {
