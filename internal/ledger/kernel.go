@@ -48,7 +48,9 @@ type KernelWatch struct {
 	at       time.Time // when it was that number
 	overflow bool      // the hold queue was seen to overflow in this boot
 	caught   bool      // the old lines of the kernel log were read
-	logged   *uint32   // the number of a line whose reason may still follow
+	settling bool      // what follows is about lines whose last may still come
+	logged   *uint32   // the number in them
+	backlog  bool      // one of them says that the queue is full
 }
 
 // NewKernelWatch returns a watch that asks the kernel where that is permitted.
@@ -141,23 +143,29 @@ func (w *KernelWatch) ask() {
 	w.observe(status.Lost, accuracy)
 }
 
-// settleTime is how long a number in the kernel log waits for its reason.
-// audit_log_lost prints the number first and the reason right behind it, unless
-// printk's rate limit swallows it.
+// settleTime is how long lines of the kernel log wait for those about the same
+// loss: that the queue is full, the number, and the reason. The kernel prints
+// them one behind the other, but printk's rate limit, which they share with the
+// records themselves where there is no auditd, may swallow any of them.
 const settleTime = 100 * time.Millisecond
 
 // heard takes a line of the kernel log.
 func (w *KernelWatch) heard(finding kmsgFinding, lost uint32) {
 	w.mu.Lock()
-	if finding == kmsgHoldOverflow {
+	defer w.mu.Unlock()
+	switch finding {
+	case kmsgHoldOverflow:
 		w.overflow = true
-	} else {
-		if w.logged == nil && w.caught {
-			time.AfterFunc(settleTime, w.settle)
-		}
+		return
+	case kmsgBacklog:
+		w.backlog = true
+	default:
 		w.logged = &lost
 	}
-	w.mu.Unlock()
+	if w.caught && !w.settling {
+		w.settling = true
+		time.AfterFunc(settleTime, w.settle)
+	}
 }
 
 // caughtUp is called when the old lines of the kernel log were read. The last
@@ -174,20 +182,26 @@ func (w *KernelWatch) caughtUp() {
 	w.begun()
 }
 
-// settle takes the last number of the kernel log, or better one by asking.
+// settle takes the last number of the kernel log, or better one by asking. A
+// full queue without a number is one record more than we know of: the kernel
+// says it before it counts (audit_log_start), so its number is never below ours.
 func (w *KernelWatch) settle() {
 	w.mu.Lock()
-	logged := w.logged
-	w.logged = nil
-	if logged != nil && w.Query == nil {
+	logged, backlog := w.logged, w.backlog && w.caught
+	w.settling, w.logged, w.backlog = false, nil, false
+	if w.Query == nil && (logged != nil || backlog) {
 		accuracy := ipe.AccuracyAtLeast
 		if w.overflow {
 			accuracy = ipe.AccuracyUnknown
 		}
-		w.observe(*logged, accuracy)
+		n := w.lost + 1
+		if logged != nil {
+			n = *logged
+		}
+		w.observe(n, accuracy)
 	}
 	w.mu.Unlock()
-	if logged != nil {
+	if logged != nil || backlog {
 		w.ask()
 	}
 }

@@ -25,7 +25,8 @@ func TestParseKmsgBelievesOnlyTheKernel(t *testing.T) {
 		{"4,1234,5678,-;audit: audit_lost=17 audit_rate_limit=0 audit_backlog_limit=64\n", kmsgLost, 17},
 		{"4,1234,5678,-,caller=T1;audit: audit_lost=4294967295 audit_rate_limit=0 audit_backlog_limit=64\n SUBSYSTEM=x\n", kmsgLost, 4294967295},
 		{"3,1234,5678,-;audit: kauditd hold queue overflow\n", kmsgHoldOverflow, 0},
-		{"3,1234,5678,-;audit: backlog limit exceeded\n", kmsgNothing, 0},
+		{"4,1234,5678,-;audit: audit_backlog=65 > audit_backlog_limit=64\n", kmsgBacklog, 0},
+		{"3,1234,5678,-;audit: backlog limit exceeded\n", kmsgNothing, 0},                                   // behind the number: it would count twice
 		{"12,1234,5678,-;audit: audit_lost=99 audit_rate_limit=0 audit_backlog_limit=64\n", kmsgNothing, 0}, // a process wrote it
 		{"5,1,2,-;audit: type=1420 audit(1.0:1): comm=\"audit_lost=5\"\n", kmsgNothing, 0},
 		{"4,1,2,-;audit: audit_lost=many\n", kmsgNothing, 0},
@@ -155,7 +156,10 @@ func heardBy(t *testing.T, resume func(*KernelWatch), old, live []string) Loss {
 }
 
 func TestKernelWatchCountsAtLeastWhatTheLogSays(t *testing.T) {
-	const overflow = "3,1,2,-;audit: kauditd hold queue overflow\n"
+	const (
+		overflow = "3,1,2,-;audit: kauditd hold queue overflow\n"
+		backlog  = "4,1,2,-;audit: audit_backlog=65 > audit_backlog_limit=64\n"
+	)
 	fresh := func(*KernelWatch) {}
 	resumed := func(w *KernelWatch) { w.Resume(40, time.Now()) }
 	atLeast := func(n uint64) Loss { return Loss{Count: n, Accuracy: ipe.AccuracyAtLeast} }
@@ -171,6 +175,9 @@ func TestKernelWatchCountsAtLeastWhatTheLogSays(t *testing.T) {
 		{"new lines beyond old ones", fresh, []string{logLine(9)}, []string{logLine(10), logLine(12)}, atLeast(3)},
 		{"lost while no process was here", resumed, []string{logLine(30), logLine(45)}, nil, atLeast(5)},
 		{"old lines that were told already", resumed, []string{logLine(30)}, []string{logLine(41)}, atLeast(1)},
+		{"a full queue and the number", fresh, nil, []string{backlog, logLine(7), backlog, logLine(8)}, atLeast(8)},
+		{"a full queue, the number swallowed", resumed, nil, []string{backlog, backlog}, atLeast(1)},
+		{"a full queue of before", fresh, []string{logLine(3), backlog}, nil, Loss{}},
 		{"the hold queue", fresh, nil, []string{logLine(3), overflow}, Loss{Count: 3, Accuracy: ipe.AccuracyUnknown}},
 	}
 	for _, tt := range tests {
@@ -179,6 +186,21 @@ func TestKernelWatchCountsAtLeastWhatTheLogSays(t *testing.T) {
 				t.Errorf("loss (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestKernelWatchCountsNothingTwiceBehindAFullQueue(t *testing.T) {
+	l := New(nil)
+	w := &KernelWatch{ledger: l}
+	synctest.Test(t, func(t *testing.T) {
+		w.caughtUp()
+		w.heard(kmsgBacklog, 0)
+		time.Sleep(2 * settleTime)
+		w.heard(kmsgLost, 9)
+		time.Sleep(2 * settleTime)
+	})
+	if got := l.losses(Kernel).Count; got != 9 {
+		t.Errorf("%d told, want the 9 of the kernel", got)
 	}
 }
 

@@ -15,14 +15,15 @@ type kmsgFinding uint8
 const (
 	kmsgNothing      kmsgFinding = iota
 	kmsgLost                     // audit_lost=N: N records were lost since boot
+	kmsgBacklog                  // the queue is full: one record more is being lost, with or without a line that counts it
 	kmsgHoldOverflow             // from now on the number counts records that listeners did get
 )
 
 // parseKmsg reads one record of /dev/kmsg: "PRI,SEQ,TIME,FLAGS[,...];TEXT"
 // (Documentation/ABI/testing/dev-kmsg). Only the kernel itself is believed:
 // what processes write there gets a facility other than 0 (kernel/printk/printk.c,
-// devkmsg_write). The texts are those of audit_log_lost and kauditd_hold_skb
-// in kernel/audit.c.
+// devkmsg_write). The texts are those of audit_log_lost, audit_log_start and
+// kauditd_hold_skb in kernel/audit.c.
 func parseKmsg(record []byte) (kmsgFinding, uint32) {
 	head, text, ok := bytes.Cut(record, []byte(";"))
 	if !ok {
@@ -39,6 +40,9 @@ func parseKmsg(record []byte) (kmsgFinding, uint32) {
 	}
 	if bytes.Equal(text, []byte("kauditd hold queue overflow")) {
 		return kmsgHoldOverflow, 0
+	}
+	if bytes.HasPrefix(text, []byte("audit_backlog=")) {
+		return kmsgBacklog, 0
 	}
 	number, ok := bytes.CutPrefix(text, []byte("audit_lost="))
 	if !ok {
