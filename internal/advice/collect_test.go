@@ -9,6 +9,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/history"
 	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
 // TestDenialsAreOneForEachObject counts what is denied at several hooks, in both
@@ -30,6 +31,10 @@ func TestDenialsAreOneForEachObject(t *testing.T) {
 	add("here", `audit(1.000:2): ipe_op=EXECUTE ipe_hook=BPRM_CHECK enforcing=1 pid=8 comm="b" path="/x" dev="vda" ino=3`+deny)
 	add("here", `audit(1.000:2): ipe_op=EXECUTE ipe_hook=BPRM_CHECK enforcing=1 pid=8 comm="b" path="/x" dev="vda" ino=3`+deny)
 	add("", `audit(3.000:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=7 comm="a" path="/x" dev="vda" ino=4`+deny)
+	add("", `audit(2.500:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=0 pid=9 comm="a" path="/x" dev="vda" ino=4 rule="op=EXECUTE boot_verified=FALSE action=DENY"`)
+	for _, comm := range []string{"b", "c", "d", "e", "f"} {
+		add("", `audit(2.500:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=0 pid=9 comm="`+comm+`" path="/x" dev="vda" ino=4 rule="op=EXECUTE boot_verified=FALSE action=DENY"`)
+	}
 	add("", `audit(3.000:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=7 comm="a" path=? dev=? ino=?`+deny)
 	add("", `audit(4.000:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=7 comm="a" path="/y" dev="vda" ino=5 rule="op=EXECUTE action=ALLOW"`)
 	add("there", `audit(3.000:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=7 comm="a" path="/x" dev="vda" ino=4`+deny)
@@ -49,8 +54,10 @@ func TestDenialsAreOneForEachObject(t *testing.T) {
 			Object: measure.Object{NoFile: true, PID: 7, Time: 3000},
 		},
 		{
-			Op: "EXECUTE", Hooks: []string{"MMAP"}, Denied: 1, Since: 3000, Comms: []string{"a"},
-			Object: measure.Object{Path: "/x", Dev: "vda", Ino: 4, PID: 7, Time: 3000},
+			Op: "EXECUTE", Hooks: []string{"MMAP"}, Denied: 1, WouldDeny: 6, Since: 2500, Comms: []string{"a", "b", "c", "d", "e"}, Others: true,
+			Object: measure.Object{
+				Path: "/x", Dev: "vda", Ino: 4, PID: 7, Time: 3000, Held: []policy.Property{{Key: policy.BootVerified}},
+			},
 		},
 	}
 	if diff := cmp.Diff(want, c.Denials()); diff != "" {

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
@@ -159,11 +158,7 @@ func (e *Explainer) policy(x *Explanation, ev *ipe.Event) *policy.Policy {
 		n.Note = "which policy judged is not known; this is the one that is active here now"
 	}
 	n.Name, n.Version, n.Digest = printable(string(p.Name)), printable(string(p.Version)), printable(string(p.Digest))
-	same := *p
-	if inforce.BuiltIn(p) {
-		same.Digest = nil
-	}
-	text, err := e.Securityfs.PolicyText(&same)
+	text, err := e.Securityfs.PolicyText(p)
 	if err != nil {
 		problem := "its text is not known: " + printable(err.Error())
 		if errors.Is(err, fs.ErrNotExist) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
 // lab is a policy that a kernel has, with the digest of its blob.
@@ -185,6 +186,32 @@ func TestExplainSaysWhichRuleDecidedAndWhy(t *testing.T) {
 
 func lab() ipe.Policy {
 	return ipe.Policy{Name: []byte("lab"), Version: []byte("1.0.0"), Digest: []byte(labDigest)}
+}
+
+func TestARuleWithoutPropertiesIsNoDefault(t *testing.T) {
+	t.Parallel()
+	ev := decode(t, "POLICY", "KERNEL_LOAD", `path=? dev=? ino=?`, "op=POLICY action=DENY")
+	decided := ruleOf(ev)
+	for text, want := range map[string]bool{
+		"op=POLICY action=DENY": true, "DEFAULT op=POLICY action=DENY": false, "DEFAULT action=DENY": false,
+		"op=POLICY action=ALLOW": false, "op=KMODULE action=DENY": false, "op=POLICY boot_verified=TRUE action=DENY": false,
+	} {
+		p, err := policy.Parse([]byte("policy_name=p policy_version=1.0.0\n" + text + "\nDEFAULT op=X509_CERT action=ALLOW\n" + defaults(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sameRule(&p.Rules[0], &decided); got != want {
+			t.Errorf("%s is the rule: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// defaults returns a default for all operations, if the rule is none itself.
+func defaults(rule string) string {
+	if rule == "DEFAULT action=DENY" {
+		return ""
+	}
+	return "DEFAULT action=ALLOW\n"
 }
 
 func TestExplainKnowsNothingOfOtherHosts(t *testing.T) {

@@ -151,6 +151,32 @@ func TestSuggestAddsToABase(t *testing.T) {
 	}
 }
 
+func TestSuggestBySignatureOverrulesNoDenialByName(t *testing.T) {
+	t.Parallel()
+	const base = `policy_name=p policy_version=1.0.0
+DEFAULT action=ALLOW
+op=EXECUTE boot_verified=FALSE fsverity_signature=TRUE action=DENY
+op=EXECUTE fsverity_digest=sha256:bad0 action=DENY
+`
+	got := suggest(t, Options{Base: []byte(base), Denials: []Denial{denial("/signed/a", 1)}, Signature: true})
+	const want = "op=EXECUTE fsverity_digest=sha256:0123 action=ALLOW\n\nop=EXECUTE boot_verified=FALSE"
+	if !strings.Contains(string(got.Text), want) || strings.Contains(string(got.Text), "fsverity_signature=TRUE action=ALLOW") {
+		t.Errorf("want the digest before the rule that denies:\n%s", got.Text)
+	}
+}
+
+func TestSuggestListsSomeObjectsOfARule(t *testing.T) {
+	t.Parallel()
+	var denials []Denial
+	for i := range most + 5 {
+		denials = append(denials, denial("/volume/"+strings.Repeat("x", i+1), 1))
+	}
+	got := suggest(t, Options{Denials: denials})
+	if text := string(got.Text); got.Rules != 1 || strings.Count(text, "# \"/volume/") != most || !strings.Contains(text, "\n# and 5 more\n") {
+		t.Errorf("got %d rules:\n%s", got.Rules, text)
+	}
+}
+
 func TestSuggestSaysWhyNoRuleCanHelp(t *testing.T) {
 	t.Parallel()
 	module := Denial{Op: "KMODULE", Hooks: []string{"KERNEL_LOAD"}, Object: measure.Object{NoFile: true}, Denied: 1}

@@ -168,11 +168,10 @@ func lost(ev *ipe.Event) []string {
 
 // by names the user who did it, as far as the record does.
 func by(ev *ipe.Event) string {
-	const unset = 1<<32 - 1
 	switch {
-	case ev.Has&ipe.HasAUID != 0 && ev.AUID != unset:
+	case ev.Has&ipe.HasAUID != 0:
 		return fmt.Sprintf(", by the user who logged in as uid %d", ev.AUID)
-	case ev.Has&ipe.HasUID != 0 && ev.UID != unset:
+	case ev.Has&ipe.HasUID != 0:
 		return fmt.Sprintf(", by uid %d", ev.UID)
 	}
 	return ""

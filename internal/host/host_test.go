@@ -94,6 +94,46 @@ func TestIPEStatesWhatSecurityfsSays(t *testing.T) {
 	}
 }
 
+func TestPolicyTextIsThatOfThePolicyAskedFor(t *testing.T) {
+	t.Parallel()
+	const dir = "kernel/security/ipe/policies/"
+	fs := Securityfs{Root: sysfs(t, map[string]string{
+		dir + "a/policy": "text", dir + "a/version": "1.0.0", dir + "a/pkcs7": "abc", "kernel/security/policy": "secret", dir + "boot/policy": "built in",
+	})}
+	const (
+		abc       = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+		ofNothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+		other     = "sha256:00"
+	)
+	for _, tt := range []struct {
+		name, version, digest string
+		want                  string // the text, or else
+		err                   string // a part of the error
+	}{
+		{"a", "1.0.0", abc, "text", ""},
+		{"a", "", "", "text", ""},
+		{"boot", "0.0.1", ofNothing, "built in", ""}, // has neither file
+		{"a", "1.0.1", abc, "", "is version 1.0.0 by now, not 1.0.1"},
+		{"a", "1.0.0", other, "", "another policy by now"},
+		{"b", "", "", "", "no such file"},
+		{"../..", "", "", "", "no policy can be called"},
+		{"..", "", "", "", "no policy can be called"},
+		{"", "", "", "", "no policy can be called"},
+	} {
+		p := ipe.Policy{Name: []byte(tt.name)}
+		if tt.version != "" {
+			p.Version = []byte(tt.version)
+		}
+		if tt.digest != "" {
+			p.Digest = []byte(tt.digest)
+		}
+		text, err := fs.PolicyText(&p)
+		if string(text) != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%q %s %s: %q, %v", tt.name, tt.version, tt.digest, text, err)
+		}
+	}
+}
+
 func TestIPEPrefersInheritedFiles(t *testing.T) {
 	t.Parallel()
 	fs := Securityfs{

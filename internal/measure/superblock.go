@@ -66,7 +66,7 @@ func (m *Measurer) blockDevice(r *Result, name string) {
 	name = strings.ReplaceAll(name, "/", "!") // as sysfs does
 	dir := filepath.Join(m.root+"/sys/class/block", name)
 	number, err := os.ReadFile(filepath.Join(dir, "dev"))
-	if err != nil || name == "." || name == ".." {
+	if err != nil {
 		unknown("this host has no block device " + quote(name))
 		return
 	}

@@ -43,7 +43,7 @@ var allowed = map[string][]string{
 	"internal/inforce":                   {"internal/spool", "pkg/ipe"},
 	"internal/history":                   {"internal/api", "internal/host", "internal/inforce", "internal/input", "internal/ledger", "internal/sink", "internal/spool", "pkg/ipe"},
 	"internal/advice": {
-		"internal/history", "internal/host", "internal/inforce", "internal/measure", "internal/report",
+		"internal/history", "internal/host", "internal/measure", "internal/report",
 		"pkg/ipe", "pkg/ipe/policy",
 	},
 	"internal/readiness": {"internal/format", "internal/history", "internal/inforce", "internal/measure", "internal/report", "pkg/..."},

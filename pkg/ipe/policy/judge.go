@@ -130,7 +130,7 @@ func (p *Policy) Judge(op Op, f *Facts) Judgement {
 	j := Judgement{Rule: -1, Action: Allow}
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if r.Default || r.Op != op || op == OpNone {
+		if r.Default || r.Op != op {
 			continue
 		}
 		matches := r.Matches(f)
