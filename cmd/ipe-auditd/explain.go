@@ -39,10 +39,10 @@ is measured now, on this host; what cannot be known is said to be unknown.`,
 			var at spool.Cursor
 			if len(args) > 0 {
 				var err error
-				if at, err = spool.ParseCursor(args[0]); err != nil {
+				if at, err = spool.ParseCursor(args[0]); err != nil || at.Seq == 0 {
 					return usageError{fmt.Errorf("%q is no identity of an event, such as 5f1c9a02:9", args[0])}
 				}
-				names = args[1:]
+				names, o.after = args[1:], &spool.Cursor{ID: at.ID, Seq: at.Seq - 1}
 			}
 			h, err := o.open(cmd, names, time.Time{})
 			if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 )
 
 // defaultSpool is where the service unit puts the state of the daemon.
@@ -20,6 +21,8 @@ const defaultSpool = "/var/lib/ipe-auditd"
 type pastOptions struct {
 	since  string
 	socket string
+
+	after *spool.Cursor // all that is of interest comes behind it
 }
 
 func (o *pastOptions) addTo(cmd *cobra.Command) {
@@ -45,7 +48,7 @@ func (o *pastOptions) begin(now time.Time) (time.Time, error) {
 func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) (*history.History, error) {
 	h, err := history.Open(cmd.Context(), history.Options{
 		Names: names, Stdin: cmd.InOrStdin(), Since: since,
-		Socket: socketOr(o.socket), Dir: spoolDir(),
+		Socket: socketOr(o.socket), Dir: spoolDir(), After: o.after,
 	})
 	var both *history.SpoolError
 	switch {

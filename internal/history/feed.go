@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 )
 
 // maxLine bounds a line of the feed, in bytes: a record of at most 1 MiB, each
@@ -24,10 +25,13 @@ type feed struct {
 	lines  *bufio.Scanner
 }
 
-func openFeed(ctx context.Context, socket string, since time.Time) (*feed, error) {
+func openFeed(ctx context.Context, socket string, since time.Time, after *spool.Cursor) (*feed, error) {
 	parameters := url.Values{"follow": {"false"}}
 	if !since.IsZero() {
 		parameters.Set("since", since.UTC().Format(time.RFC3339Nano))
+	}
+	if after != nil {
+		parameters.Set("after", after.String())
 	}
 	stream, err := api.NewClient(socket).Events(ctx, parameters)
 	if err != nil {

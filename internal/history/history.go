@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -29,6 +30,10 @@ type Options struct {
 	// and in spools, what happened before in files. Events without a time stay.
 	// Zero: everything.
 	Since time.Time
+
+	// After asks the daemon for the events behind this one only. Other sources
+	// give all that they have. Nil: everything.
+	After *spool.Cursor
 }
 
 // History is a stream of events. One goroutine at a time may use it.
@@ -109,7 +114,7 @@ func (e *SpoolError) Unwrap() error { return e.Err }
 
 // openDaemon opens the feed of the daemon, or its spool.
 func (h *History) openDaemon(ctx context.Context, o *Options) error {
-	f, err := openFeed(ctx, o.Socket, o.Since)
+	f, err := openFeed(ctx, o.Socket, o.Since, o.After)
 	if err == nil {
 		h.sources, h.origin = []*stream{{source: f}}, "the daemon at "+o.Socket
 		h.live = true

@@ -142,6 +142,11 @@ func TestSourcesSayTheSame(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
+
+	behind := lines(t, mustOpen(t, Options{Socket: socket, After: &spool.Cursor{ID: id, Seq: 4}}))
+	if len(behind) != len(want)-4 || !strings.HasPrefix(behind[0], fmt.Sprintf(`{"spool":"%v","seq":5,`, id)) {
+		t.Errorf("behind event 4 of %d come %d, the first of them %.60s", len(want), len(behind), behind[0])
+	}
 }
 
 func TestSpoolIsReadWhenNoDaemonAnswers(t *testing.T) {

@@ -306,6 +306,7 @@ func (s *session) explains(t *testing.T, ev event) {
 	}
 	for _, want := range []string{
 		`wanted to map "/mnt/plain" as executable code.`,
+		"  policy        lab 1.0.1\n",
 		"line 3 of /sys/kernel/security/ipe/policies/lab/policy\n",
 		"line 4: op=EXECUTE boot_verified=TRUE action=ALLOW\n                  did not match: boot_verified=FALSE\n",
 		"dmverity_roothash=sha256:" + fmt.Sprintf("%x", s.lab.SealedRoot) + " action=ALLOW\n                  did not match: no dmverity_roothash\n",
@@ -315,5 +316,8 @@ func (s *session) explains(t *testing.T, ev event) {
 		if !bytes.Contains(out, []byte(want)) {
 			t.Errorf("explain does not say %q", want)
 		}
+	}
+	if bytes.Contains(out, []byte("which policy judged is not known")) {
+		t.Error("explain does not know which policy judged")
 	}
 }
