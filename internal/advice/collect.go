@@ -29,13 +29,22 @@ func (c *Collector) Add(ev *history.Event) {
 		c.lost++
 	case ev.Kind == ipe.KindUnparsed:
 		c.unparsed++
-	case ev.Kind != ipe.KindAccess || ev.Action != ipe.ActionDeny:
+	case ev.Action != ipe.ActionDeny:
 	case Foreign(ev, c.Host):
-		c.foreign++
+		c.foreign += accesses(&ev.Event)
 		c.another = string(ev.Host)
 	default:
-		c.groups.Add(&ev.Event, 1)
+		c.groups.Add(&ev.Event, accesses(&ev.Event))
 	}
+}
+
+// accesses returns how many accesses an event with an action stands for: one,
+// or those that a sink has counted instead of telling them.
+func accesses(ev *ipe.Event) uint64 {
+	if ev.Has&ipe.HasCount != 0 {
+		return ev.Count
+	}
+	return 1
 }
 
 // Foreign reports whether the event is known to be of another host than the one

@@ -42,16 +42,21 @@ func TestDenialsAreOneForEachObject(t *testing.T) {
 	for _, n := range []uint64{0, 3} { // of 0, the spool only says that it is in memory
 		c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindLost, Count: n, Has: ipe.HasCount}})
 	}
+	c.Add(&history.Event{Event: ipe.Event{ // as a sink sums them up
+		Kind: ipe.KindForged + 1, Op: []byte("EXECUTE"), Hook: []byte("MMAP"), Verdict: ipe.VerdictDenied, Action: ipe.ActionDeny,
+		Rule: []byte("DEFAULT op=EXECUTE action=DENY"), RuleKind: ipe.RuleOpDefault, Time: 4000, Count: 40, Has: ipe.HasCount | ipe.HasStamp,
+		Enforcing: ipe.True,
+	}})
 	c.Fail(errors.New("damaged"))
 
 	want := []Denial{
 		{
-			Op: "EXECUTE", Hooks: []string{"BPRM_CHECK", "MMAP"}, Denied: 2, WouldDeny: 1, Since: 1000, Comms: []string{"b", "a"},
-			Object: measure.Object{Path: "/x", Dev: "vda", Ino: 3, PID: 7, Time: 2000},
+			Op: "EXECUTE", Hooks: []string{"MMAP"}, Denied: 41, Since: 3000, Comms: []string{"a"}, Others: true,
+			Object: measure.Object{NoFile: true, PID: 7, Time: 4000},
 		},
 		{
-			Op: "EXECUTE", Hooks: []string{"MMAP"}, Denied: 1, Since: 3000, Comms: []string{"a"},
-			Object: measure.Object{NoFile: true, PID: 7, Time: 3000},
+			Op: "EXECUTE", Hooks: []string{"BPRM_CHECK", "MMAP"}, Denied: 2, WouldDeny: 1, Since: 1000, Comms: []string{"b", "a"},
+			Object: measure.Object{Path: "/x", Dev: "vda", Ino: 3, PID: 7, Time: 2000},
 		},
 		{
 			Op: "EXECUTE", Hooks: []string{"MMAP"}, Denied: 1, WouldDeny: 6, Since: 2500, Comms: []string{"a", "b", "c", "d", "e"}, Others: true,

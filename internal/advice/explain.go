@@ -88,8 +88,8 @@ func (e *Explainer) Elsewhere(name string) Explainer {
 // Explain explains one event.
 func (e *Explainer) Explain(ev *ipe.Event) Explanation {
 	x := Explanation{Summary: summary(ev)}
-	if ev.Kind != ipe.KindAccess {
-		return x
+	if ev.Action == ipe.ActionNone {
+		return x // no access
 	}
 	o := measure.ObjectOf(ev)
 	r := e.Measure(o)

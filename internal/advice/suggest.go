@@ -67,7 +67,7 @@ DEFAULT action=DENY
 type addition struct {
 	rule    policy.Rule
 	denials []string
-	volume  bool // it allows a whole volume or signer
+	broad   bool // it allows more than one file
 }
 
 // suggester collects what becomes of the denials.
@@ -216,7 +216,7 @@ func (s *suggester) insert(line int, rule policy.Rule, d *Denial) {
 		}
 	}
 	s.add[line] = append(s.add[line], &addition{
-		rule: rule, denials: []string{d.String()}, volume: rule.Properties[0].Key != policy.FSVerityDigest,
+		rule: rule, denials: []string{d.String()}, broad: rule.Properties[0].Key != policy.FSVerityDigest,
 	})
 	s.result.Rules++
 }
@@ -272,7 +272,7 @@ func (s *suggester) appendAdditions(dst []byte, line int) []byte {
 			}
 			dst = appendComment(dst, d)
 		}
-		if a.volume {
+		if a.broad {
 			dst = appendComment(dst, breadth(a.rule.Properties[0].Key))
 		}
 		dst = append(append(dst, a.rule.String()...), '\n')

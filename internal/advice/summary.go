@@ -37,6 +37,9 @@ func summary(ev *ipe.Event) []string {
 	case ipe.KindUnparsed:
 		return []string{"This is a record of IPE that cannot be read: it is damaged, or of a kernel that is not known yet. Its text: " + quote(string(ev.Raw))}
 	}
+	if ev.Action != ipe.ActionNone {
+		return append(access(ev), fmt.Sprintf("This event stands for %d of that kind, which were counted instead of told.", accesses(ev)))
+	}
 	return []string{"Nothing is known of events of the kind " + ev.Kind.String() + "."}
 }
 
