@@ -85,6 +85,8 @@ type Sink struct {
 
 	Delivered   uint64 `json:"delivered"`
 	Unmatched   uint64 `json:"unmatched"`   // not asked for
+	Coalesced   uint64 `json:"coalesced"`   // counted in an event "repeated" instead
+	Hurried     uint64 `json:"hurried"`     // events "repeated" before their time: too many kinds
 	Skipped     uint64 `json:"skipped"`     // no event to this version
 	Unparsed    uint64 `json:"unparsed"`    // IPE's, but not readable; delivered where asked for
 	Overwritten uint64 `json:"overwritten"` // lost to this sink, where the number is known

@@ -89,6 +89,10 @@ type Sink struct {
 	From   string      `yaml:"from"`   // one of the From constants
 	Raw    bool        `yaml:"raw"`    // add the record text as received to every event
 
+	// For how long accesses of one kind are counted behind the first one, and
+	// not delivered; 0: never.
+	Coalesce time.Duration `yaml:"coalesce"`
+
 	File   *File   `yaml:",inline"`
 	Syslog *Syslog `yaml:",inline"`
 	Exec   *Exec   `yaml:",inline"`

@@ -96,6 +96,8 @@ func (d *decoder) common(s *Sink) keys {
 		"match": d.match(&s.Match),
 		"from":  d.text(&s.From, oneOf(FromEnd, FromOldest)),
 		"raw":   d.bool(&s.Raw),
+
+		"coalesce": orZero(&s.Coalesce, d.duration(&s.Coalesce, 10*time.Millisecond, mostPause)),
 	}
 }
 
@@ -205,6 +207,9 @@ func (d *decoder) combinations(name string, n ast.Node, s *Sink, given map[strin
 		if required("command", "[/usr/local/libexec/page, --severity, high]") {
 			d.execCombinations(name, s, given)
 		}
+	}
+	if s.Coalesce > 0 && s.Format == FormatRaw {
+		d.errorf(given["coalesce"], "%s.coalesce counts records, and format raw has no place for a number; set format: json, or remove it", name)
 	}
 	switch raw := given["raw"]; {
 	case !s.Raw:

@@ -81,6 +81,7 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 		Name: c.Name, Sink: outlet.sink, Source: reader, Match: matcher, Format: outlet.format,
 		Context: format.Context{Host: f.host, Raw: c.Raw}, Batch: outlet.batch,
 		Policy:    f.d.policies.Policy,
+		Coalesce:  c.Coalesce,
 		Delivered: reader.Delivered,
 		OnGap:     (&gapLog{log: log}).add,
 		OnChange:  func(s sink.Status) { tell(); logChange(log, s) },
@@ -220,7 +221,7 @@ func (f *fleet) stop(name string, patience time.Duration) spool.Cursor {
 	if err := s.runner.Stop(ctx); err != nil && (patience > 0 || !errors.Is(err, sink.ErrUndelivered)) {
 		f.d.log.Warn("sink stopped before it had everything", zap.String("sink", name), zap.Error(err))
 	}
-	return s.runner.Status().Cursor
+	return s.runner.Status().Kept
 }
 
 // wait waits until every sink has what the closed spool holds, for at most

@@ -131,6 +131,7 @@ func (s *ship) status(d *daemon, now time.Time) api.Sink {
 		Name: s.config.Name, Type: s.config.Type, State: st.State.String(), Since: st.Since,
 		LagEvents: lag, LagSeconds: age.Seconds(),
 		Delivered: st.Delivered, Unmatched: st.Unmatched, Skipped: st.Skipped, Unparsed: st.Unparsed,
+		Coalesced: st.Coalesced, Hurried: st.Hurried,
 		Overwritten: st.Overwritten, Gaps: st.Gaps, Retries: st.Failures, SaveErrors: st.SaveErrors,
 		LastDelivery: st.LastDelivery, LastErrorTime: st.LastErrorTime,
 	}

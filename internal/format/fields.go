@@ -18,7 +18,8 @@ import (
 // may not predict them (retpolines and their like). A key stands here as it
 // stands in JSON, the form that is written most often: see encoder.
 func (e *encoder) fields(ev *ipe.Event, c *Context) {
-	e.hex32(`,"spool":`, c.Spool, c.Seq != 0)
+	// What is counted stands in the spool, the event that tells it does not.
+	e.hex32(`,"spool":`, c.Spool, c.Seq != 0 || ev.Kind == ipe.KindRepeated)
 	e.number(`,"seq":`, c.Seq, c.Seq != 0)
 	e.instant(`,"time":`, ev.Time, ev.Has&ipe.HasStamp != 0)
 	// The daemon's own events have a time, but no serial of the kernel.
@@ -82,6 +83,8 @@ func (e *encoder) own(ev *ipe.Event) {
 	e.instant(`,"until":`, ev.Until, ev.Has&ipe.HasUntil != 0)
 	e.number(`,"first_seq":`, ev.FirstSeq, ev.Has&ipe.HasSeqRange != 0)
 	e.number(`,"last_seq":`, ev.LastSeq, ev.Has&ipe.HasSeqRange != 0)
+	e.number(`,"pids":`, ev.PIDs, ev.PIDs != 0)
+	e.number(`,"comms":`, ev.Comms, ev.Comms != 0)
 	e.text(`,"version":`, ev.Version)
 	e.text(`,"kernel":`, ev.Kernel)
 	e.text(`,"ipe_status":`, ev.IPEStatus)

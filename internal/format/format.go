@@ -4,7 +4,7 @@ import "github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 
 // Context is what an encoder needs to know beside the event itself.
 type Context struct {
-	Spool  uint32 // id of the spool; meaningless when Seq is 0
+	Spool  uint32 // id of the spool; meaningless when Seq is 0, but for a KindRepeated
 	Seq    uint64 // sequence number within Spool, from 1; 0 when the event has no identity
 	Host   string // host name; empty to leave the key out
 	BootID string // boot id as in /proc/sys/kernel/random/boot_id; empty to leave the key out

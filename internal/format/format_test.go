@@ -98,6 +98,16 @@ func forged() *ipe.Event {
 	}
 }
 
+// repeated is 999 more of denied, of several processes that are called the same.
+func repeated() *ipe.Event {
+	ev := denied()
+	ev.Kind, ev.Dialect, ev.Type = ipe.KindRepeated, ipe.DialectNone, 0
+	ev.Has = ev.Has&^ipe.HasPID | ipe.HasCount | ipe.HasSince | ipe.HasUntil | ipe.HasSeqRange
+	ev.Count, ev.Since, ev.Until, ev.FirstSeq, ev.LastSeq = 999, 1795440956605, 1795440957000, 5, 1016
+	ev.PIDs, ev.Comms = 12, 1
+	return ev
+}
+
 func started() *ipe.Event {
 	return &ipe.Event{
 		Kind: ipe.KindStarted, Has: ipe.HasStamp, Time: 1795440950000,
@@ -134,7 +144,8 @@ func all() map[string]*ipe.Event {
 		"denied": denied(), "explicit": explicit(), "anonymous": anonymous(), "hostile": hostile(),
 		"failed load": failedLoad(), "loaded": loaded(), "activated": activated(),
 		"switched off": switchedOff(), "unparsed": unparsed(), "lost": lost(), "forged": forged(),
-		"started": started(), "stopped": stopped(), "zero": {},
+		"repeated": repeated(),
+		"started":  started(), "stopped": stopped(), "zero": {},
 	}
 }
 

@@ -113,6 +113,7 @@ func TestSeverity(t *testing.T) {
 		{"switched off", switchedOff(), 1},
 		{"switched to unknown", toUnknown, 1},
 		{"forged", forged(), 2},
+		{"repeated", repeated(), 3},
 		{"denied", denied(), 3},
 		{"lost", lost(), 3},
 		{"would deny", wouldDeny, 4},

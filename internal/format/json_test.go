@@ -92,13 +92,13 @@ func everything(k ipe.Kind) *ipe.Event {
 		RuleProperties: [][]byte{b}, Enforcing: ipe.True, OldEnforcing: ipe.False,
 		ActivePolicy: p, Policy: p, OldPolicy: p, LSM: b, Res: ipe.False, Errno: -1,
 		Extra: []ipe.KeyValue{{Key: b, Value: b}}, Raw: b, Accuracy: ipe.AccuracyExact, Stage: b,
-		Version: b, Kernel: b, IPEStatus: b, SuccessAudit: ipe.True,
+		Version: b, Kernel: b, IPEStatus: b, SuccessAudit: ipe.True, PIDs: 2, Comms: 2,
 	}
 }
 
 func TestKeysAreThoseOfALineInItsOrder(t *testing.T) {
 	t.Parallel()
-	daemonOnly := []string{"count", "accuracy", "stage", "since", "until", "first_seq", "last_seq",
+	daemonOnly := []string{"count", "accuracy", "stage", "since", "until", "first_seq", "last_seq", "pids", "comms",
 		"version", "kernel", "ipe_status", "success_audit"}
 	tests := []struct {
 		kind    ipe.Kind
@@ -125,8 +125,8 @@ func TestKeysAreThoseOfALineInItsOrder(t *testing.T) {
 			t.Errorf("%v: -keys +line:\n%s", tt.kind, diff)
 		}
 	}
-	if n := len(Keys()); n != 52 {
-		t.Errorf("%d keys, want 52", n)
+	if n := len(Keys()); n != 54 {
+		t.Errorf("%d keys, want 54", n)
 	}
 }
 

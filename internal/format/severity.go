@@ -23,12 +23,14 @@ const (
 //	5 notice   policy loaded, activated; enforcement switched on; stopped
 //	6 info     allowed; started
 //
+// A repeated event is as grave as those that it counts.
+//
 // A denial is an error: something on the host did not work, or was not to. A
 // failed load is only a warning because root of a container can cause any
 // number of them (it needs no capability in the initial user namespace).
 func Severity(ev *ipe.Event) int {
 	switch ev.Kind {
-	case ipe.KindAccess:
+	case ipe.KindAccess, ipe.KindRepeated:
 		switch ev.Verdict {
 		case ipe.VerdictDenied:
 			return severityErr

@@ -72,7 +72,7 @@ type line struct {
 
 func (t *line) event(ev *ipe.Event, c *Context) {
 	switch ev.Kind {
-	case ipe.KindAccess:
+	case ipe.KindAccess, ipe.KindRepeated:
 		t.access(ev)
 	case ipe.KindPolicyLoad:
 		t.policyLoad(ev)
@@ -124,6 +124,9 @@ func (t *line) access(ev *ipe.Event) {
 	default:
 		t.head(odd, "UNKNOWN")
 	}
+	if ev.Kind == ipe.KindRepeated {
+		t.loss(ev, " more time:", " more times:")
+	}
 	t.value(" ", ev.Op)
 	t.value(" ", ev.Hook)
 	switch {
@@ -137,9 +140,16 @@ func (t *line) access(ev *ipe.Event) {
 		t.str(" anonymous memory")
 	}
 	t.value(" comm=", ev.Comm)
+	if ev.Comm == nil && ev.Comms > 1 {
+		t.str(" comms=")
+		t.num(ev.Comms)
+	}
 	if ev.Has&ipe.HasPID != 0 {
 		t.str(" pid=")
 		t.num(ev.PID)
+	} else if ev.PIDs > 1 {
+		t.str(" pids=")
+		t.num(ev.PIDs)
 	}
 	t.value(" dev=", ev.Dev)
 	if ev.Has&ipe.HasIno != 0 {
@@ -147,6 +157,7 @@ func (t *line) access(ev *ipe.Event) {
 		t.num(ev.Ino)
 	}
 	t.origin(ev)
+	t.interval(ev)
 	// Not the policy: it is the same in line after line, and where it changes is
 	// a line of its own.
 	if ev.Verdict == ipe.VerdictUnknown {

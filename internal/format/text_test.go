@@ -51,6 +51,8 @@ func TestAppendText(t *testing.T) {
 			` rule: op=EXECUTE dmverity_roothash="sha256":26C6 action=ALLOW`},
 		{"unknown", anonymous(), Context{}, at + "UNKNOWN    EXECUTE MMAP anonymous memory comm=bash pid=2204" +
 			" (the record does not say whether IPE was enforcing) rule: DEFAULT op=EXECUTE action=DENY"},
+		{"repeated", repeated(), Context{}, at + "DENIED     999 more times: EXECUTE BPRM_CHECK /usr/local/bin/tool comm=bash pids=12 dev=vda2 ino=1024" +
+			", seq 5 to 1016, since 2026-11-23T14:35:56.605+01:00, until 2026-11-23T14:35:57.000+01:00 rule: DEFAULT op=EXECUTE action=DENY"},
 		{"buffer", buffer, Context{}, at + "DENIED     KMODULE KERNEL_LOAD data without a file comm=bash pid=2204 rule: DEFAULT op=EXECUTE action=DENY"},
 		{"no path", noPath, Context{}, at + "DENIED     EXECUTE BPRM_CHECK file of unknown path comm=bash pid=2204 dev=vda2 ino=1024" +
 			" rule: DEFAULT op=EXECUTE action=DENY"},

@@ -54,7 +54,10 @@ func (r *Runner) deliver(ctx, idle context.Context) (done bool, err error) {
 		r.limit = min(2*r.limit, r.config.Batch)
 		r.pause = minPause
 	}
-	if r.batch.read > 0 {
+	if r.windows != nil {
+		r.windows.commit()
+	}
+	if r.batch.begun() {
 		r.advance()
 	}
 	if !done && r.halting.Err() != nil {
@@ -66,15 +69,20 @@ func (r *Runner) deliver(ctx, idle context.Context) (done bool, err error) {
 // fill reads and writes until the batch is full or there is nothing more at
 // once. It reports true when there will be nothing more.
 func (r *Runner) fill(ctx, idle context.Context) (done bool, err error) {
-	for r.batch.read < r.limit && r.batch.bytes < maxBatchBytes && r.halting.Err() == nil {
+	for r.room() && r.halting.Err() == nil {
+		if err := r.tellDue(ctx); err != nil {
+			return false, err
+		}
 		e, err := r.next(ctx, idle)
 		switch {
 		case e != nil:
 			err = r.take(ctx, e)
-		case err == nil:
-			return r.batch.read == 0, nil
-		case errors.Is(err, io.EOF):
-			return true, nil
+		case err == nil && r.batch.begun():
+			return false, nil
+		case err == nil, errors.Is(err, io.EOF):
+			return r.tellAll(ctx)
+		case errors.Is(err, errWindow):
+			err = nil
 		default:
 			err = r.interrupted(ctx, err)
 		}
@@ -82,14 +90,25 @@ func (r *Runner) fill(ctx, idle context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
-	return false, nil
+	if r.halting.Err() != nil {
+		_, err = r.tellAll(ctx) // or the next start would begin before what it counted
+	}
+	return false, err
+}
+
+// begun reports whether there is something to flush or to pass.
+func (b *batch) begun() bool { return b.read+b.told > 0 }
+
+// room reports whether the batch may grow.
+func (r *Runner) room() bool {
+	return r.batch.read+r.batch.told < r.limit && r.batch.bytes < maxBatchBytes
 }
 
 // next returns the next entry. With nothing to flush it waits for one; when the
-// runner drains, it returns nil instead.
+// runner drains, it returns nil instead, and errWindow when a window ends.
 func (r *Runner) next(ctx, idle context.Context) (*spool.Entry, error) {
 	e, ok, err := r.config.Source.TryNext()
-	if ok || err != nil || r.batch.read > 0 {
+	if ok || err != nil || r.batch.begun() {
 		return e, err
 	}
 	if r.status.State != OK {
@@ -98,7 +117,12 @@ func (r *Runner) next(ctx, idle context.Context) (*spool.Entry, error) {
 	if r.draining.Err() != nil {
 		return nil, ctx.Err()
 	}
-	e, err = r.config.Source.Next(idle)
+	wait, cancel := r.untilEnd(idle)
+	e, err = r.config.Source.Next(wait)
+	cancel()
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil, errWindow
+	}
 	if err != nil && ctx.Err() == nil && errors.Is(err, idle.Err()) {
 		return r.next(ctx, idle) // draining began: see once more whether there is nothing
 	}
@@ -123,18 +147,29 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 	case !r.config.Match.Match(&r.event):
 		r.batch.counts.Unmatched++
 	default:
-		r.context.Spool, r.context.Seq = uint32(e.ID), e.Seq
-		if e.BootID != r.bootID {
-			r.bootID = e.BootID
-			r.context.BootID = host.BootID(e.BootID).String()
+		if counted, err := r.coalesce(ctx, e); counted || err != nil {
+			if err != nil {
+				return err
+			}
+			break
 		}
-		if err := r.write(ctx); err != nil {
+		r.place(e.Cursor(), e.BootID)
+		if err := r.write(ctx, &r.event); err != nil {
 			return err
 		}
 	}
 	r.batch.read++
 	r.batch.cursor, r.batch.time = e.Cursor(), e.Time
 	return nil
+}
+
+// place says where in the spool the event to be written stands.
+func (r *Runner) place(c spool.Cursor, bootID [16]byte) {
+	r.context.Spool, r.context.Seq = uint32(c.ID), c.Seq
+	if bootID != r.bootID {
+		r.bootID = bootID
+		r.context.BootID = host.BootID(bootID).String()
+	}
 }
 
 // interrupted passes a gap, and returns any other error of the source. It is
@@ -154,7 +189,7 @@ func (r *Runner) tell(ctx context.Context, g *spool.GapError) error {
 	cursor := Missed(&r.event, g)
 	if r.config.Match.Match(&r.event) {
 		r.context.Spool, r.context.Seq = 0, 0
-		if err := r.write(ctx); err != nil {
+		if err := r.write(ctx, &r.event); err != nil {
 			return err
 		}
 	}
@@ -173,9 +208,9 @@ func (r *Runner) begin(c spool.Cursor) {
 }
 
 // write writes the event to the sink.
-func (r *Runner) write(ctx context.Context) error {
-	r.buf = r.config.Format(r.buf[:0], &r.event, &r.context)
-	r.entry = Entry{Event: &r.event, Bytes: r.buf}
+func (r *Runner) write(ctx context.Context, ev *ipe.Event) error {
+	r.buf = r.config.Format(r.buf[:0], ev, &r.context)
+	r.entry = Entry{Event: ev, Bytes: r.buf}
 	if err := r.config.Sink.Write(ctx, &r.entry); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
@@ -186,9 +221,11 @@ func (r *Runner) write(ctx context.Context) error {
 
 // advance moves the cursor behind the batch, which is flushed.
 func (r *Runner) advance() {
-	r.cursor = r.batch.cursor
+	if r.batch.read > 0 {
+		r.cursor = r.batch.cursor
+	}
 	if r.saver != nil {
-		r.saver.set(r.cursor)
+		r.saver.set(r.kept())
 	}
 	if r.config.Delivered != nil {
 		r.config.Delivered(r.cursor)

@@ -20,12 +20,18 @@
 //     one entry, still moves on.
 //   - Entries that the spool gave up before the sink came are told to this sink
 //     alone, at their place, as an event "lost" without identity.
+//   - With [Config].Coalesce, accesses that repeat one which was delivered are
+//     counted, and told in an event "repeated". Each entry is then either
+//     delivered or counted, once. What is counted and not told stays behind the
+//     cursor that is saved: after a crash it is counted again, and what came
+//     between is delivered again.
 //
 // # Memory
 //
 // An entry's bytes are the runner's, the event views the spool: both are lent
 // to Write until it returns. The runner allocates nothing per entry; its memory
-// is one formatted entry and what the decoder needs for the longest record.
+// is one formatted entry and what the decoder needs for the longest record, and
+// at most 4 MiB for what it counts.
 //
 // The package refuses to give up an entry that a sink does not want, to keep
 // entries in memory while a sink fails, and to put a time limit on a single

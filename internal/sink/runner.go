@@ -55,6 +55,10 @@ type Config struct {
 	// it says nothing. It may be nil.
 	Policy func(context uint16) *ipe.Policy
 
+	// Coalesce is for how long accesses of one kind are counted after the first
+	// one was delivered; they then come as one event. 0: never.
+	Coalesce time.Duration
+
 	// Batch is the most entries between two flushes, DefaultBatch if 0. A sink
 	// whose every entry costs (a process, a page to somebody) wants 1, so that
 	// a crash repeats one only.
@@ -100,7 +104,8 @@ type Runner struct {
 	bootID  [16]byte // what context.BootID says
 	entry   Entry
 	buf     []byte
-	cursor  spool.Cursor // everything up to it is flushed
+	cursor  spool.Cursor // everything up to it is flushed, or counted
+	windows *coalescer   // nil: every event is written
 	batch   batch
 	limit   int           // of the next batch, in entries
 	pause   time.Duration // after the next failure
@@ -114,6 +119,7 @@ type batch struct {
 	cursor spool.Cursor // of the newest entry
 	time   int64        // when that was received
 	read   int          // entries and gaps
+	told   int          // events that tell what was counted
 	bytes  int
 	counts Counts
 }
@@ -128,7 +134,10 @@ func New(c Config) *Runner {
 	r.draining, r.drain = context.WithCancel(context.Background())
 	r.halting, r.halt = context.WithCancel(context.Background())
 	r.cancelled, r.cancel = context.WithCancel(context.Background())
-	r.status = Status{Since: time.Now(), Cursor: c.Start}
+	r.status = Status{Since: time.Now(), Cursor: c.Start, Kept: c.Start}
+	if c.Coalesce > 0 {
+		r.windows = newCoalescer(c.Coalesce)
+	}
 	if c.Save != nil {
 		r.saver = newSaver(c.Save, r.saved)
 	}
@@ -168,6 +177,9 @@ func (r *Runner) run(ctx context.Context) error {
 			return stopped
 		}
 		r.limit = 1
+		if r.windows != nil {
+			r.windows.rollback()
+		}
 		if r.cursor != (spool.Cursor{}) {
 			r.config.Source.Rewind(r.cursor)
 		}

@@ -41,6 +41,8 @@ type Counts struct {
 	Unparsed    uint64 // entries that are IPE's, but could not be read
 	Overwritten uint64 // entries that the spool gave up, where the number is known
 	Gaps        uint64 // how often it gave up any
+	Coalesced   uint64 // accesses that were counted instead of delivered
+	Hurried     uint64 // events "repeated" that came before their time, because there were too many kinds
 	Failures    uint64 // of Open, Write, Flush, Close, or of reading the spool
 	SaveErrors  uint64 // cursors that could not be saved
 }
@@ -50,7 +52,8 @@ type Status struct {
 	State State
 	Since time.Time // when the state began
 
-	Cursor    spool.Cursor // everything up to it is delivered
+	Cursor    spool.Cursor // everything up to it is delivered, or counted
+	Kept      spool.Cursor // everything up to it is delivered: where another runner goes on
 	EntryTime time.Time    // when the entry at Cursor was received; zero before the first
 
 	LastDelivery  time.Time // of the last flush; zero before the first
@@ -93,7 +96,7 @@ func (r *Runner) passed() {
 	b := &r.batch
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status.Cursor = b.cursor
+	r.status.Cursor, r.status.Kept = r.cursor, r.kept()
 	if b.time != 0 {
 		r.status.EntryTime = time.Unix(0, b.time)
 	}
@@ -106,6 +109,8 @@ func (r *Runner) passed() {
 	r.status.Unparsed += b.counts.Unparsed
 	r.status.Overwritten += b.counts.Overwritten
 	r.status.Gaps += b.counts.Gaps
+	r.status.Coalesced += b.counts.Coalesced
+	r.status.Hurried += b.counts.Hurried
 }
 
 // saved notes the outcome of a save. It is called from the saver's goroutine.

@@ -16,6 +16,7 @@ const (
 	KindStopped                    // the daemon stopped
 	KindLost                       // records or entries were lost
 	KindForged                     // a process other than the kernel sent records
+	KindRepeated                   // accesses of one kind, counted instead of told
 )
 
 var kindNames = [...]string{
@@ -28,6 +29,7 @@ var kindNames = [...]string{
 	KindStopped:        "stopped",
 	KindLost:           "lost",
 	KindForged:         "forged",
+	KindRepeated:       "repeated",
 }
 
 // String returns the kind as in the JSON key "event".
@@ -190,7 +192,7 @@ type Event struct {
 	Time   int64  // milliseconds since 1970 UTC
 	Serial uint64 // the kernel's are 32 bit
 
-	// KindAccess.
+	// KindAccess, and what all have in common of KindRepeated.
 	Verdict        Verdict
 	Op             []byte // ipe_op: EXECUTE, KMODULE, ...; unknown ones are kept
 	Hook           []byte // ipe_hook: BPRM_CHECK, MMAP, ...; unknown ones are kept
@@ -208,7 +210,7 @@ type Event struct {
 	Enforcing    Bool
 	OldEnforcing Bool
 
-	// KindAccess: the policy that judged it, when known.
+	// KindAccess and KindRepeated: the policy that judged it, when known.
 	ActivePolicy Policy
 
 	// KindPolicyLoad and KindPolicyActivate: the policy loaded or now active,
@@ -226,14 +228,18 @@ type Event struct {
 	Extra []KeyValue // keys the decoder does not know, in the record's order
 	Raw   []byte     // the record text as received; always set for kernel records
 
-	// KindLost and KindForged.
+	// KindLost, KindForged and KindRepeated.
 	Count    uint64
 	Accuracy Accuracy
 	Stage    []byte // where: socket, kernel, truncated, spool, ...
 	Since    int64  // milliseconds since 1970 UTC, with HasSince
 	Until    int64  // milliseconds since 1970 UTC, with HasUntil
-	FirstSeq uint64 // of the entries lost to one reader, with HasSeqRange
+	FirstSeq uint64 // of the entries lost to one reader, or counted; with HasSeqRange
 	LastSeq  uint64
+
+	// KindRepeated: how many there were, of those that say it.
+	PIDs  uint64
+	Comms uint64
 
 	// KindStarted and KindStopped.
 	Version      []byte // of the daemon

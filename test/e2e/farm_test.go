@@ -32,7 +32,7 @@ sinks:
   - {name: json, type: file, path: DIR/json, mode: "0600", group: "4711", sync: true}
   - {name: text, type: file, path: DIR/text, format: text, match: {not: {events: [started, stopped]}}}
   - {name: full, type: file, path: DIR/disk/text, format: text, match: {not: {events: [started, stopped]}}}
-  - {name: raw, type: file, path: DIR/raw, format: raw, rotate: {size: 64KiB, age: 1h, keep: 1000, compress: true}}
+  - {name: raw, type: file, path: DIR/raw, format: raw, coalesce: 0s, rotate: {size: 64KiB, age: 1h, keep: 1000, compress: true}}
   - {name: journal, type: journald}
   - {name: siem, type: syslog, address: "tcp://127.0.0.1:6514", facility: local3, sd_id: e2e@32473}
   - {name: local, type: syslog, address: "unix://DIR/local/log", rfc: 3164, match: {not: {events: [started, stopped]}}}

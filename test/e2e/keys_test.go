@@ -41,7 +41,7 @@ func keysOf(t *testing.T, text []byte) map[string]bool {
 		s := s.(map[string]any)
 		typ, own := s["type"].(string), make(map[string]any)
 		for key, value := range s {
-			if slices.Contains([]string{"name", "type", "match", "raw", "from"}, key) {
+			if slices.Contains([]string{"name", "type", "match", "raw", "from", "coalesce"}, key) {
 				collect("sinks."+key, value, keys)
 			} else {
 				own[key] = value
