@@ -13,9 +13,13 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 )
 
-// largestDrift is how far apart the two ways to a daemon's start may be: it says
-// so a moment after the kernel does, which counts in hundredths of a second.
-const largestDrift = 3 * time.Second
+// The two ways to a daemon's start are apart by what the kernel and the daemon
+// round to, and by the time from the start of the process to its first look at
+// the clock: ten seconds were seen on an emulated machine.
+const (
+	largestDrift = 3 * time.Second
+	slowestStart = time.Minute
+)
 
 // clockFacts are about the clock by which records are stamped.
 type clockFacts struct {
@@ -36,7 +40,7 @@ func (s source) clock(daemon *api.Status, now time.Time) clockFacts {
 	}
 	if begun, err := processStart(s.root, daemon.PID, now); err == nil {
 		// What the daemon said was right by the clock of that time.
-		if d := begun.Sub(daemon.Since); d.Abs() > largestDrift {
+		if d := begun.Sub(daemon.Since); d > largestDrift || d < -slowestStart {
 			c.stepped = d
 		}
 	}

@@ -160,7 +160,8 @@ func TestAStepOfTheClockIsSeen(t *testing.T) {
 	}{
 		{"right", 77, begun.Add(time.Second), 0},
 		{"set forward", 77, begun.Add(-time.Hour), time.Hour},
-		{"set back", 77, begun.Add(time.Minute), -time.Minute},
+		{"set back", 77, begun.Add(time.Hour), -time.Hour},
+		{"a slow start", 77, begun.Add(10 * time.Second), 0},
 		{"another process", 78, begun.Add(time.Minute), 0},
 		{"no process", 79, begun.Add(time.Minute), 0},
 	} {
