@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -22,11 +24,17 @@ var (
 
 // patience is how long something in the guest may take. Under TCG on a busy
 // host that can be long; a test that passes does not wait.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // guest is a running Debian.
 type guest struct {
 	*vm.Guest
+
+	upgrade string // file name of a package of a later version than the one installed
+
+	// While the service cannot start.
+	unheard *flood
+	broken  time.Time
 }
 
 // boot makes and starts a guest that ends with the test, or skips.
@@ -58,13 +66,14 @@ func boot(t *testing.T) *guest {
 	}
 	dir = t.TempDir()
 	root := filepath.Join(dir, "root")
-	if err := debian.Root(ctx, archive, root); err != nil {
+	if err := debian.Root(ctx, archive, root, packages(t, "0.1.0~vm1")); err != nil {
 		t.Fatal(err)
 	}
 	image, err := debian.Seal(lab, root, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	later := packages(t, "0.1.0~vm2")
 	g, err := debian.Boot(ctx, lab, k, image, dir)
 	if errors.Is(err, os.ErrNotExist) {
 		t.Skipf("the archive has not all modules of this kernel: %v", err)
@@ -73,7 +82,7 @@ func boot(t *testing.T) *guest {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)
-	return &guest{g}
+	return &guest{Guest: g, upgrade: later}
 }
 
 // environment is that of programs in the guest.
@@ -119,4 +128,30 @@ func (g *guest) sh(t *testing.T, script string) string {
 		t.Fatalf("%s: exit status %d\n%s%s", script, exit, stdout, stderr)
 	}
 	return stdout
+}
+
+// write makes a file in the guest, and its folder.
+func (g *guest) write(t *testing.T, path, text string) {
+	t.Helper()
+	p := g.start(t, fmt.Sprintf("mkdir -p $(dirname %[1]s) && cat >%[1]s", path), []byte(text))
+	if exit := wait(t, p); exit != 0 {
+		t.Fatalf("write %s: exit status %d: %s", path, exit, p.Stderr())
+	}
+}
+
+// packages builds the package for Debian as this version, and returns the name
+// of its file.
+func packages(t *testing.T, version string) string {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./deploy/packages", "-out", dir, "-arch", "amd64", "-format", "deb", "-version", version)
+	cmd.Dir = "../../.."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(debs) != 1 {
+		t.Fatalf("%d packages: %v", len(debs), err)
+	}
+	return debs[0]
 }

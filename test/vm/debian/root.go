@@ -25,8 +25,12 @@ const suite = "trixie"
 // packages are what the guest has besides what is essential.
 const packages = "systemd,systemd-sysv,rsyslog,logrotate,kmod,procps,curl"
 
-// needless are documents, which nobody reads in the guest.
-var needless = [...]string{"/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"}
+// paths are which files dpkg leaves out, since nobody reads them in the guest,
+// and which not.
+var paths = [...]string{
+	"path-exclude=/usr/share/doc/*", "path-exclude=/usr/share/locale/*", "path-exclude=/usr/share/man/*",
+	"path-include=/usr/share/doc/ipe-auditd/*",
+}
 
 // tools are the programs that the guest is made with, besides those of test/vm,
 // and the packages that have them.
@@ -60,8 +64,8 @@ func Base(ctx context.Context, cache string) (string, error) {
 		return "", err
 	}
 	args := []string{"--quiet", "--variant=minbase", "--include=" + packages, `--aptopt=APT::Install-Recommends "false"`}
-	for _, path := range needless {
-		args = append(args, "--dpkgopt=path-exclude="+path)
+	for _, path := range paths {
+		args = append(args, "--dpkgopt="+path)
 	}
 	sum := sha256.Sum256([]byte(suite + strings.Join(args, "\n")))
 	file := filepath.Join(cache, "debian-"+suite+"-"+hex.EncodeToString(sum[:4])+".tar")

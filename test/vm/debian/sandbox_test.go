@@ -1,0 +1,106 @@
+package debian_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Where the package has drop-ins, and where they are in force.
+const (
+	examples       = "/usr/share/doc/ipe-auditd/examples/systemd/drop-ins/"
+	runtimeDropIns = "/run/systemd/system/ipe-auditd.service.d/"
+)
+
+// exposure asks this systemd what it thinks of the units. That of the host, in
+// test/service, is asked about every choice of drop-ins.
+func exposure(t *testing.T, g *guest) {
+	if text := g.sh(t, "systemd-analyze verify --man=no ipe-auditd.socket ipe-auditd.service 2>&1"); text != "" {
+		t.Errorf("systemd-analyze verify: %s", text)
+	}
+	for _, tc := range []struct {
+		names string
+		most  int // tenths
+	}{
+		{"", 5},
+		{"network", 16},
+		{"own-socket network exec group", 16},
+	} {
+		text, stderr, exit := g.try(t, fmt.Sprintf(`rm -rf /run/rated && mkdir -p /run/rated/ipe-auditd.service.d && cd /run/rated &&
+			cp /usr/lib/systemd/system/ipe-auditd.service . && for name in %s; do cp %s$name.conf ipe-auditd.service.d; done &&
+			systemd-analyze security --offline=true --no-pager --threshold=%d /run/rated/ipe-auditd.service`, tc.names, examples, tc.most))
+		if exit != 0 {
+			t.Errorf("with the drop-ins %q the exposure is more than %d tenths (%d):\n%s%s", tc.names, tc.most, exit, text, stderr)
+		}
+	}
+}
+
+// overNetwork delivers to rsyslog by UDP and TCP, with the drop-in for that.
+func overNetwork(t *testing.T, g *guest) {
+	const dropIn = runtimeDropIns + "network.conf"
+	g.sh(t, "mkdir -p "+runtimeDropIns+"; cp "+examples+"network.conf "+dropIn+"; systemctl daemon-reload")
+	g.write(t, "/etc/ipe-auditd/conf.d/network.yaml", `
+sinks:
+  - {name: udp, type: syslog, address: "udp://127.0.0.1"}
+  - {name: tcp, type: syslog, address: "tcp://127.0.0.1"}
+`)
+	g.sh(t, "systemctl restart ipe-auditd.service")
+	g.arrive(t, g.burst(t, "network", 100), 100, once, append(network, everywhere...)...)
+	g.sh(t, "rm /etc/ipe-auditd/conf.d/network.yaml "+dropIn+"; systemctl daemon-reload; systemctl restart ipe-auditd.service")
+}
+
+// kernelLosses lets the kernel lose records before any socket. The daemon, which
+// has no capability, hears of it from the kernel log. The kernel writes only
+// some lines there, so it takes more than one burst until one of them tells.
+func kernelLosses(t *testing.T, g *guest) {
+	lost := func() (n uint64) {
+		var r struct{ Attempts uint64 }
+		if err := json.Unmarshal([]byte(g.sh(t, "act audit-lost")), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r.Attempts
+	}
+	if n := lost(); n != 0 {
+		t.Fatalf("the kernel had lost %d records before", n)
+	}
+	g.sh(t, "act audit-set backlog_limit 64")
+	text := g.until(t, "event of the loss", `touch /run/lost; act flood 1000 /run/lost >/dev/null; sleep 1
+		grep -hF '"stage":"kernel"' /var/log/ipe-auditd/events.json`, func(text string) bool { return text != "" })
+	g.sh(t, "act audit-set backlog_limit 8192")
+	var told uint64
+	for line := range strings.Lines(text) {
+		var ev struct {
+			Event    string `json:"event"`
+			Count    uint64 `json:"count"`
+			Accuracy string `json:"accuracy"`
+		}
+		if err := json.Unmarshal([]byte(line), &ev); err != nil || ev.Event != "lost" || ev.Accuracy != "at_least" {
+			t.Errorf("%v: %s", err, line)
+		}
+		told += ev.Count
+	}
+	if n := lost(); told == 0 || told > n {
+		t.Errorf("the daemon tells of at least %d, the kernel of %d", told, n)
+	}
+}
+
+// doctor looks at a host where all is well, but for the losses that the test
+// has caused.
+func doctor(t *testing.T, g *guest) {
+	text, stderr, exit := g.try(t, "ipe-auditd doctor --json")
+	var found struct {
+		Findings []struct{ Check, Status string }
+	}
+	if err := json.Unmarshal([]byte(text), &found); err != nil || len(found.Findings) == 0 {
+		t.Fatalf("%v: %q %s", err, text, stderr)
+	}
+	for _, f := range found.Findings {
+		if want := map[bool]string{true: "warning", false: "ok"}[f.Check == "audit_lost"]; f.Status != want {
+			t.Errorf("%s is %s, want %s", f.Check, f.Status, want)
+		}
+	}
+	if exit != 1 || t.Failed() {
+		t.Errorf("exit status %d, want 1 for warnings:\n%s", exit, text)
+	}
+}
