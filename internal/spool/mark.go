@@ -26,13 +26,13 @@ const (
 )
 
 func readMark(fs FS, dir string) (end Cursor, st markState) {
-	f, err := fs.OpenFile(filepath.Join(dir, markName), os.O_RDONLY, 0)
+	f, err := fs.OpenFile(filepath.Join(dir, markName), os.O_RDONLY|distrust, 0)
 	if err != nil {
 		return end, markNone
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil {
+	if err != nil || !info.Mode().IsRegular() {
 		return end, markNone
 	}
 	if info.Size() == 0 {

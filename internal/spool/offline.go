@@ -57,14 +57,8 @@ func OpenOffline(dir string, boot [16]byte, since time.Time) (*Offline, error) {
 	// The mark before the names: what the spool does meanwhile adds entries to
 	// those that the mark speaks of.
 	o.end, o.mark = readMark(osFS{}, dir)
-	names, err := os.ReadDir(dir) // sorted
-	if err != nil {
+	if err := o.list(""); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
-	}
-	for _, n := range names {
-		if _, ok := parseSegmentName(n.Name()); ok {
-			o.todo = append(o.todo, n.Name())
-		}
 	}
 	if len(o.todo) == 0 {
 		return nil, fmt.Errorf("open spool: %s: %w", dir, ErrNoSpool)
@@ -74,6 +68,17 @@ func OpenOffline(dir string, boot [16]byte, since time.Time) (*Offline, error) {
 		o.skipBefore(o.since)
 	}
 	return o, nil
+}
+
+// list finds the segments that come after the one of that name.
+func (o *Offline) list(after string) error {
+	names, err := os.ReadDir(o.dir) // sorted
+	for _, n := range names {
+		if _, ok := parseSegmentName(n.Name()); ok && n.Name() > after {
+			o.todo = append(o.todo, n.Name())
+		}
+	}
+	return err
 }
 
 // skipBefore leaves out the segments that are followed by one made at time t or
@@ -188,7 +193,7 @@ func (o *Offline) tellRest(why error) {
 func (o *Offline) advance() {
 	if len(o.todo) == 0 {
 		o.over = true
-		whole := o.alive() || o.mark == markClean && o.head.id == o.end.ID && o.next > o.end.Seq
+		whole := !o.vanished && o.alive() || o.mark == markClean && o.head.id == o.end.ID && o.next > o.end.Seq
 		if o.why != nil || !whole {
 			o.tellRest(cmp.Or(o.why, ErrUnclosed))
 		}
@@ -204,6 +209,11 @@ func (o *Offline) advance() {
 		o.why = err
 	}
 	o.todo = o.todo[1:]
+	if o.vanished && len(o.todo) == 0 { // for newer ones, made since the names were read
+		if err := o.list(name); err != nil {
+			o.why = err
+		}
+	}
 	if err != nil {
 		return
 	}
@@ -237,11 +247,15 @@ func (o *Offline) missing(h *header) {
 	}
 }
 
+// distrust are flags for files of which nobody knows who put them there: the
+// reader may be root, and the directory that of a user. Opening a FIFO would
+// wait for a writer, and a device may do anything.
+const distrust = syscall.O_NONBLOCK | syscall.O_NOFOLLOW
+
 // openSegment opens a segment and reads its header. The error is io.EOF when
 // there is none yet.
 func (o *Offline) openSegment(name string) (f File, h header, err error) {
-	// Opening a FIFO would wait for a writer.
-	f, err = osFS{}.OpenFile(filepath.Join(o.dir, name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err = osFS{}.OpenFile(filepath.Join(o.dir, name), os.O_RDONLY|distrust, 0)
 	if err != nil {
 		return nil, h, err
 	}

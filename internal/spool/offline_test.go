@@ -90,6 +90,17 @@ func TestOfflineReadsWhatIsLeft(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, append(all[:5:5], "from 6 missing")},
+		{"a pipe in place of the mark", true, 1, func(t *testing.T, dir string) {
+			mark := filepath.Join(dir, markName)
+			if err := errors.Join(os.Remove(mark), syscall.Mkfifo(mark, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}, append(all[:5:5], "from 6 missing")},
+		{"a link in place of a segment", true, 1, func(t *testing.T, dir string) {
+			if err := os.Symlink("/dev/tty", filepath.Join(dir, segmentName(99))); err != nil {
+				t.Fatal(err)
+			}
+		}, append(all[:5:5], "from 6 missing")},
 		{"foreign files", true, 1, func(t *testing.T, dir string) {
 			if err := os.WriteFile(filepath.Join(dir, "ffff.seg"), nil, 0o600); err != nil {
 				t.Fatal(err)
@@ -176,6 +187,58 @@ func TestOfflineTellsSegmentsThatAreGone(t *testing.T) {
 			t.Errorf("%d read, %d told missing, want 400 together", read, missing)
 		}
 	})
+}
+
+// TestOfflineGoesOnBehindAllThatWasGivenUp lets the writer go once around
+// between two looks of the reader.
+func TestOfflineGoesOnBehindAllThatWasGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, reads := range map[string]int{"before the first entry": 0, "behind the first entry": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := small(t.TempDir())
+			s := mustOpen(t, o)
+			for i := range 200 {
+				s.Append(text(i, 1))
+			}
+			newestThen := newestOf(o.Dir)
+			off, err := OpenOffline(o.Dir, o.BootID, time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer off.Close()
+			for range reads {
+				if _, err := off.Next(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			last := uint64(200)
+			for _, err := os.Stat(newestThen); err == nil; _, err = os.Stat(newestThen) {
+				s.Append(text(int(last), 1))
+				last++
+			}
+			newest := uint64(reads)
+			for {
+				e, err := off.Next()
+				var gap *GapError
+				switch {
+				case err == io.EOF:
+					if newest != last {
+						t.Errorf("ends with entry %d of %d", newest, last)
+					}
+					return
+				case errors.As(err, &gap) && gap.Known && gap.Err == nil && gap.First == newest+1:
+					newest = gap.Last
+				case err != nil:
+					t.Fatal(err)
+				case newest > 0 && e.Seq != newest+1:
+					t.Fatalf("entry %d comes behind %d", e.Seq, newest)
+				default:
+					newest = e.Seq
+				}
+			}
+		})
+	}
 }
 
 func TestOfflineBeginsAtATime(t *testing.T) {
