@@ -5,14 +5,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 const tableFile = "policies.json"
+
+// maxFile bounds the file, in bytes. A table of as many policies as it may have,
+// each as long as it may be and spelt as long as it can be, is shorter.
+const maxFile = maxPolicies * 12 * maxPolicy
 
 // savedTable is the file. Numbers from Next on were never given; of those
 // before that are not in the list nothing is known.
@@ -48,7 +55,7 @@ func OpenTable(dir string, used func() uint16) (*Table, error) {
 // os.ErrNotExist when there is none.
 func LoadTable(dir string) (*Table, error) {
 	path := filepath.Join(dir, tableFile)
-	text, err := os.ReadFile(path)
+	text, err := readTable(path)
 	if err != nil {
 		return nil, fmt.Errorf("load the numbers of policies: %w", err)
 	}
@@ -72,6 +79,29 @@ func LoadTable(dir string) (*Table, error) {
 		t.enter(s.Number, key(p), p)
 	}
 	return t, nil
+}
+
+// readTable reads the file, of which nobody knows who put it there: the reader
+// may be root, and the directory that of a user.
+func readTable(path string) ([]byte, error) {
+	// Opening a FIFO would wait for a writer, and a device may do anything.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: longer than %d MiB", path, maxFile>>20)
+	}
+	return text, err
 }
 
 // Save keeps the table in dir, where another process finds it after any end of

@@ -10,6 +10,10 @@ const (
 	// maxPolicies is how many policies a Table numbers.
 	maxPolicies = 4096
 
+	// maxPolicy is how long name, version and digest of one may be together, in
+	// bytes. A name has at most 255 (NAME_MAX, in securityfs).
+	maxPolicy = 1024
+
 	// ahead is how many numbers may be given out before the last save is over.
 	ahead = 4
 )
@@ -50,8 +54,8 @@ func (t *Table) Policy(number uint16) *ipe.Policy {
 }
 
 // Number returns the number of p, a new one if it has none. It is 0 for nil, and
-// where no number can be given: there are too many policies, or the last ones
-// are not saved yet. p must not be changed any more. One goroutine at a time may
+// where no number can be given: there are too many policies, or it is longer than
+// any that the kernel takes, or the last ones are not saved yet. p must not be changed any more. One goroutine at a time may
 // call it.
 func (t *Table) Number(p *ipe.Policy) uint16 {
 	if p == nil {
@@ -63,7 +67,7 @@ func (t *Table) Number(p *ipe.Policy) uint16 {
 	}
 	n := t.last.Load() + 1
 	switch {
-	case n >= 1<<16 || len(t.numbers) >= maxPolicies:
+	case n >= 1<<16 || len(t.numbers) >= maxPolicies || len(key) > maxPolicy:
 		t.refused.Add(1)
 		n = 0
 	case n >= t.limit.Load():
@@ -82,7 +86,7 @@ func (t *Table) Number(p *ipe.Policy) uint16 {
 // Changed has a token when there is something to save.
 func (t *Table) Changed() <-chan struct{} { return t.changed }
 
-// Refused returns how often there were too many policies.
+// Refused returns how often a policy got no number and will get none.
 func (t *Table) Refused() uint64 { return t.refused.Load() }
 
 // enter makes p known to readers.

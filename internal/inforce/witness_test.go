@@ -1,12 +1,15 @@
 package inforce_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -207,6 +210,10 @@ func TestTableIsBounded(t *testing.T) {
 	if n := table.Number(named("7")); n != 8 {
 		t.Errorf("a known policy has number %d, want 8", n)
 	}
+	table = inforce.NewTable()
+	if n := table.Number(named(strings.Repeat("n", 2000))); n != 0 || table.Refused() != 1 {
+		t.Errorf("a name that no policy has: number %d, %d refused", n, table.Refused())
+	}
 }
 
 func TestDamagedTableIsNotBelieved(t *testing.T) {
@@ -231,6 +238,28 @@ func TestDamagedTableIsNotBelieved(t *testing.T) {
 		if n := table.Number(named("a")); n != 10 {
 			t.Errorf("%s: number %d, want 10", name, n)
 		}
+	}
+}
+
+func TestTableThatIsNoFileIsNotRead(t *testing.T) {
+	t.Parallel()
+	for name, put := range map[string]func(path string) error{
+		"pipe":     func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"device":   func(path string) error { return os.Symlink("/dev/zero", path) },
+		"link":     func(path string) error { return os.Symlink("/etc/passwd", path) },
+		"folder":   func(path string) error { return os.Mkdir(path, 0o700) },
+		"very big": func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := put(filepath.Join(dir, "policies.json")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := inforce.LoadTable(dir); err == nil {
+				t.Error("no error")
+			}
+		})
 	}
 }
 
