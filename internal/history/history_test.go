@@ -250,8 +250,8 @@ func TestPolicyInForceIsConcluded(t *testing.T) {
 	}
 	const (
 		activated = `"event":"policy_activate","policy_name":"p"`
-		judged    = `"event":"access"`
-		itself    = `"event":"access","active_policy_name":"q"`
+		judged    = `"event":"access","verdict":"denied"`
+		itself    = `"event":"access","verdict":"denied","active_policy_name":"q"`
 	)
 	tests := []struct {
 		name  string

@@ -42,13 +42,29 @@ func parse(ev *Event, line []byte) error {
 	case !named:
 		ev.Reset()
 		return errForeign
-	case !ok:
+	case !ok || ev.Kind == ipe.KindAccess && !judge(&ev.Event):
 		ev.Reset()
 		return errUnreadable
 	case ev.At.ID == 0 || ev.At.Seq == 0:
 		ev.At = spool.Cursor{} // one half names nothing
 	}
 	return nil
+}
+
+// judge makes verdict and action of an access whole, and reports whether that
+// can be done: without a verdict it would count as seen, and as no denial.
+func judge(ev *ipe.Event) bool {
+	action := ipe.ActionDeny
+	switch ev.Verdict {
+	case ipe.VerdictNone:
+		return false
+	case ipe.VerdictAllowed:
+		action = ipe.ActionAllow
+	}
+	if ev.Action == ipe.ActionNone {
+		ev.Action = action
+	}
+	return ev.Action == action
 }
 
 // set stores the value of a key and reports whether it is one that the key can
