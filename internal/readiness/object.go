@@ -23,38 +23,50 @@ func object(ev *ipe.Event) ipe.Event {
 const (
 	maxObjects    = 10_000
 	maxProperties = 16       // of one object
-	maxStrings    = 16 << 10 // bytes of path, device and rule; records are at most half as long
+	maxHeld       = 16 << 20 // bytes of the names and properties of all
 )
 
 // held are the properties that objects had when rules that asked for them have
-// matched, by object.
-type held map[string][]policy.Property
+// matched.
+type held struct {
+	byObject map[string][]policy.Property
+	size     int // bytes
+}
 
 // key names the object of an access.
-func (h held) key(ev *ipe.Event) string {
+func (h *held) key(ev *ipe.Event) string {
 	return string(bytes.Join([][]byte{strconv.AppendUint(nil, ev.Ino, 10), ev.Dev, ev.Path}, []byte{0}))
 }
 
 // learn takes what the rule that matched tells of the object of an access.
 func (h *held) learn(ev *ipe.Event) {
-	if ev.RuleKind != ipe.RuleExplicit || len(ev.Path)+len(ev.Dev)+len(ev.Rule) > maxStrings {
+	if ev.RuleKind != ipe.RuleExplicit {
 		return
 	}
 	key := h.key(ev)
-	known := (*h)[key]
 	for _, p := range measure.ObjectOf(ev).Held {
-		same := func(q policy.Property) bool { return q.String() == p.String() }
-		if len(known) < maxProperties && !slices.ContainsFunc(known, same) {
-			known = append(known, p)
-		}
-	}
-	if *h == nil {
-		*h = make(held)
-	}
-	if len(*h) < maxObjects || (*h)[key] != nil {
-		(*h)[key] = known
+		h.add(key, p)
 	}
 }
 
+// add adds a property to an object, if there is room and it is not there.
+func (h *held) add(key string, p policy.Property) {
+	known, text := h.byObject[key], p.String()
+	size := len(text)
+	if known == nil {
+		size += len(key)
+	}
+	switch {
+	case known == nil && len(h.byObject) >= maxObjects, len(known) >= maxProperties, h.size+size > maxHeld:
+		return
+	case slices.ContainsFunc(known, func(q policy.Property) bool { return q.String() == text }):
+		return
+	case h.byObject == nil:
+		h.byObject = make(map[string][]policy.Property)
+	}
+	h.byObject[key] = append(known, p)
+	h.size += size
+}
+
 // of returns what is known of the object of an access.
-func (h held) of(ev *ipe.Event) []policy.Property { return h[h.key(ev)] }
+func (h *held) of(ev *ipe.Event) []policy.Property { return h.byObject[h.key(ev)] }

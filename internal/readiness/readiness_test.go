@@ -308,12 +308,17 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 		ev.Path = fmt.Appendf(nil, "/%d", i)
 		h.learn(&ev)
 	}
-	if len(h) != maxObjects {
-		t.Errorf("%d objects", len(h))
+	if len(h.byObject) != maxObjects {
+		t.Errorf("%d objects", len(h.byObject))
 	}
-	ev.Path = bytes.Repeat([]byte("x"), maxStrings)
-	if h.learn(&ev); h.of(&ev) != nil {
-		t.Error("kept a path that no record can have")
+	h = held{}
+	ev.RuleProperties = [][]byte{append([]byte("fsverity_digest=sha256:"), bytes.Repeat([]byte("a"), 1<<20)...)}
+	for i := range 20 {
+		ev.Path = fmt.Appendf(nil, "/%d", i)
+		h.learn(&ev)
+	}
+	if n := len(h.byObject); n == 0 || n > maxHeld>>20 {
+		t.Errorf("%d objects with 1 MiB each", n)
 	}
 }
 
