@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 )
@@ -58,7 +57,7 @@ func linked(ctx context.Context, dir string) ([]module, error) {
 			Replace       *struct{ Path string }
 		}
 	}
-	golang, err := goItself()
+	golang, err := goItself(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -103,10 +102,14 @@ func linked(ctx context.Context, dir string) ([]module, error) {
 }
 
 // goItself is the runtime and the standard library.
-func goItself() (*module, error) {
+func goItself(ctx context.Context) (*module, error) {
+	root, err := output(ctx, "", nil, "go", "env", "GOROOT")
+	if err != nil {
+		return nil, err
+	}
 	m := &module{}
 	for _, name := range []string{"LICENSE", "PATENTS"} {
-		text, err := os.ReadFile(filepath.Join(runtime.GOROOT(), name))
+		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			return nil, err
 		}

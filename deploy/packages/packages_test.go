@@ -184,7 +184,7 @@ func (r *testRelease) binaries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, foreign := range []string{runtime.GOROOT(), os.TempDir() + "/", "ipe-auditd-packages-"} {
+		for _, foreign := range []string{must(t, "", "go", "env", "GOROOT"), os.TempDir() + "/", "ipe-auditd-packages-"} {
 			if bytes.Contains(text, []byte(foreign)) {
 				t.Errorf("%s: names %q, a folder of this machine", arch, foreign)
 			}

@@ -111,7 +111,7 @@ func cpuOf(who int) time.Duration {
 func floor() error {
 	type mmsghdr struct {
 		hdr unix.Msghdr
-		len uint32
+		_   uint32 // length of what was received
 		_   [4]byte
 	}
 	const batch, slot = 64, 16 << 10
