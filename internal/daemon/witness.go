@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"time"
 
@@ -103,7 +102,7 @@ func (d *daemon) observeState() host.IPE {
 	}
 	state := fs.IPE()
 	again := fs.IPE()
-	if state.Status != again.Status || !samePolicy(&state.Policy, &again.Policy) {
+	if state.Status != again.Status || !state.Policy.Equal(&again.Policy) {
 		return again // it changes right now, so neither need be true
 	}
 	now := time.Now().UnixMilli()
@@ -114,10 +113,6 @@ func (d *daemon) observeState() host.IPE {
 		d.witness.Read(nil, now)
 	}
 	return again
-}
-
-func samePolicy(a, b *ipe.Policy) bool {
-	return bytes.Equal(a.Name, b.Name) && bytes.Equal(a.Version, b.Version) && bytes.Equal(a.Digest, b.Digest)
 }
 
 // readPolicies reads securityfs when records come and the policy in force is not

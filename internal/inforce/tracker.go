@@ -1,9 +1,6 @@
 package inforce
 
 import (
-	"bytes"
-	"slices"
-
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -263,12 +260,13 @@ func (t *Tracker) lost(ev *ipe.Event) {
 
 // same reports whether two policies are one. A nil *Policy is none.
 func same(a, b *ipe.Policy) bool {
-	return a != nil && bytes.Equal(a.Name, b.Name) && bytes.Equal(a.Version, b.Version) && bytes.Equal(a.Digest, b.Digest)
+	return a != nil && a.Equal(b)
 }
 
 func clone(p *ipe.Policy) *ipe.Policy {
 	if p == nil {
 		return nil
 	}
-	return &ipe.Policy{Name: slices.Clone(p.Name), Version: slices.Clone(p.Version), Digest: slices.Clone(p.Digest)}
+	c := p.Clone()
+	return &c
 }

@@ -91,7 +91,7 @@ func (c *Check) Fail(err error) { c.errors = append(c.errors, err) }
 func (c *Check) follow(ev *history.Event) {
 	is := &ev.InForce
 	c.noPolicy = is.Known && !is.Active
-	if !is.Known || !is.Active || c.current.Name != nil && report.SamePolicy(&is.Policy, &c.current) {
+	if !is.Known || !is.Active || c.current.Name != nil && is.Policy.Equal(&c.current) {
 		return
 	}
 	// A start and an access only tell what was in force all along, the first
@@ -101,7 +101,7 @@ func (c *Check) follow(ev *history.Event) {
 		c.vague = report.Groups{}
 		c.observation.sum = Observed{}
 	}
-	c.current = report.ClonePolicy(&is.Policy)
+	c.current = is.Policy.Clone()
 }
 
 // access counts an access that happened n times.
@@ -155,7 +155,7 @@ type Finding struct {
 func (c *Check) groups() (list []*report.Group, earlier uint64) {
 	earlier = c.earlier
 	for _, g := range c.judged.List() {
-		if c.Candidate == nil && !report.SamePolicy(&g.Event.ActivePolicy, &c.current) {
+		if c.Candidate == nil && !g.Event.ActivePolicy.Equal(&c.current) {
 			earlier += g.Count
 			continue
 		}

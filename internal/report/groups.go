@@ -188,7 +188,7 @@ func newGroup(ev *ipe.Event, key int) *Group {
 		Kind: ipe.KindAccess, Verdict: ev.Verdict, Op: bytes.Clone(ev.Op), Hook: bytes.Clone(ev.Hook),
 		Path: bytes.Clone(ev.Path), Dev: bytes.Clone(ev.Dev), Ino: ev.Ino, Has: ev.Has & ipe.HasIno,
 		Rule: bytes.Clone(ev.Rule), RuleKind: ev.RuleKind, Action: ev.Action, Enforcing: ev.Enforcing,
-		ActivePolicy: ClonePolicy(&ev.ActivePolicy),
+		ActivePolicy: ev.ActivePolicy.Clone(),
 	}}
 	g.size = 2 * key
 	for _, p := range ev.RuleProperties {
@@ -198,14 +198,9 @@ func newGroup(ev *ipe.Event, key int) *Group {
 	return g
 }
 
-// ClonePolicy returns a copy of p.
-func ClonePolicy(p *ipe.Policy) ipe.Policy {
-	return ipe.Policy{Name: bytes.Clone(p.Name), Version: bytes.Clone(p.Version), Digest: bytes.Clone(p.Digest)}
-}
-
 // appendKey appends what tells the groups apart.
 func appendKey(dst []byte, ev *ipe.Event) []byte {
-	dst = append(dst, byte(ev.Verdict), byte(ev.Has&ipe.HasIno>>2))
+	dst = append(dst, byte(ev.Verdict), byte(ev.Has&ipe.HasIno))
 	dst = binary.LittleEndian.AppendUint64(dst, ev.Ino)
 	for _, s := range [...][]byte{
 		ev.Op, ev.Hook, ev.Path, ev.Dev, ev.Rule,

@@ -94,15 +94,10 @@ func (l *loss) add(ev *ipe.Event) {
 func (r *Report) follow(ev *history.Event) {
 	is := &ev.InForce
 	r.inForce.Enforcing = is.Enforcing
-	if is.Known == r.inForce.Known && is.Active == r.inForce.Active && SamePolicy(&is.Policy, &r.inForce.Policy) {
+	if is.Known == r.inForce.Known && is.Active == r.inForce.Active && is.Policy.Equal(&r.inForce.Policy) {
 		return
 	}
 	r.inForce = *is
-	r.inForce.Policy = ClonePolicy(&is.Policy)
+	r.inForce.Policy = is.Policy.Clone()
 	r.changed, r.dated = ev.Time, ev.Has&ipe.HasStamp != 0
-}
-
-// SamePolicy reports whether a and b are the same policy.
-func SamePolicy(a, b *ipe.Policy) bool {
-	return string(a.Name) == string(b.Name) && string(a.Version) == string(b.Version) && string(a.Digest) == string(b.Digest)
 }

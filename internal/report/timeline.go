@@ -81,7 +81,7 @@ func own(ev *history.Event) *ipe.Event {
 		Kind: ev.Kind, Dialect: ev.Dialect, Type: ev.Type, Time: ev.Time, Serial: ev.Serial,
 		Has:       ev.Has &^ (ipe.HasPID | ipe.HasIno),
 		Enforcing: ev.Enforcing, OldEnforcing: ev.OldEnforcing,
-		Policy: ClonePolicy(&ev.Policy), OldPolicy: ClonePolicy(&ev.OldPolicy),
+		Policy: ev.Policy.Clone(), OldPolicy: ev.OldPolicy.Clone(),
 		AUID: ev.AUID, UID: ev.UID, SES: ev.SES, LSM: bytes.Clone(ev.LSM), Res: ev.Res, Errno: ev.Errno,
 		Count: ev.Count, Accuracy: ev.Accuracy, Stage: bytes.Clone(ev.Stage),
 		Since: ev.Since, Until: ev.Until, FirstSeq: ev.FirstSeq, LastSeq: ev.LastSeq,

@@ -1,5 +1,7 @@
 package ipe
 
+import "bytes"
+
 // Kind says what an event tells. Its String is the value of the JSON key
 // "event".
 type Kind uint8
@@ -173,6 +175,17 @@ type Policy struct {
 
 // Known reports whether anything about the policy is known.
 func (p *Policy) Known() bool { return p.Name != nil || p.Version != nil || p.Digest != nil }
+
+// Equal reports whether p and q are the same policy. What is absent equals what
+// is empty.
+func (p *Policy) Equal(q *Policy) bool {
+	return bytes.Equal(p.Name, q.Name) && bytes.Equal(p.Version, q.Version) && bytes.Equal(p.Digest, q.Digest)
+}
+
+// Clone returns a copy that owns its memory.
+func (p *Policy) Clone() Policy {
+	return Policy{Name: bytes.Clone(p.Name), Version: bytes.Clone(p.Version), Digest: bytes.Clone(p.Digest)}
+}
 
 // Event is what one IPE record says, or what the daemon itself says.
 //
