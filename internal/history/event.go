@@ -11,12 +11,14 @@ type Event struct {
 	ipe.Event
 
 	// At is the identity of the event. It is zero for what has none: records
-	// from logs and captures, and losses that only the reader is told.
+	// from logs and captures, and losses that only the reader is told. A
+	// "repeated" has an id, that of the entries it counts, and no number.
 	At spool.Cursor
 
 	// Skipped is how many entries the source leaves out between the event before
-	// and this one, by their sequence numbers.
-	Skipped uint64
+	// and this one, by their sequence numbers. It is negative for a "repeated",
+	// which stands for entries that were left out.
+	Skipped int64
 
 	// InForce is what is known to be in force after the event, concluded from
 	// those before. The ActivePolicy of an access that does not say its own is
@@ -36,6 +38,7 @@ func (ev *Event) Reset() {
 // place follows the identities of the events of one source.
 type place struct {
 	last map[spool.ID]uint64 // sequence number of the newest event, by id
+	from spool.Cursor        // of the first event
 	at   spool.Cursor        // of the event before
 	told uint64              // last entry of a loss that was told since, of whatever id
 }
@@ -47,8 +50,14 @@ func (p *place) take(ev *Event) bool {
 		p.told = ev.LastSeq // missing, but not left out
 		return true
 	}
+	if ev.Kind == ipe.KindRepeated && p.counted(ev) {
+		ev.Skipped = -int64(min(ev.Count, ev.LastSeq-ev.FirstSeq+1))
+	}
 	if ev.At.Seq == 0 {
 		return true
+	}
+	if p.from.ID == 0 {
+		p.from = ev.At
 	}
 	if ev.At.Seq <= p.last[ev.At.ID] {
 		return false
@@ -58,7 +67,7 @@ func (p *place) take(ev *Event) bool {
 		before = max(before, p.at.Seq)
 	}
 	if p.at.ID != 0 && ev.At.Seq > before {
-		ev.Skipped = ev.At.Seq - before - 1
+		ev.Skipped = int64(ev.At.Seq - before - 1)
 	}
 	p.told = 0
 	if p.last == nil {
@@ -69,6 +78,12 @@ func (p *place) take(ev *Event) bool {
 	}
 	p.last[ev.At.ID], p.at = ev.At.Seq, ev.At
 	return true
+}
+
+// counted reports whether the entries that a "repeated" has counted lie behind
+// the first event of the source, so that each was missed there, or will be.
+func (p *place) counted(ev *Event) bool {
+	return ev.At.ID == p.at.ID && ev.FirstSeq <= ev.LastSeq && (p.from.ID != ev.At.ID || p.from.Seq < ev.FirstSeq)
 }
 
 // maxIDs bounds how many ids are remembered. A spool draws a few in its life.

@@ -224,6 +224,39 @@ func TestEntriesThatAreLeftOutAreCounted(t *testing.T) {
 	}
 }
 
+func TestWhatWasCountedIsNotLeftOut(t *testing.T) {
+	t.Parallel()
+	repeated := func(id string, count, first, last int) string {
+		return fmt.Sprintf(`{"spool":"%s","event":"repeated","count":%d,"first_seq":%d,"last_seq":%d}`+"\n", id, count, first, last)
+	}
+	for name, tt := range map[string]struct {
+		in   string
+		want int64
+	}{
+		"behind the gap":        {event(1, "0000000a", "10:00:00") + event(5, "0000000a", "10:00:01") + repeated("0000000a", 3, 2, 4), 0},
+		"before it":             {event(1, "0000000a", "10:00:00") + repeated("0000000a", 3, 2, 4) + event(5, "0000000a", "10:00:01"), 0},
+		"more is missing":       {event(1, "0000000a", "10:00:00") + event(9, "0000000a", "10:00:01") + repeated("0000000a", 3, 2, 6), 4},
+		"before the first one":  {event(7, "0000000a", "10:00:00") + event(9, "0000000a", "10:00:01") + repeated("0000000a", 3, 2, 6), 1},
+		"of another id":         {event(1, "0000000a", "10:00:00") + event(3, "0000000a", "10:00:01") + repeated("0000000b", 1, 2, 2), 1},
+		"numbers that go back":  {event(1, "0000000a", "10:00:00") + event(3, "0000000a", "10:00:01") + repeated("0000000a", 1, 5, 2), 1},
+		"more than the numbers": {event(1, "0000000a", "10:00:00") + event(9, "0000000a", "10:00:01") + repeated("0000000a", 99, 2, 3), 5},
+	} {
+		h := mustOpen(t, Options{Names: []string{"-"}, Stdin: strings.NewReader(tt.in)})
+		var got int64
+		for {
+			ev, err := h.Next()
+			if err != nil {
+				break
+			}
+			got += ev.Skipped
+		}
+		h.Close()
+		if got != tt.want {
+			t.Errorf("%s: %d left out, want %d", name, got, tt.want)
+		}
+	}
+}
+
 func TestWhatCannotBeReadIsSaid(t *testing.T) {
 	t.Parallel()
 	good := event(1, "0000000a", "10:00:00")

@@ -45,7 +45,7 @@ func parse(ev *Event, line []byte) error {
 	case !ok || ev.Kind == ipe.KindAccess && !judge(&ev.Event):
 		ev.Reset()
 		return errUnreadable
-	case ev.At.ID == 0 || ev.At.Seq == 0:
+	case ev.At.ID == 0 || ev.At.Seq == 0 && ev.Kind != ipe.KindRepeated:
 		ev.At = spool.Cursor{} // one half names nothing
 	}
 	return nil
@@ -80,9 +80,10 @@ func set(ev *Event, key, value []byte) bool {
 	}
 	switch string(key) {
 	case "spool":
-		id, err := spool.ParseID(string(unquote(value)))
+		text := string(unquote(value))
+		id, err := spool.ParseID(text)
 		ev.At.ID = id
-		return err == nil
+		return err == nil || text == "00000000" // of no spool
 	case "seq":
 		return number(&ev.At.Seq, value, 64)
 	case "time":
@@ -131,6 +132,10 @@ func set(ev *Event, key, value []byte) bool {
 		return present(ev, ipe.HasSeqRange, number(&ev.FirstSeq, value, 64))
 	case "last_seq":
 		return present(ev, ipe.HasSeqRange, number(&ev.LastSeq, value, 64))
+	case "pids":
+		return number(&ev.PIDs, value, 64)
+	case "comms":
+		return number(&ev.Comms, value, 64)
 	case "since":
 		return instant(ev, ipe.HasSince, &ev.Since, value)
 	case "until":

@@ -39,7 +39,7 @@ func everything(k ipe.Kind) *Event {
 			ActivePolicy: policy("active"), Policy: policy("new"), OldPolicy: policy("old"),
 			AUID: 1, UID: 2, SES: 1<<32 - 2, LSM: text("lsm"), Res: ipe.False, Errno: -74, Raw: text("raw"),
 			Count: 9, Accuracy: ipe.AccuracyAtLeast, Stage: text("stage"), Since: 1795440701245, Until: 1795440701246, FirstSeq: 4, LastSeq: 5,
-			Version: text("version"), Kernel: text("kernel"), IPEStatus: text("status"), SuccessAudit: ipe.True,
+			Version: text("version"), Kernel: text("kernel"), IPEStatus: text("status"), SuccessAudit: ipe.True, PIDs: 3, Comms: 2,
 		},
 	}
 }

@@ -91,7 +91,7 @@ func (c *Check) reasons(a *Answer) {
 		"watched for %s in permissive mode and %s enforcing, of the %s asked for%s",
 		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), Round(a.Wanted), c.sinceWhen())
 	add(c.losses > 0, "lost", "lost: %s", c.lossText())
-	add(c.skipped > 0, "skipped", "missing from what was given, by the sequence numbers: %s", some(c.skipped, "event", "events"))
+	add(c.skipped > 0, "skipped", "missing from what was given, by the sequence numbers: %s", some(uint64(c.skipped), "event", "events"))
 	add(c.unparsed > 0, "unreadable", "could not be read: %s", some(c.unparsed, "record", "records"))
 	givenUp := int(c.judged.GivenUp + c.vague.GivenUp)
 	add(givenUp > 0, "given_up", "there was no room to remember %s", kinds(givenUp))

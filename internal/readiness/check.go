@@ -48,7 +48,7 @@ type Check struct {
 	lost     uint64
 	uncount  bool // lost is not all
 	losses   uint64
-	skipped  uint64
+	skipped  int64
 	unparsed uint64
 	errors   []error
 }
@@ -74,8 +74,8 @@ func (c *Check) Add(ev *history.Event) {
 	}
 	c.skipped += ev.Skipped
 	switch ev.Kind {
-	case ipe.KindAccess:
-		c.access(ev, 1)
+	case ipe.KindAccess, ipe.KindRepeated:
+		c.access(ev, report.Times(&ev.Event))
 	case ipe.KindUnparsed:
 		c.unparsed++
 	case ipe.KindLost:

@@ -74,7 +74,7 @@ func (a *audit) add(ev *history.Event, counts bool) {
 	switch {
 	case ev.Kind == ipe.KindStarted:
 		a.state = ev.SuccessAudit
-	case ev.Kind == ipe.KindAccess && ev.Action == ipe.ActionAllow:
+	case (ev.Kind == ipe.KindAccess || ev.Kind == ipe.KindRepeated) && ev.Action == ipe.ActionAllow:
 		// It was switched on: what came before is not known.
 		a.off = a.off || counts && a.state == ipe.False
 		a.state = ipe.True

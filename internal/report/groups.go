@@ -101,12 +101,20 @@ func (gs *Groups) Add(ev *ipe.Event, n uint64) {
 		g.pid = ev.PID
 	}
 	if ev.Has&ipe.HasStamp != 0 {
-		if !g.Timed {
-			g.First, g.Last, g.Timed = ev.Time, ev.Time, true
-		}
-		g.First, g.Last = min(g.First, ev.Time), max(g.Last, ev.Time)
+		g.at(ev.Time)
+	}
+	if ev.Kind == ipe.KindRepeated && ev.Has&ipe.HasSince != 0 {
+		g.at(ev.Since)
 	}
 	g.caller(ev.Comm, n)
+}
+
+// at takes the time of one of its events.
+func (g *Group) at(t int64) {
+	if !g.Timed {
+		g.First, g.Last, g.Timed = t, t, true
+	}
+	g.First, g.Last = min(g.First, t), max(g.Last, t)
 }
 
 // caller counts who did it. The names are at most 15 bytes in records

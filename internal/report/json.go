@@ -53,7 +53,7 @@ type givenUp struct {
 // AppendJSON appends the whole report as one JSON object and a newline.
 func (r *Report) AppendJSON(dst []byte) []byte {
 	d := document{
-		Origin: Quote(r.Origin), Events: r.events, Unparsed: r.unparsed, Forged: r.forged, Skipped: r.skipped,
+		Origin: Quote(r.Origin), Events: r.events, Unparsed: r.unparsed, Forged: r.forged, Skipped: uint64(max(r.skipped, 0)),
 		Verdicts: verdicts{
 			r.verdicts[ipe.VerdictDenied], r.verdicts[ipe.VerdictWouldDeny],
 			r.verdicts[ipe.VerdictUnknown], r.verdicts[ipe.VerdictAllowed],

@@ -18,7 +18,7 @@ type Report struct {
 	verdicts [5]uint64 // by ipe.Verdict
 	unparsed uint64
 	forged   uint64
-	skipped  uint64 // entries that the source leaves out
+	skipped  int64 // entries that the source leaves out
 	lost     loss
 	errors   []string
 
@@ -55,10 +55,11 @@ func (r *Report) Add(ev *history.Event) {
 	}
 	r.follow(ev)
 	switch ev.Kind {
-	case ipe.KindAccess:
-		r.verdicts[ev.Verdict]++
+	case ipe.KindAccess, ipe.KindRepeated:
+		n := Times(&ev.Event)
+		r.verdicts[ev.Verdict] += n
 		if ev.Action == ipe.ActionDeny {
-			r.groups.Add(&ev.Event, 1)
+			r.groups.Add(&ev.Event, n)
 		}
 		return
 	case ipe.KindUnparsed:
@@ -69,6 +70,15 @@ func (r *Report) Add(ev *history.Event) {
 		r.lost.add(&ev.Event)
 	}
 	r.timeline.add(ev)
+}
+
+// Times returns how many accesses ev tells of: those that a "repeated" has
+// counted, or one.
+func Times(ev *ipe.Event) uint64 {
+	if ev.Kind == ipe.KindRepeated {
+		return ev.Count
+	}
+	return 1
 }
 
 // Fail takes an error that ended a source too early.

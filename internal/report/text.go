@@ -79,7 +79,7 @@ func (r *Report) head(p *Page) {
 		p.Line("LOST: %s; what happened in these, nobody knows", r.lost.text())
 	}
 	if r.skipped > 0 {
-		p.Line("LEFT OUT: %s by the sequence numbers", some(r.skipped, "event"))
+		p.Line("LEFT OUT: %s by the sequence numbers", some(uint64(r.skipped), "event"))
 	}
 	if r.unparsed > 0 {
 		p.Line("UNREADABLE: %s", some(r.unparsed, "record"))
