@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
 )
 
 // oneByOne returns what trying a sink found.
@@ -104,6 +105,58 @@ func TestSinksAreTriedWithoutAnEvent(t *testing.T) {
 	f.account.err = errNo
 	if got := oneByOne(t, f, file(in("new"))); !got.unknown {
 		t.Errorf("an unknown user: got %+v", got)
+	}
+}
+
+func TestAJournaldThatListensIsReached(t *testing.T) {
+	t.Parallel()
+	f := well(t)
+	path := filepath.Join(f.root, journald.DefaultPath)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if got := oneByOne(t, f, config.Sink{Type: config.TypeJournald}); got.Status != OK {
+		t.Errorf("got %+v", got)
+	}
+	if err := listener.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := listener.ReadFrom(make([]byte, 1)); err == nil {
+		t.Errorf("%d bytes were sent to it", n)
+	}
+}
+
+func TestAFileThatTheServiceMayNotWriteIsAFailure(t *testing.T) {
+	t.Parallel()
+	f := well(t)
+	if os.Geteuid() == 0 {
+		f.account.value = account{uid: 65534, gid: 65534} // nobody may not write it, root may
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "events.json")
+	write(t, path)
+	chmod(t, path, 0o444)
+	chmod(t, dir, 0o777)
+	chmod(t, filepath.Dir(dir), 0o711)
+	got := oneByOne(t, f, config.Sink{Type: config.TypeFile, File: &config.File{Path: path}})
+	if got.Status != Failure || !strings.Contains(got.Text, "may not write to the file") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAFileOnAFullDiskIsAFailure(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, which may write to a folder of /proc: a file system without any room")
+	}
+	got := oneByOne(t, well(t), config.Sink{Type: config.TypeFile, File: &config.File{Path: "/proc/events.json"}})
+	if got.Status != Failure || !strings.Contains(got.Text, "is full") {
+		t.Errorf("got %+v", got)
 	}
 }
 
