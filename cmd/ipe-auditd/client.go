@@ -13,8 +13,13 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 )
 
-// defaultSocket is where the service unit puts the socket of the api.
-const defaultSocket = "/run/ipe-auditd/api.sock"
+// The folders that the service unit gives to the daemon, and where it has the
+// socket of its api there.
+const (
+	serviceState   = "/var/lib/ipe-auditd"
+	serviceRuntime = "/run/ipe-auditd"
+	defaultSocket  = serviceRuntime + "/api.sock"
+)
 
 // socketOr returns path, or without one the socket that the daemon has by the
 // configuration, if that may be read, or by the service unit.

@@ -53,12 +53,6 @@ nothing; run it as root, and while the daemon runs, to learn most.`,
 	return cmd
 }
 
-// The folders that the service unit gives to the daemon.
-const (
-	serviceState   = "/var/lib/ipe-auditd"
-	serviceRuntime = "/run/ipe-auditd"
-)
-
 // serviceEnvironment returns a variable as the service will have it.
 func serviceEnvironment(name string) string {
 	value := os.Getenv(name)

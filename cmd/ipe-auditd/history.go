@@ -14,9 +14,6 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 )
 
-// defaultSpool is where the service unit puts the state of the daemon.
-const defaultSpool = "/var/lib/ipe-auditd"
-
 // pastOptions are the flags of the commands that read what happened before.
 type pastOptions struct {
 	since  string
@@ -71,5 +68,5 @@ func spoolDir() string {
 	if cfg, _, err := config.Load(""); err == nil {
 		dir = cfg.Spool.Dir
 	}
-	return cmp.Or(dir, defaultSpool)
+	return cmp.Or(dir, serviceState)
 }
