@@ -279,6 +279,25 @@ func TestKillLosesNoCount(t *testing.T) {
 	}
 }
 
+// causer is a sink that causes what process 7 does.
+type causer struct{ memory }
+
+func (*causer) Caused(ev *ipe.Event) bool { return ev.PID == 7 }
+
+func TestWhatASinkCausesIsNotCounted(t *testing.T) {
+	t.Parallel()
+	l, m := newLog(0), &causer{}
+	l.try(attempt{1, 7, "sh", 5}, attempt{1, 7, "sh", 5}, attempt{1, 8, "sh", 5}, attempt{1, 7, "sh", 5}, attempt{1, 8, "sh", 6})
+	l.close()
+	if err := New(coalescing(l, m)).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"access /1 1", "access /1 2", "access /1 3", "access /1 4", "/1 1 (5 to 5) 6-6 pids 1 comms 1 pid=8 comm=sh"}
+	if got := m.got(); !slices.Equal(got, want) {
+		t.Errorf(" got %q\nwant %q", got, want)
+	}
+}
+
 // TestStopTellsWhatWasCounted stops a runner whose time is over.
 func TestStopTellsWhatWasCounted(t *testing.T) {
 	t.Parallel()
@@ -316,10 +335,8 @@ func TestMemoryForKindsIsBounded(t *testing.T) {
 	l, m := newLog(0), &memory{}
 	l.try(tries...)
 	l.close()
-	c := coalescing(l, m)
-	r := New(c)
+	r := New(coalescing(l, m))
 	most := 0
-	c.Format = nil
 	r.config.Format = func(dst []byte, ev *ipe.Event, c *format.Context) []byte {
 		most = max(most, r.windows.size)
 		return spoken(dst, ev, c)
@@ -368,7 +385,7 @@ func TestStormOfAMillionIsThreeNumbers(t *testing.T) {
 	}
 	m := &memory{}
 	c := coalescing(newLog(0), m)
-	c.Source = src
+	c.Source, c.Coalesce = src, time.Hour // of the clock: a slow machine is no failure
 	r := New(c)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

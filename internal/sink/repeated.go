@@ -18,6 +18,9 @@ func (r *Runner) coalesce(ctx context.Context, e *spool.Entry) (counted bool, er
 	if r.windows == nil || r.event.Kind != ipe.KindAccess {
 		return false, nil
 	}
+	if c, ok := r.config.Sink.(Causer); ok && c.Caused(&r.event) {
+		return false, nil
+	}
 	// Sequence numbers of an event are those of one id.
 	for at, ok := r.windows.oldest(); ok && at.ID != e.ID; at, ok = r.windows.oldest() {
 		if err := r.tellWindow(ctx, front(&r.windows.counted)); err != nil {

@@ -37,3 +37,11 @@ type Sink interface {
 	Flush(ctx context.Context) error
 	Close() error
 }
+
+// Causer is a Sink whose deliveries cause events that it then leaves out. Caused
+// reports whether ev is one of those; they are never counted with others, which
+// would make an event that the sink cannot tell any more. It is called between
+// the other methods.
+type Causer interface {
+	Caused(ev *ipe.Event) bool
+}

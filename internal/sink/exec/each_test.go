@@ -248,6 +248,11 @@ func TestCommandDoesNotFeedItself(t *testing.T) {
 			t.Fatal(err)
 		}
 		put(wouldDeny(pid, time.Now()))
+		for p, want := range map[uint64]bool{pid: true, 1: false} {
+			if s.Caused(wouldDeny(p, time.Now()).Event) != want {
+				t.Errorf("process %d is its own: want %v", p, want)
+			}
+		}
 	}
 	if n := len(strings.Fields(content(t, out))); n != 1 {
 		t.Errorf("%d runs, want 1", n)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // Mode says how the command gets events.
@@ -86,7 +87,10 @@ type lifetime struct {
 	cancel context.CancelFunc
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var (
+	_ sink.Sink   = (*Sink)(nil)
+	_ sink.Causer = (*Sink)(nil)
+)
 
 // New returns a sink that runs the command that o describes. It does not look
 // whether there is such a program: that may come later.
@@ -158,6 +162,14 @@ func (s *Sink) Write(ctx context.Context, e *sink.Entry) error {
 		}
 		return s.each.write(ctx, life, e)
 	})
+}
+
+// Caused reports whether a run of the command caused the event, as far as that
+// can be known: such an event gets no run in mode Each.
+func (s *Sink) Caused(ev *ipe.Event) bool {
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	return s.each != nil && s.each.own.match(ev)
 }
 
 // Flush waits until the process has read everything, or until the coalesced
