@@ -117,7 +117,7 @@ func switched(t *testing.T, g *guest) {
 				strings.Contains(text, `"enforcing":true,"old_enforcing":false`)
 		})
 	}
-	if text := g.sh(t, "journalctl --quiet --no-pager --catalog IPE_EVENT=enforcement"); !strings.Contains(text, "\n-- ") {
+	if text := g.sh(t, "journalctl --quiet --no-pager --catalog IPE_EVENT=enforcement"); !strings.Contains(text, "Subject: IPE enforcement was switched") {
 		t.Errorf("no explanation in the journal:\n%s", text)
 	}
 }
