@@ -60,7 +60,7 @@ func (d *daemon) highestContext() (highest uint16) {
 // that may be the next one.
 func (d *daemon) resume() {
 	drops, err := d.conn.Drops()
-	told := uint64(uint32(drops)) == d.books.state.Drops
+	told := uint32(drops) == uint32(d.books.state.Drops) // the kernel counts in 32 bits
 	d.books.resumed = d.books.sameSocket && told && err == nil && d.witness.Resume(d.lastContext())
 	if !d.books.resumed && (drops > 0 || err != nil) {
 		d.witness.Lost(time.Now().UnixMilli())
