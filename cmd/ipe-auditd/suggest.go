@@ -14,10 +14,15 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
+// suggestOptions are the flags of suggest.
+type suggestOptions struct {
+	pastOptions
+	name, version, base string
+	signature           bool
+}
+
 func newSuggest() *cobra.Command {
-	var o pastOptions
-	var name, version, base string
-	var signature bool
+	var o suggestOptions
 	cmd := &cobra.Command{
 		Use:   "suggest [--since T] [--name N] [--version V] [--base FILE] [--signature] [FILE...]",
 		Short: "Write a policy that allows what was denied, and nothing else",
@@ -35,53 +40,56 @@ The events come from the running daemon, from its spool directory when no daemon
 runs, or from FILE, as with report.`,
 		Example: `  ipe-auditd suggest --since 1d --base /sys/kernel/security/ipe/policies/lab/policy > new.pol
   ipe-auditd suggest --name builders --signature /var/log/ipe-auditd/events.json`,
-		RunE: func(cmd *cobra.Command, names []string) error {
-			s := advice.Options{Name: name, BaseName: base, Signature: signature, Measure: measure.New().Measure}
-			if cmd.Flags().Changed("name") {
-				if err := policy.CheckName(name); err != nil {
-					return usageError{fmt.Errorf("--name: %w", err)}
-				}
-			}
-			if cmd.Flags().Changed("version") {
-				v, err := policy.ParseVersion(version)
-				if err != nil {
-					return usageError{fmt.Errorf("--version: %w", err)}
-				}
-				s.Version = &v
-			}
-			since, err := o.begin(time.Now())
-			if err != nil {
-				return err
-			}
-			if cmd.Flags().Changed("base") {
-				if s.Base, _, err = readPolicy(base); err != nil {
-					return err
-				}
-			}
-			h, err := o.open(cmd, names, since)
-			if err != nil {
-				return err
-			}
-			defer h.Close()
-			c := advice.Collector{Host: host.Name()}
-			failed := readAll(h, c.Add, c.Fail)
-			s.Denials, s.Gaps = c.Denials(), c.Gaps()
-			made, err := advice.Suggest(s)
-			if err != nil {
-				return errors.Join(failed, err)
-			}
-			_, err = cmd.OutOrStdout().Write(made.Text)
-			sayWhatCame(cmd.ErrOrStderr(), made, s.Base == nil)
-			return errors.Join(failed, err)
-		},
+		RunE: func(cmd *cobra.Command, names []string) error { return o.run(cmd, names) },
 	}
 	o.addTo(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&name, "name", "", "`NAME` of the policy (default: that of --base, or suggested)")
-	flags.StringVar(&version, "version", "", "`VERSION` of the policy (default: the next one after that of --base, or 1.0.0)")
-	flags.StringVar(&base, "base", "", "add the rules to the policy in this `FILE`")
-	flags.BoolVar(&signature, "signature", false, "allow what has a verified signature by that, instead of by its digest")
+	flags.StringVar(&o.name, "name", "", "`NAME` of the policy (default: that of --base, or suggested)")
+	flags.StringVar(&o.version, "version", "", "`VERSION` of the policy (default: the next one after that of --base, or 1.0.0)")
+	flags.StringVar(&o.base, "base", "", "add the rules to the policy in this `FILE`")
+	flags.BoolVar(&o.signature, "signature", false, "allow what has a verified signature by that, instead of by its digest")
 	return cmd
+}
+
+// run prints the policy that allows what was denied in names.
+func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
+	s := advice.Options{Name: o.name, BaseName: o.base, Signature: o.signature, Measure: measure.New().Measure}
+	if cmd.Flags().Changed("name") {
+		if err := policy.CheckName(o.name); err != nil {
+			return usageError{fmt.Errorf("--name: %w", err)}
+		}
+	}
+	if cmd.Flags().Changed("version") {
+		v, err := policy.ParseVersion(o.version)
+		if err != nil {
+			return usageError{fmt.Errorf("--version: %w", err)}
+		}
+		s.Version = &v
+	}
+	since, err := o.begin(time.Now())
+	if err != nil {
+		return err
+	}
+	if cmd.Flags().Changed("base") {
+		if s.Base, _, err = readPolicy(o.base); err != nil {
+			return err
+		}
+	}
+	h, err := o.open(cmd, names, since)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	c := advice.Collector{Host: host.Name()}
+	failed := readAll(h, c.Add, c.Fail)
+	s.Denials, s.Gaps = c.Denials(), c.Gaps()
+	made, err := advice.Suggest(s)
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	_, err = cmd.OutOrStdout().Write(made.Text)
+	sayWhatCame(cmd.ErrOrStderr(), made, s.Base == nil)
+	return errors.Join(failed, err)
 }
 
 // sayWhatCame tells a person what the policy in a file does not show at once.
@@ -93,7 +101,7 @@ func sayWhatCame(stderr io.Writer, s *advice.Suggestion, fresh bool) {
 	case s.Rules == 0 && s.Without == 0:
 		say("the base allows everything that was denied already: there is nothing to add")
 	case s.Rules == 0:
-		say("no rule can allow any of the %s: the comments say why, and there is no policy", some(s.Without, "object"))
+		say("no rule can allow what was denied, %s: the comments say why, and there is no policy", some(s.Without, "object"))
 	case s.Without > 0:
 		say("no rule can allow %d of %s: the comments at the end say why", s.Without, some(s.Helped+s.Allowed+s.Without, "object"))
 	}

@@ -118,7 +118,7 @@ func (a *Answer) AppendText(dst []byte, h *Heading, height int, loc *time.Locati
 func (a *Answer) headline() string {
 	switch a.Verdict {
 	case NotReady:
-		return fmt.Sprintf("NOT READY: %s that were seen would be denied", kinds(len(a.Denied)))
+		return "NOT READY: " + some(uint64(len(a.Denied)), "kind of access that was seen", "kinds of accesses that were seen") + " would be denied"
 	case CannotSay:
 		return "CANNOT SAY: nothing is known that would be denied, but that is not enough"
 	}
