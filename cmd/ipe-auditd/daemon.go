@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -199,6 +200,23 @@ func openInput(name string, stdin io.Reader) (io.Reader, func(), error) {
 	return f, func() { f.Close() }, nil
 }
 
+// oneSignal is for how long after the first signal others are taken for the same
+// one: timeout(1) sends each to its child and then to the process group, in which
+// the child is.
+const oneSignal = 250 * time.Millisecond
+
+// secondSignal waits, after a first one, for a signal that was meant as a second
+// one. It reports false when signals is closed before.
+func secondSignal(signals <-chan os.Signal) bool {
+	first := time.Now()
+	for range signals {
+		if time.Since(first) >= oneSignal {
+			return true
+		}
+	}
+	return false
+}
+
 // signalContext returns a context that ends at the first of the signals. The
 // second one ends the process at once.
 func signalContext(parent context.Context, endings ...os.Signal) (context.Context, func()) {
@@ -215,7 +233,7 @@ func signalContext(parent context.Context, endings ...os.Signal) (context.Contex
 		case <-ctx.Done():
 			return
 		}
-		if _, ok := <-signals; ok {
+		if secondSignal(signals) {
 			last := newBacklog(os.Stderr) // which may be what we hang at
 			fmt.Fprintln(last, "ipe-auditd: second signal: ended at once; what was not delivered stays in the spool")
 			_ = last.Sync()
