@@ -28,8 +28,8 @@ func (o *pastOptions) addTo(cmd *cobra.Command) {
 }
 
 // begin returns what --since asks for, the zero time when that is nothing.
-func (o *pastOptions) begin(now time.Time) (time.Time, error) {
-	if o.since == "" {
+func (o *pastOptions) begin(cmd *cobra.Command, now time.Time) (time.Time, error) {
+	if !cmd.Flags().Changed("since") {
 		return time.Time{}, nil
 	}
 	t, err := api.ParseSince(o.since, now)

@@ -54,7 +54,7 @@ A candidate needs success_audit: what a policy allows is not recorded without.`,
 // runReadiness prints the answer. An error takes the place of an answer.
 func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate string, asJSON bool) (readiness.Verdict, error) {
 	now := time.Now()
-	since, err := o.begin(now)
+	since, err := o.begin(cmd, now)
 	if err != nil {
 		return 0, err
 	}
@@ -63,7 +63,7 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	}
 	head := readiness.Heading{Since: since, Candidate: candidate}
 	ask := readiness.Options{Since: since, Now: now, Measure: measure.New().Measure}
-	if candidate != "" {
+	if cmd.Flags().Changed("policy") { // an empty name is no file, and not no wish
 		if _, ask.Candidate, err = readPolicy(candidate); err != nil {
 			return 0, err
 		}

@@ -32,7 +32,7 @@ JSON lines of a file sink, also compressed. It is one screen for a person; with
   ipe-auditd report --json /var/log/ipe-auditd/events.json* | jq '.denials[0]'
   ausearch --raw | ipe-auditd report -`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			since, err := o.begin(time.Now())
+			since, err := o.begin(cmd, time.Now())
 			if err != nil {
 				return err
 			}

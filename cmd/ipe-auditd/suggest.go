@@ -66,7 +66,7 @@ func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
 		}
 		s.Version = &v
 	}
-	since, err := o.begin(time.Now())
+	since, err := o.begin(cmd, time.Now())
 	if err != nil {
 		return err
 	}
