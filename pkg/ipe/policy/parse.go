@@ -99,6 +99,9 @@ type scanner struct {
 // (lib/ctype.c).
 func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' || c == 0xa0 }
 
+// notInWords ends a word, its line or the text.
+const notInWords = "\x00 \t\n\r#"
+
 // word is a word of a line, and where it begins, in bytes from 0.
 type word struct {
 	text   string
@@ -258,6 +261,9 @@ func (s *scanner) rule(p *Policy) *Error {
 // ParseProperty reads one property of a rule, as a policy or the list
 // rule_properties of an event has it. The error is an *Error without a position.
 func ParseProperty(text string) (Property, error) {
+	if strings.ContainsAny(text, notInWords) {
+		return Property{}, &Error{Errno: syscall.EBADMSG, Reason: quote(text) + " is no property: it has no blank, line end, NUL or #"}
+	}
 	p, errno, reason := parseProperty(text)
 	if errno != 0 {
 		return Property{}, &Error{Errno: errno, Reason: quote(text) + " " + reason}
@@ -311,7 +317,7 @@ func CheckName(name string) error {
 	switch {
 	case name == "":
 		e = Error{Errno: syscall.EBADMSG, Reason: "the name of a policy is empty"}
-	case strings.ContainsAny(name, "\x00 \t\n\r#"):
+	case strings.ContainsAny(name, notInWords):
 		e = Error{Errno: syscall.EBADMSG, Reason: quote(name) + " is no name of a policy: it has no blank, line end, NUL or #"}
 	case strings.Contains(name, "/"), name == ".", name == "..":
 		e = Error{Errno: syscall.EACCES, Reason: quote(name) + " is no name of a policy: it names a directory in securityfs"}

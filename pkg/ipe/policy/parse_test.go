@@ -148,6 +148,22 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 	}
 }
 
+// TestPropertyIsOneWord: what ParseProperty takes may be put into a policy, and
+// is one property there.
+func TestPropertyIsOneWord(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{" ", "\t", "\n", "\r", "#", "\x00", "\nop=EXECUTE action=ALLOW\n#"} {
+		for _, text := range []string{"fsverity_digest=sha256" + end + ":00", "fsverity_digest=" + end + "sha256:00"} {
+			if p, err := policy.ParseProperty(text); err == nil {
+				t.Errorf("%q is taken for %q", text, p)
+			}
+		}
+	}
+	if _, err := policy.ParseProperty("fsverity_digest=\xa0\x1b:00"); err != nil {
+		t.Errorf("the kernel takes any name for an algorithm: %v", err)
+	}
+}
+
 func TestCheckNameKnowsWhatSecurityfsRefuses(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]error{
