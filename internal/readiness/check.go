@@ -136,7 +136,7 @@ func (c *Check) loss(ev *ipe.Event) {
 		c.uncount = true
 	}
 	c.losses++
-	c.lost += ev.Count
+	c.lost = report.Sum(c.lost, ev.Count)
 }
 
 // Finding is a group of accesses with what is to be said about it.

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"math"
+
 	"github.com/ipe-auditd/ipe-auditd/internal/history"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -65,7 +67,7 @@ func (r *Report) Add(ev *history.Event) {
 	case ipe.KindUnparsed:
 		r.unparsed++
 	case ipe.KindForged:
-		r.forged += ev.Count
+		r.forged = Sum(r.forged, ev.Count)
 	case ipe.KindLost:
 		r.lost.add(&ev.Event)
 	}
@@ -97,7 +99,7 @@ func (l *loss) add(ev *ipe.Event) {
 	if ev.Has&ipe.HasCount == 0 {
 		l.accuracy = ipe.AccuracyUnknown
 	}
-	l.count += ev.Count
+	l.count = Sum(l.count, ev.Count)
 }
 
 // follow keeps what is in force, and since when.
@@ -110,4 +112,13 @@ func (r *Report) follow(ev *history.Event) {
 	r.inForce = *is
 	r.inForce.Policy = is.Policy.Clone()
 	r.changed, r.dated = ev.Time, ev.Has&ipe.HasStamp != 0
+}
+
+// Sum returns a + b, or the highest number where that is higher: a count from a
+// file may be any, and a loss must not become small by another one.
+func Sum(a, b uint64) uint64 {
+	if a+b < a {
+		return math.MaxUint64
+	}
+	return a + b
 }

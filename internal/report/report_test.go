@@ -128,6 +128,18 @@ func TestRepeatedCountsAsOften(t *testing.T) {
 	}
 }
 
+func TestHugeCountsDoNotTurnSmall(t *testing.T) {
+	t.Parallel()
+	line := `{"event":"%s","count":18446744073709551615,"accuracy":"exact"}` + "\n" + `{"event":"%[1]s","count":2,"accuracy":"exact"}` + "\n"
+	r := read(t, []string{"-"}, fmt.Sprintf(line, "lost")+fmt.Sprintf(line, "forged"))
+	text := string(r.AppendText(nil, 50, time.UTC))
+	for _, want := range []string{"LOST: 18446744073709551615 records", "FORGED: 18446744073709551615 messages", "LOST       18446744073709551615 records (2 times)"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
 // TestTextIsOneScreen gives more of everything than a screen holds.
 func TestTextIsOneScreen(t *testing.T) {
 	t.Parallel()
