@@ -51,7 +51,9 @@ type Offline struct {
 // OpenOffline opens the spool in dir for reading, from the first entry received
 // at since or later, or from the oldest with a zero time. boot is the id of the
 // running boot, all zero when it is not known: it tells a process that was
-// killed a moment ago from a machine that lost power. Close must be called.
+// killed a moment ago from a machine that lost power. The error is ErrNoSpool,
+// or says why nothing in dir can be read. Close must be called, unless there is
+// an error.
 func OpenOffline(dir string, boot [16]byte, since time.Time) (*Offline, error) {
 	o := &Offline{dir: dir, boot: boot, since: -1 << 63}
 	// The mark before the names: what the spool does meanwhile adds entries to
@@ -62,6 +64,9 @@ func OpenOffline(dir string, boot [16]byte, since time.Time) (*Offline, error) {
 	}
 	if len(o.todo) == 0 {
 		return nil, fmt.Errorf("open spool: %s: %w", dir, ErrNoSpool)
+	}
+	if err := o.readable(); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
 	}
 	if !since.IsZero() {
 		o.since = since.UnixNano()
@@ -79,6 +84,22 @@ func (o *Offline) list(after string) error {
 		}
 	}
 	return err
+}
+
+// readable returns why no segment can be read: that is no loss, but a reader
+// without the right to, or of another release.
+func (o *Offline) readable() (why error) {
+	for _, name := range o.todo {
+		f, _, err := o.openSegment(name)
+		switch {
+		case err == nil:
+			f.Close()
+			return nil
+		case err != io.EOF && !errors.Is(err, os.ErrNotExist):
+			why = err
+		}
+	}
+	return why
 }
 
 // skipBefore leaves out the segments that are followed by one made at time t or
@@ -263,13 +284,15 @@ func (o *Offline) openSegment(name string) (f File, h header, err error) {
 	switch {
 	case err != nil:
 	case !info.Mode().IsRegular():
-		err = fmt.Errorf("%s: %w", name, errHeader)
+		err = fmt.Errorf("%s: %w", filepath.Join(o.dir, name), errHeader)
 	case info.Size() < headerSize:
 		err = io.EOF
 	default:
 		b := make([]byte, headerSize)
 		if _, err = f.ReadAt(b, 0); err == nil {
-			h, err = parseHeader(b)
+			if h, err = parseHeader(b); err != nil {
+				err = fmt.Errorf("%s: %w", filepath.Join(o.dir, name), err)
+			}
 		}
 	}
 	if err != nil {

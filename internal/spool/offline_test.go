@@ -337,6 +337,44 @@ func TestOfflineTakesNothingAndChangesNothing(t *testing.T) {
 	s.Close()
 }
 
+// TestOfflineSaysWhyNothingCanBeRead: that is no loss.
+func TestOfflineSaysWhyNothingCanBeRead(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		change func(path string) error
+		want   error
+	}{
+		"no right": {func(path string) error { return os.Chmod(path, 0) }, os.ErrPermission},
+		"another version": {func(path string) error {
+			edit(t, path, func(b []byte) []byte { b[8]++; return b })
+			return nil
+		}, errVersion},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if tt.want == os.ErrPermission && os.Geteuid() == 0 {
+				t.Skip("root may read everything")
+			}
+			o := Options{Dir: t.TempDir(), BootID: boot(1)}
+			s := mustOpen(t, o)
+			s.Append(text(0, 5))
+			s.Close()
+			dir := killed(t, o.Dir)
+			if err := tt.change(newestOf(dir)); err != nil {
+				t.Fatal(err)
+			}
+			off, err := OpenOffline(dir, boot(1), time.Time{})
+			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), dir) {
+				t.Errorf("got %v, want %v of a segment in %s", err, tt.want, dir)
+			}
+			if off != nil {
+				off.Close()
+			}
+		})
+	}
+}
+
 func TestOfflineNeedsASpool(t *testing.T) {
 	t.Parallel()
 	if _, err := OpenOffline(t.TempDir(), boot(1), time.Time{}); !errors.Is(err, ErrNoSpool) {
