@@ -227,7 +227,7 @@ func TestEntriesThatAreLeftOutAreCounted(t *testing.T) {
 func TestWhatWasCountedIsNotLeftOut(t *testing.T) {
 	t.Parallel()
 	repeated := func(id string, count, first, last int) string {
-		return fmt.Sprintf(`{"spool":"%s","event":"repeated","count":%d,"first_seq":%d,"last_seq":%d}`+"\n", id, count, first, last)
+		return fmt.Sprintf(`{"spool":"%s","event":"repeated","verdict":"denied","count":%d,"first_seq":%d,"last_seq":%d}`+"\n", id, count, first, last)
 	}
 	for name, tt := range map[string]struct {
 		in   string

@@ -42,7 +42,7 @@ func parse(ev *Event, line []byte) error {
 	case !named:
 		ev.Reset()
 		return errForeign
-	case !ok || ev.Kind == ipe.KindAccess && !judge(&ev.Event):
+	case !ok || (ev.Kind == ipe.KindAccess || ev.Kind == ipe.KindRepeated) && !judge(&ev.Event):
 		ev.Reset()
 		return errUnreadable
 	case ev.At.ID == 0 || ev.At.Seq == 0 && ev.Kind != ipe.KindRepeated:
@@ -51,7 +51,7 @@ func parse(ev *Event, line []byte) error {
 	return nil
 }
 
-// judge makes verdict and action of an access whole, and reports whether that
+// judge makes verdict and action of accesses whole, and reports whether that
 // can be done: without a verdict it would count as seen, and as no denial.
 func judge(ev *ipe.Event) bool {
 	action := ipe.ActionDeny

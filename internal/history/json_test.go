@@ -77,6 +77,7 @@ func TestLinesThatAreNoEvents(t *testing.T) {
 		`{"event":"lost","spool":"5F1C9A02","seq":1}`:            errUnreadable,
 		`{"event":"access"}`:                                     errUnreadable,
 		`{"event":"access","action":"DENY"}`:                     errUnreadable,
+		`{"event":"repeated","count":3}`:                         errUnreadable,
 		`{"event":"access","verdict":"allowed","action":"DENY"}`: errUnreadable,
 		`{"event":"access","verdict":"denied","action":"ALLOW"}`: errUnreadable,
 		`{"event":"access","verdict":"denied"}`:                  nil,

@@ -96,7 +96,7 @@ func (gs *Groups) Add(ev *ipe.Event, n uint64) {
 		gs.byKey[string(gs.key)] = g
 		gs.size += g.size
 	}
-	g.Count += n
+	g.Count = Sum(g.Count, n)
 	if g.dialect = ev.Dialect; ev.PID != 0 {
 		g.pid = ev.PID
 	}

@@ -59,7 +59,7 @@ func (r *Report) Add(ev *history.Event) {
 	switch ev.Kind {
 	case ipe.KindAccess, ipe.KindRepeated:
 		n := Times(&ev.Event)
-		r.verdicts[ev.Verdict] += n
+		r.verdicts[ev.Verdict] = Sum(r.verdicts[ev.Verdict], n)
 		if ev.Action == ipe.ActionDeny {
 			r.groups.Add(&ev.Event, n)
 		}
