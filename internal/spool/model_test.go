@@ -253,7 +253,7 @@ func TestModel(t *testing.T) {
 		m := &model{t: t, fs: &faultFS{}, texts: map[ID][]string{}, cut: map[ID]bool{}, back: make(chan Change, 1000)}
 		m.opts = Options{
 			Dir: dir, BootID: boot(1), FS: m.fs, Size: 40 << 10, Memory: 12 << 10,
-			Sync: time.Hour, Retry: time.Millisecond,
+			Sync: time.Hour, Retry: time.Millisecond, StallTimeout: time.Minute, // a busy disk is no failure
 			Notify: func(c Change) {
 				if c.Kind == BackOnDisk {
 					m.back <- c
