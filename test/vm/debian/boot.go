@@ -27,7 +27,7 @@ op=EXECUTE dmverity_roothash=sha256:%x action=ALLOW
 
 // modules are what init.sh loads. Some are built in, or not there, in some
 // kernels.
-var modules = [...]string{"reed_solomon", "dax", "dm-mod", "dm-bufio", "dm-verity", "overlay"}
+var modules = [...]string{"reed_solomon", "dax", "dm-mod", "dm-bufio", "dm-verity", "overlay", "loop"}
 
 // commandLine gives the kernel room for a flood of records, and keeps systemd
 // from what takes long and no test is about.

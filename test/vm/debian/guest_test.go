@@ -29,8 +29,10 @@ const patience = 5 * time.Minute
 // guest is a running Debian.
 type guest struct {
 	*vm.Guest
+	lab *vm.Lab
 
-	upgrade string // file name of a package of a later version than the one installed
+	policies int    // activated after the one at boot
+	upgrade  string // file name of a package of a later version than the one installed
 
 	// While the service cannot start.
 	unheard *flood
@@ -82,7 +84,7 @@ func boot(t *testing.T) *guest {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)
-	return &guest{Guest: g, upgrade: later}
+	return &guest{Guest: g, lab: lab, upgrade: later}
 }
 
 // environment is that of programs in the guest.

@@ -29,7 +29,7 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mount -t securityfs securityfs /sys/kernel/security
 
-for module in reed_solomon dax dm-mod dm-bufio dm-verity overlay; do
+for module in reed_solomon dax dm-mod dm-bufio dm-verity overlay loop; do
 	[ ! -e "/boot/$module.ko" ] || try finit "/boot/$module.ko"
 done
 

@@ -23,7 +23,8 @@ import (
 const suite = "trixie"
 
 // packages are what the guest has besides what is essential.
-const packages = "systemd,systemd-sysv,rsyslog,logrotate,kmod,procps,curl"
+const packages = "systemd,systemd-sysv,rsyslog,logrotate,kmod,procps,curl" +
+	",fsverity,cryptsetup-bin,e2fsprogs" // what docs/ipe-hosts.md uses
 
 // paths are which files dpkg leaves out, since nobody reads them in the guest,
 // and which not.
