@@ -63,11 +63,7 @@ func count(path string) (t tally, err error) {
 // that all want a processor.
 func measureFlood(b *bench) error {
 	n := b.records(1_000_000)
-	config, dir, err := b.configure(fileSink)
-	if err != nil {
-		return err
-	}
-	p, err := b.startDaemon(nil, config)
+	p, dir, err := b.listening(fileSink)
 	if err != nil {
 		return err
 	}
@@ -102,11 +98,7 @@ func measureLatency(b *bench) error {
 		{"record sent to line read from the feed, 1000/s", nil},
 		{"the same while a sink is stuck", []string{"type: exec, command: [/bin/sleep, infinity], mode: stream"}},
 	} {
-		config, dir, err := b.configure(bm.sinks...)
-		if err != nil {
-			return err
-		}
-		p, err := b.startDaemon(nil, config)
+		p, dir, err := b.listening(bm.sinks...)
 		if err != nil {
 			return err
 		}
@@ -169,11 +161,7 @@ func (p *process) during(f func() error) (usage, error) {
 func measureQuiet(b *bench) error {
 	const perSecond, foreign = 100_000, 1300 // AUDIT_SYSCALL
 	n := b.records(500_000)
-	config, _, err := b.configure(fileSink)
-	if err != nil {
-		return err
-	}
-	p, err := b.startDaemon(nil, config)
+	p, _, err := b.listening(fileSink)
 	if err != nil {
 		return err
 	}
@@ -198,11 +186,7 @@ func measureQuiet(b *bench) error {
 // measureRates says what part of a processor a rate of events takes. A single
 // event costs more when the daemon has to be woken for it.
 func measureRates(b *bench) error {
-	config, _, err := b.configure(fileSink)
-	if err != nil {
-		return err
-	}
-	p, err := b.startDaemon(nil, config)
+	p, _, err := b.listening(fileSink)
 	if err != nil {
 		return err
 	}
@@ -228,12 +212,8 @@ func measureRates(b *bench) error {
 func measureMemory(b *bench) error {
 	const parts = 4
 	n := b.records(3_600_000) / parts // an hour of 1000 a second
-	config, _, err := b.configure(fileSink, fileSink+", format: text", fileSink+", format: raw",
+	p, _, err := b.listening(fileSink, fileSink+", format: text", fileSink+", format: raw",
 		"type: exec, command: [/bin/cat], mode: stream", "type: exec, command: [/bin/sleep, infinity], mode: stream")
-	if err != nil {
-		return err
-	}
-	p, err := b.startDaemon(nil, config)
 	if err != nil {
 		return err
 	}

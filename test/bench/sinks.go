@@ -46,6 +46,17 @@ func (b *bench) startDaemon(socket *os.File, config string, params ...string) (*
 	return start("daemon", socket, params...)
 }
 
+// listening starts a daemon with a socket of its own and these sinks. It returns
+// the folder for everything they name too.
+func (b *bench) listening(sinks ...string) (p *process, dir string, err error) {
+	config, dir, err := b.configure(sinks...)
+	if err != nil {
+		return nil, "", err
+	}
+	p, err = b.startDaemon(nil, config)
+	return p, dir, err
+}
+
 // workedOff returns the CPU time that a daemon with the sinks, and with clients
 // of its feed, needs for a backlog of n records.
 func (b *bench) workedOff(n, clients int, sinks ...string) (time.Duration, error) {
