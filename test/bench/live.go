@@ -2,17 +2,13 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -86,62 +82,6 @@ func measureFlood(b *bench) error {
 	b.add(fmt.Sprintf("%d records sent at %s, spool on disk and a file", n, rate(n, took)), fmt.Sprintf("%d lost", got.lost),
 		fmt.Sprintf("CPU of the whole daemon %v for a record", spent/time.Duration(n)))
 	return nil
-}
-
-func measureLatency(b *bench) error {
-	const perSecond = 1000
-	n := b.records(10_000)
-	for _, bm := range []struct {
-		name  string
-		sinks []string
-	}{
-		{"record sent to line read from the feed, 1000/s", nil},
-		{"the same while a sink is stuck", []string{"type: exec, command: [/bin/sleep, infinity], mode: stream"}},
-	} {
-		p, dir, err := b.listening(bm.sinks...)
-		if err != nil {
-			return err
-		}
-		took, err := latencies(filepath.Join(dir, "api.sock"), n, perSecond)
-		p.kill()
-		if err != nil {
-			return err
-		}
-		slices.Sort(took)
-		b.add(bm.name, fmt.Sprintf("median %v", took[len(took)/2]),
-			fmt.Sprintf("99 %% within %v, the longest %v", took[len(took)*99/100], took[len(took)-1]))
-	}
-	return nil
-}
-
-// latencies reads events from the feed and returns how long ago each was sent.
-func latencies(socket string, n, rate int) ([]time.Duration, error) {
-	r, err := api.NewClient(socket).Events(context.Background(), url.Values{"follow": {"true"}, "events": {"access"}})
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	sent := make(chan error, 1)
-	go func() { _, err := flood(n, rate, ipe.TypeAccess, "stamp=1"); sent <- err }()
-	took := make([]time.Duration, 0, n)
-	lines := bufio.NewReader(r)
-	for range n {
-		line, err := lines.ReadSlice('\n')
-		at := now()
-		if err != nil {
-			return nil, err
-		}
-		var ev struct{ Path string }
-		if err := json.Unmarshal(line, &ev); err != nil {
-			return nil, err
-		}
-		stamp, err := strconv.ParseInt(ev.Path, 10, 64)
-		if err != nil {
-			return nil, err
-		}
-		took = append(took, time.Duration(at-stamp))
-	}
-	return took, <-sent
 }
 
 // during returns what the child used while f ran.
