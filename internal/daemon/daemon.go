@@ -147,6 +147,7 @@ func (d *daemon) listen() error {
 	var err error
 	if d.Inherited.Audit != nil {
 		d.conn, err = netlinkaudit.FileConn(d.Inherited.Audit, &cfg)
+		d.Inherited.Audit.Close() // or Go's poller would be woken by each message
 	} else {
 		d.conn, err = netlinkaudit.Listen(&cfg)
 	}

@@ -51,7 +51,7 @@ func TestForgedMessageIsRefusedCountedAndReportedAtOnce(t *testing.T) {
 	c := listen(t, &Config{Types: []uint16{typ, 1420}})
 	forger := forger(t)
 	var port uint32
-	must(t, control(c.raw, func(fd int) error {
+	must(t, c.sock.use(func(fd int) error {
 		sa, err := unix.Getsockname(fd)
 		if err == nil {
 			port = sa.(*unix.SockaddrNetlink).Pid
@@ -98,7 +98,7 @@ func TestRelayedRecordsAreReceivedAfterAnOverrun(t *testing.T) {
 	t.Parallel()
 	cfg := &Config{Types: []uint16{audittest.TypeUserAVC}, ReadBuffer: 1 << 20}
 	probe, c := listen(t, cfg), listen(t, cfg)
-	must(t, control(c.raw, func(fd int) error {
+	must(t, c.sock.use(func(fd int) error {
 		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 0) // the smallest there is
 	}))
 	r, token := relay(t)

@@ -25,8 +25,8 @@ func BenchmarkReceive(b *testing.B) {
 	b.Run("bare-recvmmsg", func(b *testing.B) {
 		probe, c := listen(b, benchConfig), listen(b, benchConfig)
 		drain(b, probe, func() (int, error) {
-			c.batch.n, c.batch.errno = 0, 0
-			err := c.raw.Read(c.batch.read)
+			c.batch.n, c.batch.err = 0, nil
+			err := c.wait.raw.Read(c.batch.fill)
 			return c.batch.n, err
 		})
 	})

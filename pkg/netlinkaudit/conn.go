@@ -59,8 +59,8 @@ type Config struct {
 // from any goroutine at any time.
 type Conn struct {
 	// Set at construction.
-	sock       netSocket
-	raw        syscall.RawConn
+	sock       descriptor
+	wait       *waiter
 	types      []uint16 // empty: all
 	anySender  bool
 	verified   bool
@@ -81,7 +81,6 @@ type Conn struct {
 type netSocket interface {
 	SyscallConn() (syscall.RawConn, error)
 	SetBPF([]bpf.RawInstruction) error
-	SetReadDeadline(time.Time) error
 	Close() error
 }
 
@@ -114,6 +113,9 @@ func Listen(cfg *Config) (*Conn, error) {
 	c, err := newConn(s, cfg)
 	if err == nil {
 		err = joinError(s.JoinGroup(groupReadLog))
+	}
+	if err == nil {
+		err = c.take(s)
 	}
 	if err != nil {
 		_ = s.Close()
@@ -150,6 +152,9 @@ func FileConn(f *os.File, cfg *Config) (*Conn, error) {
 	if err == nil {
 		c, err = newConn(s, cfg)
 	}
+	if err == nil {
+		err = c.take(s)
+	}
 	if err != nil {
 		_ = s.Close()
 		return nil, err
@@ -157,7 +162,7 @@ func FileConn(f *os.File, cfg *Config) (*Conn, error) {
 	return c, nil
 }
 
-// newConn prepares s for receiving. The caller closes s after an error.
+// newConn returns a Conn that has no socket yet, and prepares s to become it.
 func newConn(s netSocket, cfg *Config) (*Conn, error) {
 	size := cfg.Batch
 	if size == 0 {
@@ -183,15 +188,13 @@ func newConn(s netSocket, cfg *Config) (*Conn, error) {
 	}
 	_, standIn := cfg.Trust.StandIn()
 	c := &Conn{
-		sock:       s,
-		raw:        raw,
+		sock:       descriptor{fd: -1},
 		types:      slices.Clone(cfg.Types),
 		anySender:  standIn,
 		wantBuffer: cfg.ReadBuffer,
 	}
 	c.batch.init(size)
-	c.batch.read = c.recvmmsg
-	c.drops.init()
+	c.batch.fill = c.fill
 
 	// Of a socket that was congested before, this also clears the latch
 	// (netlink_setsockopt, net/netlink/af_netlink.c).
@@ -218,29 +221,53 @@ func newConn(s netSocket, cfg *Config) (*Conn, error) {
 	return c, nil
 }
 
+// take makes s the socket of c, and closes s. What is left is a duplicate that
+// Go's poller does not watch: see waiter.
+func (c *Conn) take(s netSocket) error {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return opError("open", err)
+	}
+	err = control(raw, func(fd int) (err error) {
+		c.sock.fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		return os.NewSyscallError("fcntl", err)
+	})
+	if err == nil {
+		c.wait, err = newWaiter(c.sock.fd, c.readBuffer)
+	}
+	if err != nil {
+		c.sock.close()
+		return opError("open", err)
+	}
+	_ = s.Close() // the socket stays open, so there is nothing that could fail
+	return nil
+}
+
 // Close closes the socket. A Receive that is waiting returns an error that is
-// [os.ErrClosed], and so does every later call, of Close as well. The queue of
-// an inherited socket lives on if somebody else holds the socket too.
+// [os.ErrClosed], at once or a few milliseconds later, and so does every later
+// call, of Close as well. The queue of an inherited socket lives on if somebody
+// else holds the socket too.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return opError("close", os.ErrClosed)
 	}
-	return opError("close", c.sock.Close())
+	err := c.wait.close() // ends a Receive, which has the descriptor
+	return opError("close", errors.Join(err, c.sock.close()))
 }
 
 // SetReadDeadline sets the time after which Receive returns an error that is
-// [os.ErrDeadlineExceeded], also to one that is waiting already. The zero time
-// means never. After a deadline has passed, nothing is received until another
+// [os.ErrDeadlineExceeded], also to one that is waiting already. It may take
+// some milliseconds longer. The zero time means never. After a deadline has passed, nothing is received until another
 // one is set; nothing is lost either.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	return c.fail("set deadline", c.sock.SetReadDeadline(t))
+	return c.fail("set deadline", c.wait.set.SetReadDeadline(t))
 }
 
 // Leave leaves the multicast group: from here on the kernel queues nothing. What
 // is queued can still be received, and once [Conn.Queued] is 0 that was
 // everything. Of an inherited socket it ends the life.
 func (c *Conn) Leave() error {
-	err := control(c.raw, func(fd int) error {
+	err := c.sock.use(func(fd int) error {
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, groupReadLog))
 	})
 	return c.fail("leave group", err)

@@ -16,22 +16,21 @@ const (
 
 // dropCounter reads sk_drops of a socket, and continues it beyond 32 bits.
 type dropCounter struct {
-	read func(fd uintptr) // d.getsockopt; set at construction
-
 	mu    sync.Mutex
 	total uint64
 	info  [meminfoDrops + 1]uint32
 	size  uint32
-	errno unix.Errno
 }
 
-func (d *dropCounter) init() { d.read = d.getsockopt }
-
 // getsockopt fills d.info.
-func (d *dropCounter) getsockopt(fd uintptr) {
+func (d *dropCounter) getsockopt(fd int) error {
 	d.size = uint32(unsafe.Sizeof(d.info))
-	_, _, d.errno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
 		uintptr(unsafe.Pointer(&d.info)), uintptr(unsafe.Pointer(&d.size)), 0)
+	if errno != 0 {
+		return os.NewSyscallError("getsockopt", errno)
+	}
+	return nil
 }
 
 // extend advances d.total to the next number whose lower 32 bits are now.
@@ -74,12 +73,5 @@ func (c *Conn) Queued() (bytes uint32, err error) {
 
 // meminfo fills c.drops.info. It is called with c.drops.mu held.
 func (c *Conn) meminfo(op string) error {
-	d := &c.drops
-	if err := c.raw.Control(d.read); err != nil {
-		return c.fail(op, err)
-	}
-	if d.errno != 0 {
-		return c.fail(op, os.NewSyscallError("getsockopt", d.errno))
-	}
-	return nil
+	return c.fail(op, c.sock.use(c.drops.getsockopt))
 }

@@ -56,7 +56,7 @@ func opened(tb testing.TB, c *Conn, err error) *Conn {
 func duplicate(tb testing.TB, c *Conn) *os.File {
 	tb.Helper()
 	var f *os.File
-	err := control(c.raw, func(fd int) error {
+	err := c.sock.use(func(fd int) error {
 		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		f = os.NewFile(uintptr(dup), "inherited")
 		return err
@@ -71,7 +71,7 @@ func duplicate(tb testing.TB, c *Conn) *os.File {
 // allowENOBUFS undoes NETLINK_NO_ENOBUFS, as on a socket that somebody else made.
 func allowENOBUFS(tb testing.TB, c *Conn) {
 	tb.Helper()
-	must(tb, control(c.raw, func(fd int) error {
+	must(tb, c.sock.use(func(fd int) error {
 		return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_NO_ENOBUFS, 0)
 	}))
 }

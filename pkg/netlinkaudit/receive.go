@@ -1,8 +1,10 @@
 package netlinkaudit
 
 import (
+	"cmp"
 	"encoding/binary"
 	"os"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"unsafe"
@@ -80,9 +82,9 @@ type batch struct {
 	bufs  []byte    // len(hdrs) slots
 	msgs  []Message // what Receive returns
 
-	read  func(fd uintptr) bool // Conn.recvmmsg, made once: a func value would be allocated at each call
-	n     int                   // slots filled
-	errno unix.Errno            // why there are none
+	fill func(uintptr) bool // Conn.fill, made once: a func value would be allocated at each call
+	n    int                // slots filled
+	err  error              // why there are none
 }
 
 func (b *batch) init(size int) {
@@ -105,6 +107,10 @@ func (b *batch) init(size int) {
 // Receive waits until there are messages and returns as many as there are, up
 // to the size of a batch. They live until the next call.
 //
+// While many thousands of messages a second come one by one, and the receive
+// buffer has room for a burst, it lets them come together for a millisecond: a
+// batch costs little more than a message.
+//
 // It returns no message and no error if forged or malformed messages arrived
 // and nothing else: the caller may want to report them at once. [Conn.Stats]
 // tells.
@@ -113,12 +119,13 @@ func (b *batch) init(size int) {
 // after Close. An overrun is no error: see [Conn.Drops].
 func (c *Conn) Receive() ([]Message, error) {
 	for {
-		c.batch.n, c.batch.errno = 0, 0
-		if err := c.raw.Read(c.batch.read); err != nil {
-			return nil, c.fail("receive", err)
+		c.batch.n, c.batch.err = 0, nil
+		err := c.wait.raw.Read(c.batch.fill)
+		if err == nil {
+			err = c.batch.err
 		}
-		if errno := c.batch.errno; errno != 0 {
-			return nil, c.fail("receive", os.NewSyscallError("recvmmsg", errno))
+		if err != nil {
+			return nil, c.fail("receive", err)
 		}
 		if msgs, refused := c.sift(); len(msgs) > 0 || refused {
 			return msgs, nil
@@ -126,12 +133,42 @@ func (c *Conn) Receive() ([]Message, error) {
 	}
 }
 
-// recvmmsg fills the batch with what is queued. It reports false if nothing is,
-// so that Go's poller waits; the poller calls it before the first wait as well.
-func (c *Conn) recvmmsg(fd uintptr) bool {
+// fill fills the batch with what is queued, or waits for that. It reports false
+// when Go's poller is to wait, which calls it again then. The poller calls it
+// before the first wait as well, so that a deadline is met in a flood too.
+func (c *Conn) fill(uintptr) bool {
+	fd, err := c.sock.acquire()
+	if err != nil {
+		c.batch.err = err
+		return true
+	}
+	defer c.sock.release()
+	for yielded := false; ; {
+		yielded = c.wait.rest() || yielded
+		if c.recvmmsg(fd) {
+			n := c.batch.n
+			c.batch.err = cmp.Or(c.batch.err, c.wait.received(n, n == len(c.batch.hdrs)))
+			return true
+		}
+		if !yielded {
+			// Those who were woken by the last batch come first: see waiter.
+			runtime.Gosched()
+			yielded = true
+			continue
+		}
+		if waited, err := c.wait.wait(); err != nil || !waited {
+			c.batch.err = err
+			return err != nil
+		}
+	}
+}
+
+// recvmmsg takes what is queued into the batch. It reports false when that is
+// nothing.
+func (c *Conn) recvmmsg(fd int) bool {
 	b := &c.batch
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd,
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd),
 			uintptr(unsafe.Pointer(&b.hdrs[0])), uintptr(len(b.hdrs)), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
@@ -145,7 +182,7 @@ func (c *Conn) recvmmsg(fd uintptr) bool {
 			// call has not looked at it: look again before waiting.
 			c.stats.overruns.Add(1)
 		default:
-			b.errno = errno
+			b.err = os.NewSyscallError("recvmmsg", errno)
 			return true
 		}
 	}

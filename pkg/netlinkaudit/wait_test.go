@@ -1,0 +1,205 @@
+package netlinkaudit
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
+	"golang.org/x/sys/unix"
+)
+
+// goOver makes c wait in that way, as if the messages so far asked for it.
+func goOver(tb testing.TB, c *Conn, to way) {
+	tb.Helper()
+	events := uint32(unix.EPOLLIN)
+	if to != park {
+		events = 0
+	}
+	must(tb, c.wait.control(unix.EPOLL_CTL_MOD, events))
+	c.wait.way, c.wait.count, c.wait.more = to, 0, false
+}
+
+var ways = map[way]string{park: "park", poll: "poll", doze: "doze"}
+
+func TestEveryWayOfWaitingHearsMessagesDeadlinesAndClose(t *testing.T) {
+	t.Parallel()
+	for from, name := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			group := audittest.StandIn(t)
+			c := listen(t, &Config{Trust: group.Trust()})
+
+			goOver(t, c, from)
+			sent := make(chan error, 1)
+			go func() {
+				time.Sleep(3 * linger) // it waits, and has gone over to another way
+				sent <- group.Multicast(1420, "late")
+			}()
+			if m := receive(t, c, 1)[0]; string(m.Data) != "late" {
+				t.Errorf("got %q", m.Data)
+			}
+			must(t, <-sent)
+
+			goOver(t, c, from)
+			must(t, c.SetReadDeadline(time.Now().Add(2*time.Millisecond)))
+			if _, err := c.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("got %v, want the deadline", err)
+			}
+			must(t, c.SetReadDeadline(time.Now().Add(patience)))
+
+			goOver(t, c, from)
+			closed := make(chan error, 1)
+			go func() {
+				time.Sleep(time.Millisecond)
+				closed <- c.Close()
+			}()
+			if _, err := c.Receive(); !errors.Is(err, os.ErrClosed) {
+				t.Errorf("got %v, want closed", err)
+			}
+			must(t, <-closed)
+			if _, err := c.Drops(); !errors.Is(err, os.ErrClosed) {
+				t.Errorf("drops: got %v, want closed", err)
+			}
+		})
+	}
+}
+
+// A deadline holds although there is always something to receive.
+func TestDeadlineIsMetInAFloodInEveryWay(t *testing.T) {
+	t.Parallel()
+	for from, name := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			group := audittest.StandIn(t)
+			c := listen(t, &Config{Batch: 1, Trust: group.Trust()})
+			for i := range 100 {
+				must(t, group.Multicast(1420, fmt.Sprint(i)))
+			}
+			goOver(t, c, from)
+			receive(t, c, 1)
+			must(t, c.SetReadDeadline(time.Now().Add(-time.Second)))
+			if msgs, err := c.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("got %v, %v, want the deadline", msgs, err)
+			}
+			must(t, c.SetReadDeadline(time.Now().Add(patience)))
+			if m := receive(t, c, 99)[0]; string(m.Data) != "1" {
+				t.Errorf("got %q behind the deadline, want 1", m.Data)
+			}
+		})
+	}
+}
+
+// armed reports whether Go's poller is told of what is in the queue of c.
+func armed(tb testing.TB, c *Conn) bool {
+	tb.Helper()
+	n := 0
+	must(tb, c.wait.raw.Control(func(set uintptr) {
+		n, _ = unix.EpollWait(int(set), make([]unix.EpollEvent, 1), 0)
+	}))
+	return n > 0
+}
+
+func TestTheWayOfWaitingFollowsTheMessages(t *testing.T) {
+	t.Parallel()
+	if runtime.GOMAXPROCS(0) < 2 {
+		t.Skip("with one processor the runtime gets it back after every message")
+	}
+	group := audittest.StandIn(t)
+	c := listen(t, &Config{Trust: group.Trust()})
+	c.wait.naps = true // the stand-in may not have the buffer for it
+	next := 0
+	one := func() {
+		t.Helper()
+		must(t, group.Multicast(1420, fmt.Sprint(next)))
+		if m := receive(t, c, 1)[0]; string(m.Data) != fmt.Sprint(next) {
+			t.Fatalf("got %q, want %d", m.Data, next)
+		}
+		next++
+	}
+	// Each of these takes some microseconds, but on a busy machine now and then
+	// more.
+	reach := func(want way) {
+		t.Helper()
+		for end := time.Now().Add(patience); c.wait.way != want; one() {
+			if time.Now().After(end) {
+				t.Fatalf("after %d messages: %s, want %s", next, ways[c.wait.way], ways[want])
+			}
+		}
+	}
+	if c.wait.way != park {
+		t.Fatalf("begins with %s", ways[c.wait.way])
+	}
+	one()
+	if c.wait.way != park {
+		t.Errorf("%s after a single message", ways[c.wait.way])
+	}
+	reach(poll)
+	must(t, group.Multicast(1420, "for nobody but us"))
+	if armed(t, c) {
+		t.Error("each message wakes Go's poller too")
+	}
+	receive(t, c, 1)
+	reach(doze)
+	// One at a time is too little for a nap.
+	reach(poll)
+	go func() {
+		time.Sleep(3 * linger)
+		_ = group.Multicast(1420, "at last")
+	}()
+	receive(t, c, 1)
+	if c.wait.way != park {
+		t.Errorf("%s after a pause of %v, want park", ways[c.wait.way], 3*linger)
+	}
+}
+
+// What comes in a nap, or while the queue is never empty, is received in order
+// and whole.
+func TestAFullBatchIsFollowedByNoNap(t *testing.T) {
+	t.Parallel()
+	group := audittest.StandIn(t)
+	c := listen(t, &Config{Batch: 8, Trust: group.Trust()})
+	const sent = 8 * 20
+	for i := range sent {
+		must(t, group.Multicast(1420, fmt.Sprint(i)))
+	}
+	goOver(t, c, doze)
+	for i, m := range receive(t, c, sent) {
+		if string(m.Data) != fmt.Sprint(i) {
+			t.Fatalf("got %q, want %d", m.Data, i)
+		}
+	}
+	if c.wait.rest() {
+		t.Error("a nap behind a full batch")
+	}
+	must(t, group.Multicast(1420, "alone"))
+	receive(t, c, 1)
+	if !c.wait.rest() {
+		t.Error("no nap behind the last message there was")
+	}
+}
+
+func TestWaitingDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	group := audittest.StandIn(t)
+	c := listen(t, &Config{Trust: group.Trust()})
+	must(t, group.Multicast(1420, "so that poll(2) returns at once"))
+	for way, name := range ways {
+		goOver(t, c, way)
+		n := testing.AllocsPerRun(10, func() {
+			c.wait.rest()
+			if _, err := c.wait.wait(); err != nil {
+				t.Fatal(err)
+			}
+			c.wait.way, c.wait.count = way, 0
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations, want 0", name, n)
+		}
+	}
+}
