@@ -24,8 +24,9 @@ const (
 // instructions and no call. The rest of the method, which is not inlined, has
 // nothing left to do in JSON but the value; the other forms replace the key.
 type encoder struct {
-	dst  []byte
-	form form
+	dst   []byte
+	form  form
+	clock *clock
 }
 
 func (e *encoder) number(key string, n uint64, known bool) {

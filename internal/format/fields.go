@@ -18,6 +18,7 @@ import (
 // may not predict them (retpolines and their like). A key stands here as it
 // stands in JSON, the form that is written most often: see encoder.
 func (e *encoder) fields(ev *ipe.Event, c *Context) {
+	e.clock = &c.clock
 	// What is counted stands in the spool, the event that tells it does not.
 	e.hex32(`,"spool":`, c.Spool, c.Seq != 0 || ev.Kind == ipe.KindRepeated)
 	e.number(`,"seq":`, c.Seq, c.Seq != 0)
@@ -59,8 +60,12 @@ func (e *encoder) fields(ev *ipe.Event, c *Context) {
 	if !ev.Kind.FromKernel() || e.form == formNames {
 		e.own(ev)
 	}
-	e.name(`,"host":`, c.Host)
-	e.name(`,"boot_id":`, c.BootID)
+	if !e.sameOrigin(c) {
+		start := len(e.dst)
+		e.name(`,"host":`, c.Host)
+		e.name(`,"boot_id":`, c.BootID)
+		e.keepOrigin(c, start)
+	}
 }
 
 // policies is the part of fields that an access does not have. To ask for each

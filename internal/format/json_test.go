@@ -130,14 +130,39 @@ func TestKeysAreThoseOfALineInItsOrder(t *testing.T) {
 	}
 }
 
-func TestAppendInstant(t *testing.T) {
+// What a Context remembers of one event must not show in the next.
+func TestContextsThatChangeAreWrittenAsIfNew(t *testing.T) {
 	t.Parallel()
+	ev := &ipe.Event{Kind: ipe.KindAccess, Has: ipe.HasStamp, Time: 1795440938497}
+	var used Context
+	for _, next := range []Context{
+		{}, {Host: "web1"}, {Host: "web1", BootID: "b1"}, {Host: "web1", BootID: "b1"},
+		{Host: "web1", BootID: "b2"}, {BootID: "b2"}, {Host: "web2", BootID: "b2"}, {Host: "b2", BootID: "web2"}, {}, {},
+	} {
+		used.Host, used.BootID = next.Host, next.BootID
+		ev.Time += 400
+		for name, f := range map[string]Func{"json": AppendJSON, "journal": AppendJournal, "text": AppendText} {
+			got, want := f(nil, ev, &used), f(nil, ev, &next)
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s: got %q, want %q", name, got, want)
+			}
+		}
+	}
+}
+
+func TestClockWritesInstants(t *testing.T) {
+	t.Parallel()
+	var c clock // the same for all: what it remembers must not show
 	tests := []struct {
 		ms   int64
 		want string
 	}{
 		{0, "1970-01-01T00:00:00.000Z"},
+		{999, "1970-01-01T00:00:00.999Z"},
+		{1000, "1970-01-01T00:00:01.000Z"},
+		{0, "1970-01-01T00:00:00.000Z"},
 		{1795440938497, "2026-11-23T13:35:38.497Z"},
+		{1795440938007, "2026-11-23T13:35:38.007Z"},
 		{951782399999, "2000-02-28T23:59:59.999Z"},
 		{951782400000, "2000-02-29T00:00:00.000Z"},
 		{4107542400000, "2100-03-01T00:00:00.000Z"},
@@ -149,18 +174,19 @@ func TestAppendInstant(t *testing.T) {
 		{-1 << 63, "-292275055-05-16T16:47:04.192Z"},
 	}
 	for _, tt := range tests {
-		if got := string(appendInstant(nil, tt.ms)); got != tt.want {
+		if got := string(c.append(nil, tt.ms)); got != tt.want {
 			t.Errorf("%d: got %s, want %s", tt.ms, got, tt.want)
 		}
 	}
 }
 
-func TestAppendInstantAgreesWithPackageTime(t *testing.T) {
+func TestClockAgreesWithPackageTime(t *testing.T) {
 	t.Parallel()
+	var c clock
 	const step = 86400000*13 + 12345678 // some 13 days: every month and hour comes up
 	for ms := int64(0); ms < year10000; ms += step {
 		want := time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
-		if got := string(appendInstant(nil, ms)); got != want {
+		if got := string(c.append(nil, ms)); got != want {
 			t.Fatalf("%d: got %s, want %s", ms, got, want)
 		}
 	}

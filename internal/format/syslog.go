@@ -58,7 +58,7 @@ func (s Syslog) RFC5424() (Func, error) {
 		dst = s.appendPriority(dst, ev)
 		dst = append(dst, "1 "...)
 		if ev.Has&ipe.HasStamp != 0 && ev.Time >= 0 && ev.Time < year10000 {
-			dst = appendInstant(dst, ev.Time)
+			dst = c.clock.append(dst, ev.Time)
 		} else {
 			dst = append(dst, '-')
 		}

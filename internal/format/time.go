@@ -5,12 +5,19 @@ import "time"
 // year10000 is the first millisecond that RFC 3339 cannot write.
 const year10000 = 253402300800000
 
-// appendInstant appends ms, milliseconds since 1970, in UTC as RFC 3339 writes
-// it. Outside the years 1970 to 9999 a broken clock or a broken record spoke;
-// what it said is kept: beyond 9999 with a sign and as many digits as it takes,
-// as ISO 8601 extends the form ("+12345-01-02T03:04:05.678Z"), before 0 with a
-// minus sign.
-func appendInstant(dst []byte, ms int64) []byte {
+// clock writes instants. It remembers the second of the last one, as events of
+// one second come together. The zero value is ready to use.
+type clock struct {
+	second uint64 // since 1970, plus 1; 0: none yet
+	text   [len("2006-01-02T15:04:05.")]byte
+}
+
+// append appends ms, milliseconds since 1970, in UTC as RFC 3339 writes it.
+// Outside the years 1970 to 9999 a broken clock or a broken record spoke; what it
+// said is kept: beyond 9999 with a sign and as many digits as it takes, as ISO
+// 8601 extends the form ("+12345-01-02T03:04:05.678Z"), before 0 with a minus
+// sign.
+func (c *clock) append(dst []byte, ms int64) []byte {
 	if ms < 0 || ms >= year10000 {
 		t := time.UnixMilli(ms).UTC()
 		if t.Year() > 9999 {
@@ -18,16 +25,26 @@ func appendInstant(dst []byte, ms int64) []byte {
 		}
 		return t.AppendFormat(dst, "2006-01-02T15:04:05.000Z")
 	}
-	y, m, d := civil(uint32(ms / 86400000))
-	t := uint32(ms % 86400000)
-	milli, t := t%1000, t/1000
+	second, milli := uint64(ms)/1000, uint64(ms)%1000
+	if c.second != second+1 {
+		c.second = second + 1
+		c.text = textOf(second)
+	}
+	return append(append(dst, c.text[:]...),
+		byte('0'+milli/100), tens[milli%100], ones[milli%100], 'Z')
+}
+
+// textOf returns a second before the year 10000 with the point behind it.
+func textOf(second uint64) [len("2006-01-02T15:04:05.")]byte {
+	y, m, d := civil(uint32(second / 86400))
+	t := uint32(second % 86400)
 	s, t := t%60, t/60
 	min, h := t%60, t/60
-	return append(dst,
+	return [...]byte{
 		tens[y/100], ones[y/100], tens[y%100], ones[y%100], '-',
 		tens[m], ones[m], '-', tens[d], ones[d], 'T',
 		tens[h], ones[h], ':', tens[min], ones[min], ':', tens[s], ones[s], '.',
-		byte('0'+milli/100), tens[milli%100], ones[milli%100], 'Z')
+	}
 }
 
 // The two digits of a number below 100.

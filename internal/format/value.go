@@ -81,7 +81,7 @@ func (e *encoder) booleanValue(key string, b bool) {
 func (e *encoder) instantValue(key string, ms int64) {
 	if e.begin(key) {
 		e.quote()
-		e.dst = appendInstant(e.dst, ms)
+		e.dst = e.clock.append(e.dst, ms)
 		e.quote()
 		e.end()
 	}
@@ -202,6 +202,30 @@ func (e *encoder) fromTail(key string, start int) {
 	end := len(e.dst)
 	e.text(key, e.dst[start:end-1])
 	e.dst = slices.Delete(e.dst, start, end)
+}
+
+// origin is what JSON has of the Host and BootID of a Context, which are the same
+// for nearly all events.
+type origin struct {
+	host, bootID string
+	text         []byte // nil: none yet
+}
+
+// sameOrigin writes the origin again, if it is the one that was kept.
+func (e *encoder) sameOrigin(c *Context) bool {
+	o := &c.origin
+	if e.form != formJSON || o.text == nil || o.host != c.Host || o.bootID != c.BootID {
+		return false
+	}
+	e.dst = append(e.dst, o.text...)
+	return true
+}
+
+// keepOrigin keeps the origin, which stands at the end of dst.
+func (e *encoder) keepOrigin(c *Context, start int) {
+	if e.form == formJSON {
+		c.origin = origin{host: c.Host, bootID: c.BootID, text: append([]byte{}, e.dst[start:]...)}
+	}
 }
 
 // appendVariable appends the name of key in the journal and among environment
