@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -123,6 +125,19 @@ func measureQuiet(b *bench) error {
 	return nil
 }
 
+// atRate returns what a daemon uses while it gets that many events in a second,
+// for some seconds, and how many these were.
+func (b *bench) atRate(p *process, rate int) (used usage, n int, length time.Duration, err error) {
+	n = b.records(5 * rate)
+	length = time.Duration(n) * time.Second / time.Duration(rate)
+	used, err = p.during(func() error {
+		_, err := flood(n, rate, ipe.TypeAccess)
+		time.Sleep(100 * time.Millisecond) // the last ones have a way to go
+		return err
+	})
+	return used, n, length, err
+}
+
 // measureRates says what part of a processor a rate of events takes. A single
 // event costs more when the daemon has to be woken for it.
 func measureRates(b *bench) error {
@@ -132,20 +147,46 @@ func measureRates(b *bench) error {
 	}
 	defer p.kill()
 	for _, rate := range []int{10, 100, 1000, 10_000, 100_000} {
-		n := b.records(5 * rate)
-		length := time.Duration(n) * time.Second / time.Duration(rate)
-		used, err := p.during(func() error {
-			_, err := flood(n, rate, ipe.TypeAccess)
-			time.Sleep(100 * time.Millisecond) // the last ones have a way to go
-			return err
-		})
+		used, n, length, err := b.atRate(p, rate)
 		if err != nil {
 			return err
 		}
-		b.add(fmt.Sprintf("%d events a second into a file", rate),
-			fmt.Sprintf("%.2f %% of a CPU", 100*used.cpu.Seconds()/length.Seconds()),
+		b.add(fmt.Sprintf("%d events a second into a file", rate), share(used, length),
 			fmt.Sprintf("%v and %.1f wake-ups for an event", (used.cpu/time.Duration(n)).Round(10*time.Nanosecond), float64(used.wakeups)/float64(n)))
 	}
+	return nil
+}
+
+// share says what part of a processor was used.
+func share(used usage, length time.Duration) string {
+	return fmt.Sprintf("%.2f %% of a CPU", 100*used.cpu.Seconds()/length.Seconds())
+}
+
+// measureGrowth says what part of a processor it takes to deliver to several
+// sinks at once.
+func measureGrowth(b *bench) error {
+	const rate = 100_000
+	var first, most time.Duration // CPU for an event, with one and with the most sinks
+	counts := []int{0, 1, 2, 4, 8}
+	var beside string
+	for _, count := range counts {
+		p, _, err := b.listening(slices.Repeat([]string{fileSink}, count)...)
+		if err != nil {
+			return err
+		}
+		used, n, length, err := b.atRate(p, rate)
+		p.kill()
+		if err != nil {
+			return err
+		}
+		most = used.cpu / time.Duration(n)
+		if count == 1 {
+			first = most
+		}
+		beside += fmt.Sprintf("; %d: %s", count, share(used, length))
+	}
+	b.add(fmt.Sprintf("each further file at %d events a second, CPU for an event", rate),
+		((most - first) / time.Duration(counts[len(counts)-1]-1)).String(), "files"+strings.TrimPrefix(beside, ";"))
 	return nil
 }
 

@@ -27,6 +27,7 @@ var measurements = []struct {
 	{"flood", measureFlood},
 	{"latency", measureLatency},
 	{"rates", measureRates},
+	{"growth", measureGrowth},
 	{"quiet", measureQuiet},
 	{"memory", measureMemory},
 	{"start", measureStart},

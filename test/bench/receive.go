@@ -110,7 +110,7 @@ func measureReceive(b *bench) error {
 	}
 	b.add("receive, CPU for a record of a backlog", least[1].String(),
 		fmt.Sprintf("bare recvmmsg %v: %s", least[0], ratio(least[1], least[0])))
-	b.add("receive, classify, append to the spool on disk: CPU of the receiving thread for a record", least[2].String(),
+	b.add("receive, classify, append to the spool on disk, on one processor: CPU for a record", least[2].String(),
 		fmt.Sprintf("bare recvmmsg %v: %s", least[0], ratio(least[2], least[0])))
 	return nil
 }

@@ -110,11 +110,9 @@ func spent(f func() error) error {
 	return nil
 }
 
-func selfCPU() time.Duration { return cpuOf(unix.RUSAGE_SELF) }
-
-func cpuOf(who int) time.Duration {
+func selfCPU() time.Duration {
 	var u unix.Rusage
-	_ = unix.Getrusage(who, &u)
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
@@ -174,9 +172,11 @@ func receive() error {
 }
 
 // keep does what the daemon's receiver does with what it receives: it classifies
-// the records and appends IPE's to a spool on disk. It says what that cost on
-// the receiving thread; others write the disk.
+// the records and appends IPE's to a spool on disk. It has one processor for
+// that, so that what it costs is work, and no looking for it; writing the disk is
+// part of it.
 func keep() error {
+	runtime.GOMAXPROCS(1)
 	c, err := netlinkaudit.FileConn(socket(), &netlinkaudit.Config{Types: ipe.Types(), Trust: trust.StandIn(0)})
 	if err != nil {
 		return err
@@ -187,26 +187,25 @@ func keep() error {
 		return err
 	}
 	defer s.Close()
-	runtime.LockOSThread()
 	say("ready")
-	before := cpuOf(unix.RUSAGE_THREAD)
-	var records []spool.Record
-	for n := number("n"); n > 0; {
-		msgs, err := c.Receive()
-		if err != nil {
-			return err
-		}
-		records = records[:0]
-		for i := range msgs {
-			if msg := &msgs[i]; ipe.Classify(msg.Type, msg.Data) == ipe.ClassIPE {
-				records = append(records, spool.Record{Type: msg.Type, Time: before.Nanoseconds(), Data: msg.Data})
+	return spent(func() error {
+		var records []spool.Record
+		for n := number("n"); n > 0; {
+			msgs, err := c.Receive()
+			if err != nil {
+				return err
 			}
+			records = records[:0]
+			for i := range msgs {
+				if msg := &msgs[i]; ipe.Classify(msg.Type, msg.Data) == ipe.ClassIPE {
+					records = append(records, spool.Record{Type: msg.Type, Time: 1, Data: msg.Data})
+				}
+			}
+			s.Append(records)
+			n -= len(msgs)
 		}
-		s.Append(records)
-		n -= len(msgs)
-	}
-	say("%d", cpuOf(unix.RUSAGE_THREAD)-before)
-	return nil
+		return nil
+	})
 }
 
 // runDaemon is the daemon, with a configuration from the parent, on the stand-in.
