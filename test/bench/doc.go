@@ -18,6 +18,8 @@
 //
 //   - floor: a loop of poll(2) and recvmmsg(2) that throws the data away. Nobody
 //     can receive for less.
+//   - relay: recvfrom(2) and write(2), which is how fast a record can get from one
+//     process to another by way of a third.
 //   - libaudit: go-libaudit's parser and encoding/json over the same records,
 //     the usual way to write such a tool.
 //   - laurel: where it is installed, the same records as text on its stdin.

@@ -35,6 +35,7 @@ var roles = map[string]func() error{
 	"daemon":   runDaemon,
 	"libaudit": runLibaudit,
 	"follow":   follow,
+	"relay":    relay,
 }
 
 // text is the record number n of an ordinary denial. The path holds the time
