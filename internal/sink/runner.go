@@ -65,7 +65,7 @@ type Config struct {
 	Batch int
 
 	// Save keeps the cursor for the next start. It is called from a goroutine of
-	// its own, so that a slow disk delays no entry, at most every 100 ms, and a
+	// its own, so that a slow disk delays no entry, at most every 50 ms, and a
 	// last time before Run returns. Start is saved first: a sink that was new
 	// keeps its place in the spool, even if it never delivers. Nil: not kept.
 	Save func(spool.Cursor) error

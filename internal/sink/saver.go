@@ -8,9 +8,11 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 )
 
-// The pauses between two saves, and after one that failed.
+// The pauses between two saves, and after one that failed. The first is short
+// enough that at some ten events a second each one is saved while the process is
+// awake for it anyway: to be woken later, by a timer, costs more than a save.
 const (
-	saveInterval = 100 * time.Millisecond
+	saveInterval = 50 * time.Millisecond
 	saveRetry    = time.Second
 )
 
@@ -19,48 +21,38 @@ type saver struct {
 	save func(spool.Cursor) error
 	note func(error) // told the outcome of every save
 
-	changed chan struct{} // holds a token while there is something to save
-	quit    chan struct{}
-	done    sync.WaitGroup
+	timer *time.Timer // runs while there is something to save: without, nobody is woken
+	quit  chan struct{}
+	done  sync.WaitGroup
 
 	mu     sync.Mutex
 	cursor spool.Cursor
-	dirty  bool // cursor is not saved
+	dirty  bool      // cursor is not saved
+	next   time.Time // when the next save may be
 }
 
 func newSaver(save func(spool.Cursor) error, note func(error)) *saver {
-	return &saver{save: save, note: note, changed: make(chan struct{}, 1), quit: make(chan struct{})}
+	s := &saver{save: save, note: note, timer: time.NewTimer(time.Hour), quit: make(chan struct{})}
+	s.timer.Stop()
+	return s
 }
 
 // set makes c the cursor to save.
 func (s *saver) set(c spool.Cursor) {
 	s.mu.Lock()
-	s.cursor, s.dirty = c, true
-	s.mu.Unlock()
-	select {
-	case s.changed <- struct{}{}:
-	default:
+	defer s.mu.Unlock()
+	if !s.dirty {
+		s.timer.Reset(time.Until(s.next))
 	}
+	s.cursor, s.dirty = c, true
 }
 
 func (s *saver) start() {
 	s.done.Go(func() {
 		for {
 			select {
-			case <-s.changed:
-			case <-s.quit:
-				return
-			}
-			pause := saveInterval
-			if err := s.flush(); err != nil {
-				pause = saveRetry
-				select {
-				case s.changed <- struct{}{}:
-				default:
-				}
-			}
-			select {
-			case <-time.After(pause):
+			case <-s.timer.C:
+				_ = s.flush() // tried again; note was told
 			case <-s.quit:
 				return
 			}
@@ -85,12 +77,18 @@ func (s *saver) flush() error {
 		return nil
 	}
 	err := s.save(c)
+	pause := saveInterval
+	s.mu.Lock()
 	if err != nil {
 		err = fmt.Errorf("save cursor: %w", err)
-		s.mu.Lock()
 		s.dirty = true
-		s.mu.Unlock()
+		pause = saveRetry
 	}
+	s.next = time.Now().Add(pause)
+	if s.dirty { // again, or still; set may have started the timer for the old next
+		s.timer.Reset(pause)
+	}
+	s.mu.Unlock()
 	s.note(err)
 	return err
 }
