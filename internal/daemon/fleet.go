@@ -89,8 +89,10 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 	if begin.After != nil {
 		rc.Start = *begin.After
 	}
-	if dir := f.d.dir(cursorsDir); dir != "" {
-		rc.Save = (&cursorFile{dir: dir, name: c.Name, log: log}).save
+	dir := f.d.dir(cursorsDir)
+	kept := spool.NewCursorFile(dir, c.Name)
+	if dir != "" {
+		rc.Save = (&cursorFile{dir: dir, file: kept, log: log}).save
 	}
 	s := &ship{config: *c, outlet: outlet, runner: sink.New(rc), tried: tried, done: make(chan struct{})}
 	f.mu.Lock()
@@ -99,6 +101,7 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 	f.wg.Go(func() {
 		defer close(s.done)
 		defer reader.Close()
+		defer kept.Close()
 		if err := s.runner.Run(f.ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, sink.ErrUndelivered) {
 			log.Warn("sink ended with an error", zap.Error(err))
 		}
@@ -167,17 +170,18 @@ func logChange(log *zap.Logger, s sink.Status) {
 
 // cursorFile is where the cursor of a sink is kept. It is for one goroutine.
 type cursorFile struct {
-	dir, name string
-	log       *zap.Logger
-	fails     bool // and that was said
+	dir   string
+	file  *spool.CursorFile
+	log   *zap.Logger
+	fails bool // and that was said
 }
 
 // save writes the cursor. The folder is made again if somebody removed it, but
 // not the state directory: on that we hold a lock.
 func (f *cursorFile) save(c spool.Cursor) error {
-	err := spool.SaveCursor(f.dir, f.name, c, false)
+	err := f.file.Save(c)
 	if errors.Is(err, fs.ErrNotExist) && os.Mkdir(f.dir, 0o700) == nil {
-		err = spool.SaveCursor(f.dir, f.name, c, false)
+		err = f.file.Save(c)
 	}
 	switch {
 	case err != nil && !f.fails:

@@ -17,7 +17,9 @@ func TestACursorThatCannotBeKeptIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	core, said := observer.New(zap.InfoLevel)
 	state := filepath.Join(t.TempDir(), "state")
-	f := &cursorFile{dir: filepath.Join(state, cursorsDir), name: "a", log: zap.New(core)}
+	dir := filepath.Join(state, cursorsDir)
+	f := &cursorFile{dir: dir, file: spool.NewCursorFile(dir, "a"), log: zap.New(core)}
+	defer f.file.Close()
 	for range 3 {
 		if f.save(spool.Cursor{ID: 1, Seq: 1}) == nil {
 			t.Fatal("saved without a state directory")

@@ -120,3 +120,30 @@ func BenchmarkWake(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSaveCursor does not sync, as the daemon does not.
+func BenchmarkSaveCursor(b *testing.B) {
+	dir := b.TempDir()
+	file := NewCursorFile(dir, "x")
+	defer file.Close()
+	for _, way := range []struct {
+		name string
+		save func(Cursor) error
+	}{
+		{"replace", func(c Cursor) error { return SaveCursor(dir, "x", c, false) }},
+		{"overwrite", file.Save},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			c := Cursor{ID: 7}
+			b.ReportAllocs()
+			began := cpu()
+			for b.Loop() {
+				c.Seq++
+				if err := way.save(c); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((cpu()-began).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}

@@ -15,7 +15,7 @@ import (
 )
 
 // childEnv makes the test binary append to the spool in that directory until
-// it is killed, and print how far it has come.
+// it is killed, save how far it has come as the cursor "child", and print it.
 const childEnv = "SPOOL_TEST_APPEND_TO"
 
 func TestMain(m *testing.M) {
@@ -31,11 +31,13 @@ func appendForEver(dir string) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
+	file := NewCursorFile(dir, "child")
 	out := make([]byte, 0, 64)
 	for n := int(s.End().Seq); ; {
 		recs := text(n+1, 1+rand.IntN(100))
 		n += len(recs)
 		c := s.Append(recs)
+		file.Save(c) // fails on a full disk
 		out = fmt.Appendf(out[:0], "%v\n", c)
 		os.Stdout.Write(out)
 	}
@@ -84,6 +86,9 @@ func TestKillNineLosesNothing(t *testing.T) {
 		}
 		if end := s.End(); end.ID != id || told.ID != id || end.Seq < told.Seq {
 			t.Fatalf("round %d: the child appended up to %v, found %v, the id was %v", round, told, end, id)
+		}
+		if c, err := LoadCursor(dir, "child"); err != nil || c.ID != id || c.Seq < told.Seq {
+			t.Fatalf("round %d: the child saved %v, found %v, %v", round, told, c, err)
 		}
 		checkGapless(t, s)
 		// Half of the rounds go on after a kill, half after a clean end.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // ErrCursor is returned by LoadCursor for a file that does not hold a whole
@@ -15,10 +16,11 @@ import (
 var ErrCursor = errors.New("damaged cursor file")
 
 // A cursor file is one line: the cursor and the CRC-32C of its text, in hex.
-// A mark of a clean end has the same form.
+// Leading zeros make all of them equally long, so that one can be written over
+// another. A mark of a clean end has the same form.
 func encodeCursor(c Cursor) []byte {
-	text := c.String()
-	return fmt.Appendf(nil, "%s %08x\n", text, crc32.Checksum([]byte(text), castagnoli))
+	b := fmt.Appendf(make([]byte, 0, maxCursorFile), "%v:%020d", c.ID, c.Seq)
+	return fmt.Appendf(b, " %08x\n", crc32.Checksum(b, castagnoli))
 }
 
 const maxCursorFile = 64 // bytes; a cursor file is never as long
@@ -70,6 +72,78 @@ func SaveCursor(dir, name string, c Cursor, durable bool) error {
 		return fmt.Errorf("save cursor %q: %w", name, err)
 	}
 	return nil
+}
+
+// replaceInterval is for how long a cursor's file is written over. A file that
+// replaces another one is soon on the disk (ext4 begins to write it at once, see
+// ext4_rename in fs/ext4/namei.c), one that is written over only when the page
+// cache likes, after half a minute. This is how much more may come again after
+// a power cut.
+const replaceInterval = 5 * time.Second
+
+// CursorFile saves the cursor of one name again and again. It is for one
+// goroutine.
+type CursorFile struct {
+	dir, name string
+	file      *os.File    // nil: not open
+	info      os.FileInfo // of file
+	replaced  time.Time   // when file was new
+}
+
+// NewCursorFile returns a CursorFile for what SaveCursor keeps in dir under that
+// name. It touches nothing yet.
+func NewCursorFile(dir, name string) *CursorFile { return &CursorFile{dir: dir, name: name} }
+
+// Save does what SaveCursor does without durable, but writes over the file that
+// it made, as long as that is new and in its place. The end of the process finds
+// such a write done or not begun: the kernel heeds signals between two pages only
+// (generic_perform_write in mm/filemap.c, iomap_write_iter in fs/iomap).
+func (f *CursorFile) Save(c Cursor) error {
+	if f.overwrite(encodeCursor(c)) {
+		return nil
+	}
+	f.Close()
+	if err := SaveCursor(f.dir, f.name, c, false); err != nil {
+		return err
+	}
+	f.open()
+	return nil
+}
+
+// overwrite reports whether the cursor's file holds b now. If it cannot be
+// written, or is not as we left it, it has to be replaced.
+func (f *CursorFile) overwrite(b []byte) bool {
+	if f.file == nil || time.Since(f.replaced) >= replaceInterval {
+		return false
+	}
+	if _, err := f.file.WriteAt(b, 0); err != nil {
+		return false
+	}
+	// Behind the write: nothing tells that a file was moved or removed before.
+	info, err := os.Lstat(f.file.Name())
+	return err == nil && os.SameFile(info, f.info) && info.Size() == int64(len(b))
+}
+
+// open opens the file that was saved. If that fails, the next one is replaced.
+func (f *CursorFile) open() {
+	file, err := os.OpenFile(cursorPath(f.dir, f.name), os.O_WRONLY|distrust, 0)
+	if err != nil {
+		return
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return
+	}
+	f.file, f.info, f.replaced = file, info, time.Now()
+}
+
+// Close closes the file. Everything was saved; another Save opens it again.
+func (f *CursorFile) Close() {
+	if f.file != nil {
+		f.file.Close()
+		f.file = nil
+	}
 }
 
 // LoadCursor reads the cursor of that name. The error is os.ErrNotExist when

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -95,5 +96,150 @@ func TestSaveCursorKeepsTheOldOneOnFailure(t *testing.T) {
 	}
 	if c, err := LoadCursor(dir, "x"); err != nil || c.Seq != 1 {
 		t.Errorf("got %v, %v", c, err)
+	}
+}
+
+// TestCursorFilesAreEquallyLong reads one as they once were, too.
+func TestCursorFilesAreEquallyLong(t *testing.T) {
+	t.Parallel()
+	shortest := encodeCursor(Cursor{1, 0})
+	for _, c := range []Cursor{{0x0123abcd, 42}, {0xffffffff, 1<<64 - 1}} {
+		b := encodeCursor(c)
+		if len(b) != len(shortest) || len(b) >= maxCursorFile {
+			t.Errorf("%q has %d bytes, %q has %d", b, len(b), shortest, len(shortest))
+		}
+		if got, err := decodeCursor(b); err != nil || got != c {
+			t.Errorf("%q: got %v, %v", b, got, err)
+		}
+	}
+	if c, err := decodeCursor([]byte("0123abcd:42 11877300\n")); err != nil || c != (Cursor{0x0123abcd, 42}) {
+		t.Errorf("without leading zeros: got %v, %v", c, err)
+	}
+}
+
+func TestCursorFileIsWrittenOver(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := SaveCursor(dir, "x", Cursor{7, 1}, false); err != nil {
+		t.Fatal(err)
+	}
+	f := NewCursorFile(dir, "x")
+	defer f.Close()
+	before := stat(t, dir)
+	for _, tt := range []struct {
+		cursor   Cursor
+		prepare  func()
+		replaces bool
+	}{
+		{Cursor{7, 1 << 60}, func() {}, true}, // whatever was there
+		{Cursor{0xffffffff, 2}, func() {}, false},
+		{Cursor{8, 1<<64 - 1}, func() {}, false},
+		{Cursor{8, 3}, func() { f.replaced = f.replaced.Add(-replaceInterval) }, true},
+		{Cursor{8, 4}, func() {}, false},
+		{Cursor{8, 5}, f.Close, true},
+		{Cursor{8, 6}, func() { f.file.Close() }, true}, // a write fails
+	} {
+		tt.prepare()
+		if err := f.Save(tt.cursor); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := LoadCursor(dir, "x"); err != nil || c != tt.cursor {
+			t.Errorf("%v: got %v, %v", tt.cursor, c, err)
+		}
+		after := stat(t, dir)
+		if replaced := !os.SameFile(before, after); replaced != tt.replaces {
+			t.Errorf("%v: replaced %v, want %v", tt.cursor, replaced, tt.replaces)
+		}
+		before = after
+	}
+}
+
+// stat looks at the file of the cursor x.
+func stat(t *testing.T, dir string) os.FileInfo {
+	t.Helper()
+	info, err := os.Lstat(filepath.Join(dir, "x.cursor"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// TestCursorFileThatSomebodyTouched does everything to the file that would have
+// the next save go elsewhere, or be read as damaged.
+func TestCursorFileThatSomebodyTouched(t *testing.T) {
+	t.Parallel()
+	for name, touch := range map[string]func(dir, path string) error{
+		"removed": func(_, path string) error { return os.Remove(path) },
+		"moved":   func(_, path string) error { return os.Rename(path, path+".aside") },
+		"the folder moved": func(dir, _ string) error {
+			return errors.Join(os.Rename(dir, dir+".aside"), os.Mkdir(dir, 0o700))
+		},
+		"replaced": func(_, path string) error {
+			return errors.Join(os.WriteFile(path+".other", encodeCursor(Cursor{7, 1}), 0o600), os.Rename(path+".other", path))
+		},
+		"a link to it": func(_, path string) error {
+			return errors.Join(os.Rename(path, path+".aside"), os.Symlink(path+".aside", path))
+		},
+		"emptied": func(_, path string) error { return os.Truncate(path, 0) },
+		"longer": func(_, path string) error {
+			return os.Truncate(path, maxCursorFile)
+		},
+		"overwritten": func(_, path string) error {
+			return os.WriteFile(path, slices.Repeat([]byte("x"), maxCursorFile), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "cursors")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			f := NewCursorFile(dir, "x")
+			defer f.Close()
+			path := filepath.Join(dir, "x.cursor")
+			for seq := range uint64(3) {
+				if err := f.Save(Cursor{7, seq}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := touch(dir, path); err != nil {
+				t.Fatal(err)
+			}
+			for seq := uint64(3); seq < 6; seq++ {
+				if err := f.Save(Cursor{7, seq}); err != nil {
+					t.Fatal(err)
+				}
+				if c, err := LoadCursor(dir, "x"); err != nil || c != (Cursor{7, seq}) {
+					t.Errorf("got %v, %v, want %d", c, err, seq)
+				}
+			}
+			if info := stat(t, dir); !info.Mode().IsRegular() {
+				t.Errorf("it is %v", info.Mode())
+			}
+		})
+	}
+}
+
+// TestCursorFileInAFolderThatIsGone fails until there is a folder again.
+func TestCursorFileInAFolderThatIsGone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "cursors")
+	f := NewCursorFile(dir, "x")
+	defer f.Close()
+	for seq := range uint64(3) {
+		if err := f.Save(Cursor{7, seq}); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("got %v without a folder", err)
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := f.Save(Cursor{7, seq}); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
