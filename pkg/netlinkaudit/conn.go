@@ -256,9 +256,9 @@ func (c *Conn) Close() error {
 }
 
 // SetReadDeadline sets the time after which Receive returns an error that is
-// [os.ErrDeadlineExceeded], also to one that is waiting already. It may take
-// some milliseconds longer. The zero time means never. After a deadline has passed, nothing is received until another
-// one is set; nothing is lost either.
+// [os.ErrDeadlineExceeded], also to one that is waiting already; it may take some
+// milliseconds longer. The zero time means never. After a deadline has passed,
+// nothing is received until another one is set; nothing is lost either.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.fail("set deadline", c.wait.set.SetReadDeadline(t))
 }

@@ -1,7 +1,6 @@
 package netlinkaudit
 
 import (
-	"cmp"
 	"encoding/binary"
 	"os"
 	"runtime"
@@ -133,9 +132,10 @@ func (c *Conn) Receive() ([]Message, error) {
 	}
 }
 
-// fill fills the batch with what is queued, or waits for that. It reports false
-// when Go's poller is to wait, which calls it again then. The poller calls it
-// before the first wait as well, so that a deadline is met in a flood too.
+// fill fills the batch with what is queued, or waits for that, once: it may end
+// with nothing. It reports false when Go's poller is to wait, which calls it
+// again then. The poller calls it before the first wait as well, and after each
+// of ours, so that a deadline and Close are met whatever comes.
 func (c *Conn) fill(uintptr) bool {
 	fd, err := c.sock.acquire()
 	if err != nil {
@@ -147,7 +147,7 @@ func (c *Conn) fill(uintptr) bool {
 		yielded = c.wait.rest() || yielded
 		if c.recvmmsg(fd) {
 			n := c.batch.n
-			c.batch.err = cmp.Or(c.batch.err, c.wait.received(n, n == len(c.batch.hdrs)))
+			c.wait.received(n, n == len(c.batch.hdrs))
 			return true
 		}
 		if !yielded {
@@ -156,10 +156,9 @@ func (c *Conn) fill(uintptr) bool {
 			yielded = true
 			continue
 		}
-		if waited, err := c.wait.wait(); err != nil || !waited {
-			c.batch.err = err
-			return err != nil
-		}
+		again, err := c.wait.wait()
+		c.batch.err = err
+		return again || err != nil
 	}
 }
 

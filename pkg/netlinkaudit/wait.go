@@ -127,17 +127,18 @@ func (w *waiter) rest() bool {
 
 // received is told how many messages there were, and whether there may be more.
 // It chooses the way to wait for the next ones.
-func (w *waiter) received(n int, more bool) error {
+func (w *waiter) received(n int, more bool) {
 	if w.more = more; more {
-		return nil
+		return
 	}
 	switch w.way {
 	case park:
 		// With a single P everybody else would have to wait until the runtime
-		// takes it away from us.
-		if w.often(pollAfter, linger) && runtime.GOMAXPROCS(0) > 1 {
+		// takes it away from us. An error (of a Close meanwhile) must not cost what
+		// was received: the next call meets it.
+		if w.often(pollAfter, linger) && runtime.GOMAXPROCS(0) > 1 &&
+			w.control(unix.EPOLL_CTL_MOD, 0) == nil {
 			w.way = poll
-			return w.control(unix.EPOLL_CTL_MOD, 0)
 		}
 	case poll:
 		if w.often(napAfter, napBelow) && w.naps {
@@ -151,7 +152,6 @@ func (w *waiter) received(n int, more bool) error {
 			w.way, w.count = poll, 0
 		}
 	}
-	return nil
 }
 
 // often counts, and reports whether the last n times took no longer than each,
@@ -166,21 +166,28 @@ func (w *waiter) often(n int, each time.Duration) bool {
 	return took <= time.Duration(n)*each
 }
 
-// wait is called when there is nothing. It reports false when Go's poller is to
-// wait.
+// wait is called when there is nothing. It reports true when the queue is to be
+// looked at again, and false when Go's poller is to wait.
 func (w *waiter) wait() (bool, error) {
 	switch w.way {
 	case poll:
 		w.spell = unix.NsecToTimespec(linger.Nanoseconds())
 		n, err := unix.Ppoll(w.poll[:], &w.spell, nil) // Poll allocates
-		if n > 0 || err != nil {                       // EINTR
+		if n > 0 || err == unix.EINTR {
 			return true, nil
 		}
-		// If a message comes meanwhile, Go's poller sees it at once.
+		// From here on Go's poller hears of each message, but not of one that came
+		// just before: the socket may still be in the ready list of the set, from
+		// when it was armed last, and then EPOLL_CTL_MOD wakes nobody (ep_modify,
+		// fs/eventpoll.c). So the queue is looked at again.
+		if err := w.control(unix.EPOLL_CTL_MOD, unix.EPOLLIN); err != nil {
+			return false, err
+		}
 		w.way, w.count = park, 0
-		return false, w.control(unix.EPOLL_CTL_MOD, unix.EPOLLIN)
+		return true, nil
 	case doze:
-		return true, w.received(0, false) // and rest, if it is the way still
+		w.received(0, false)
+		return true, nil // and rest, if it is the way still
 	}
 	return false, nil
 }
