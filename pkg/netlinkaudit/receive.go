@@ -143,23 +143,21 @@ func (c *Conn) fill(uintptr) bool {
 		return true
 	}
 	defer c.sock.release()
-	for yielded := false; ; {
-		yielded = c.wait.rest() || yielded
-		if c.recvmmsg(fd) {
-			n := c.batch.n
-			c.wait.received(n, n == len(c.batch.hdrs))
-			return true
-		}
-		if !yielded {
-			// Those who were woken by the last batch come first: see waiter.
-			runtime.Gosched()
-			yielded = true
-			continue
-		}
-		again, err := c.wait.wait()
-		c.batch.err = err
-		return again || err != nil
+	yielded := c.wait.rest()
+	some := c.recvmmsg(fd)
+	if !some && !yielded {
+		// Those who were woken by the last batch come first: see waiter.
+		runtime.Gosched()
+		some = c.recvmmsg(fd)
 	}
+	if some {
+		n := c.batch.n
+		c.wait.received(n, n == len(c.batch.hdrs))
+		return true
+	}
+	again, err := c.wait.wait()
+	c.batch.err = err
+	return again || err != nil
 }
 
 // recvmmsg takes what is queued into the batch. It reports false when that is

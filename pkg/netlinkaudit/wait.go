@@ -103,14 +103,9 @@ func newWaiter(fd, buffer int) (*waiter, error) {
 
 // control changes what the set watches the socket for.
 func (w *waiter) control(op int, events uint32) error {
-	var errno error
-	err := w.raw.Control(func(set uintptr) {
-		errno = unix.EpollCtl(int(set), op, w.fd, &unix.EpollEvent{Events: events, Fd: int32(w.fd)})
+	return control(w.raw, func(set int) error {
+		return os.NewSyscallError("epoll_ctl", unix.EpollCtl(set, op, w.fd, &unix.EpollEvent{Events: events, Fd: int32(w.fd)}))
 	})
-	if err != nil {
-		return err
-	}
-	return os.NewSyscallError("epoll_ctl", errno)
 }
 
 // rest is called before anything is received. It sleeps where that is the way,
