@@ -32,7 +32,7 @@ records on stdin are explained, in any form that decode reads.
 The event comes from the running daemon, from its spool directory when no daemon
 runs, or from FILE. The text of the policy is read from securityfs. The object
 is measured now, on this host; what cannot be known is said to be unknown.`,
-		Example: `  ipe-auditd explain 5f1c9a02:9
+		Example: `  ipe-auditd explain 5f1c9a0277d8e3b4:9
   journalctl -o export -n 1 _TRANSPORT=audit | ipe-auditd explain`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names := []string{"-"}
@@ -40,7 +40,7 @@ is measured now, on this host; what cannot be known is said to be unknown.`,
 			if len(args) > 0 {
 				var err error
 				if at, err = spool.ParseCursor(args[0]); err != nil || at.Seq == 0 {
-					return usageError{fmt.Errorf("%q is no identity of an event, such as 5f1c9a02:9", args[0])}
+					return usageError{fmt.Errorf("%q is no identity of an event, such as 5f1c9a0277d8e3b4:9", args[0])}
 				}
 				names, o.after = args[1:], &spool.Cursor{ID: at.ID, Seq: at.Seq - 1}
 			}
@@ -116,7 +116,7 @@ func (e *explainer) explain(ev *history.Event) error {
 		explainer = explainer.Elsewhere(string(ev.Host))
 	}
 	x := explainer.Explain(&ev.Event)
-	c := format.Context{Spool: uint32(ev.At.ID), Seq: ev.At.Seq, Host: string(ev.Host), BootID: string(ev.BootID)}
+	c := format.Context{Spool: uint64(ev.At.ID), Seq: ev.At.Seq, Host: string(ev.Host), BootID: string(ev.BootID)}
 	e.n++
 	if e.json {
 		event := bytes.TrimSpace(format.AppendJSON(nil, &ev.Event, &c))

@@ -175,7 +175,7 @@ func (st *stream) take(e *spool.Entry) (done bool) {
 	}
 	st.place = e.Cursor()
 	if st.wanted(e) {
-		st.context.Spool, st.context.Seq = uint32(e.ID), e.Seq
+		st.context.Spool, st.context.Seq = uint64(e.ID), e.Seq
 		if e.BootID != st.bootID {
 			st.bootID = e.BootID
 			st.context.BootID = host.BootID(e.BootID).String()
@@ -236,7 +236,7 @@ func (st *stream) flush() error {
 
 // appendCursor is Cursor.String without a string.
 func appendCursor(dst []byte, c spool.Cursor) []byte {
-	for shift := 28; shift >= 0; shift -= 4 {
+	for shift := 60; shift >= 0; shift -= 4 {
 		dst = append(dst, "0123456789abcdef"[c.ID>>shift&15])
 	}
 	return strconv.AppendUint(append(dst, ':'), c.Seq, 10)

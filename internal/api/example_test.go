@@ -45,7 +45,7 @@ func Example() {
 		return
 	}
 	line, err := io.ReadAll(stream)
-	fmt.Printf("%s%v\n", line[len(`{"spool":"00000000",`):], err)
+	fmt.Printf("%s%v\n", line[len(`{"spool":"0000000000000000",`):], err)
 	stream.Close()
 
 	events.Close() // so that streams get everything

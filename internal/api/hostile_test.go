@@ -237,7 +237,7 @@ func TestWrongRequestsAreRefusedInOneLine(t *testing.T) {
 		{"GET", "/events?follow", 400, `follow="": want true or false`},
 		{"GET", "/events?follow=true&follow=true", 400, `"follow" is given 2 times`},
 		{"GET", "/events?after=5", 400, `after="5": cursor "5": want ID:SEQ`},
-		{"GET", "/events?after=0123abcd:1&last=2", 400, "leave out since and last"},
+		{"GET", "/events?after=0123456789abcdef:1&last=2", 400, "leave out since and last"},
 		{"GET", "/events?since=yesterday", 400, `since="yesterday": want a duration, as in 10m`},
 		{"GET", "/events?since=-5m", 400, "in the future"},
 		{"GET", "/events?last=-1", 400, "want a number from 0 to 10000"},

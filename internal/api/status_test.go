@@ -239,7 +239,7 @@ func TestClientSaysWhatTheDaemonSaid(t *testing.T) {
 }
 
 func FuzzParseQuery(f *testing.F) {
-	for _, s := range []string{"", "after=0123abcd:5&follow=true", "since=10m&last=3", "since=2026-11-23T13:35:38+01:00",
+	for _, s := range []string{"", "after=0123456789abcdef:5&follow=true", "since=10m&last=3", "since=2026-11-23T13:35:38+01:00",
 		"events=lost,access&not.paths=/a\\,b/**", "verdicts=denied&ops=EXECUTE&hooks=MMAP", "format=text&raw=1&cursor=1", "%zz", ";", "a=\n"} {
 		f.Add(s)
 	}

@@ -57,10 +57,10 @@ func (e *encoder) instant(key string, ms int64, known bool) {
 	}
 }
 
-func (e *encoder) hex32(key string, n uint32, known bool) {
+func (e *encoder) hex64(key string, n uint64, known bool) {
 	if known || e.form == formNames {
 		e.dst = append(e.dst, key...)
-		e.hex32Value(key, n)
+		e.hex64Value(key, n)
 	}
 }
 

@@ -16,7 +16,7 @@ func TestAppendEnv(t *testing.T) {
 	got := AppendEnv([]string{"PATH=/bin"}, h, inSpool())
 	want := []string{
 		"PATH=/bin",
-		"IPE_SPOOL=4f3a9c21", "IPE_SEQ=12345", "IPE_TIME=2026-11-23T13:35:56.605Z", "IPE_SERIAL=590", "IPE_TYPE=1420",
+		"IPE_SPOOL=4f3a9c21d06b7e58", "IPE_SEQ=12345", "IPE_TIME=2026-11-23T13:35:56.605Z", "IPE_SERIAL=590", "IPE_TYPE=1420",
 		"IPE_EVENT=access", "IPE_DIALECT=mainline", "IPE_VERDICT=allowed", "IPE_OP=EXECUTE", "IPE_HOOK=BPRM_CHECK",
 		"IPE_COMM=a\nb\ufffdc", "IPE_PATH=" + string(h.Path), "IPE_DEV=vda2", "IPE_RULE=" + string(h.Rule),
 		"IPE_ENFORCING=true", "IPE_PID=2204", "IPE_INO=1024", "IPE_RULE_KIND=rule", "IPE_ACTION=ALLOW",

@@ -16,10 +16,10 @@ func ExampleAppendJSON() {
 		Enforcing: ipe.False, OldEnforcing: ipe.True, AUID: 1000,
 	}
 	var buf []byte // used again for each event
-	buf = format.AppendJSON(buf[:0], ev, &format.Context{Spool: 0x4f3a9c21, Seq: 7})
+	buf = format.AppendJSON(buf[:0], ev, &format.Context{Spool: 0x4f3a9c21d06b7e58, Seq: 7})
 	os.Stdout.Write(buf)
 	// Output:
-	// {"spool":"4f3a9c21","seq":7,"time":"2026-11-23T13:35:56.605Z","serial":11,"type":1404,"event":"enforcement","dialect":"mainline","enforcing":false,"old_enforcing":true,"auid":1000}
+	// {"spool":"4f3a9c21d06b7e58","seq":7,"time":"2026-11-23T13:35:56.605Z","serial":11,"type":1404,"event":"enforcement","dialect":"mainline","enforcing":false,"old_enforcing":true,"auid":1000}
 }
 
 func ExampleSyslog_RFC5424() {

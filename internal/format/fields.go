@@ -20,7 +20,7 @@ import (
 func (e *encoder) fields(ev *ipe.Event, c *Context) {
 	e.clock = &c.clock
 	// What is counted stands in the spool, the event that tells it does not.
-	e.hex32(`,"spool":`, c.Spool, c.Seq != 0 || ev.Kind == ipe.KindRepeated)
+	e.hex64(`,"spool":`, c.Spool, c.Seq != 0 || ev.Kind == ipe.KindRepeated)
 	e.number(`,"seq":`, c.Seq, c.Seq != 0)
 	e.instant(`,"time":`, ev.Time, ev.Has&ipe.HasStamp != 0)
 	// The daemon's own events have a time, but no serial of the kernel.

@@ -6,7 +6,7 @@ import "github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 // what was written last and is likely to be written again, so it is for one
 // goroutine at a time.
 type Context struct {
-	Spool  uint32 // id of the spool; meaningless when Seq is 0, but for a KindRepeated
+	Spool  uint64 // id of the spool; meaningless when Seq is 0, but for a KindRepeated
 	Seq    uint64 // sequence number within Spool, from 1; 0 when the event has no identity
 	Host   string // host name; empty to leave the key out
 	BootID string // boot id as in /proc/sys/kernel/random/boot_id; empty to leave the key out

@@ -151,7 +151,7 @@ func all() map[string]*ipe.Event {
 
 // inSpool is the context of a daemon with a spool.
 func inSpool() *Context {
-	return &Context{Spool: 0x4f3a9c21, Seq: 12345, Host: "node7", BootID: "0b4a2f9e-6c1d-4c57-9e35-2a8d1f60c3b7"}
+	return &Context{Spool: 0x4f3a9c21d06b7e58, Seq: 12345, Host: "node7", BootID: "0b4a2f9e-6c1d-4c57-9e35-2a8d1f60c3b7"}
 }
 
 // funcs is every Func, by name.

@@ -52,7 +52,7 @@ func TestAppendJournal(t *testing.T) {
 		{"failed load", failedLoad(), []string{
 			"MESSAGE=POLICY LOAD FAILED: EBADMSG (not a signed policy, or a mistake in its text), errno=-74 auid=1000 ses=2",
 			"PRIORITY=4", "SYSLOG_IDENTIFIER=ipe-auditd", "MESSAGE_ID=87bd057bd075e8bea38ca0bf686eb0f9",
-			"IPE_SPOOL=4f3a9c21", "IPE_SEQ=12345", "IPE_TIME=2026-11-23T14:37:03.360Z", "IPE_SERIAL=27", "IPE_TYPE=1422",
+			"IPE_SPOOL=4f3a9c21d06b7e58", "IPE_SEQ=12345", "IPE_TIME=2026-11-23T14:37:03.360Z", "IPE_SERIAL=27", "IPE_TYPE=1422",
 			"IPE_EVENT=policy_load", "IPE_DIALECT=mainline", "IPE_AUID=1000", "IPE_SES=2", "IPE_LSM=ipe", "IPE_RES=false",
 			"ERRNO=74", "IPE_ERROR=EBADMSG", "IPE_HOST=node7", "IPE_BOOT_ID=0b4a2f9e-6c1d-4c57-9e35-2a8d1f60c3b7",
 		}},
@@ -60,7 +60,7 @@ func TestAppendJournal(t *testing.T) {
 			`MESSAGE=ALLOWED EXECUTE BPRM_CHECK "/tmp/\"x\\ ]\x1b[2J\xff\u0085\u202e\u2028` + "\ufffd\U0001f600" + ` (deleted)" comm="a\nb\x00c"` +
 				` pid=2204 dev=vda2 ino=1024 k="v 1" k=2\xff k\n= k_hex=00 rule: op=EXECUTE dmverity_roothash="sha256":26C6 action=ALLOW`,
 			"PRIORITY=6", "SYSLOG_IDENTIFIER=ipe-auditd", "MESSAGE_ID=19fc762b0ed393ce9525d0d3b41be070",
-			"IPE_SPOOL=4f3a9c21", "IPE_SEQ=12345", "IPE_TIME=2026-11-23T13:35:56.605Z", "IPE_SERIAL=590", "IPE_TYPE=1420",
+			"IPE_SPOOL=4f3a9c21d06b7e58", "IPE_SEQ=12345", "IPE_TIME=2026-11-23T13:35:56.605Z", "IPE_SERIAL=590", "IPE_TYPE=1420",
 			"IPE_EVENT=access", "IPE_DIALECT=mainline", "IPE_VERDICT=allowed", "IPE_OP=EXECUTE", "IPE_HOOK=BPRM_CHECK",
 			"IPE_COMM=" + string(h.Comm), "IPE_PATH=" + string(h.Path), "IPE_DEV=vda2", "IPE_RULE=" + string(h.Rule),
 			"IPE_ENFORCING=true", "IPE_PID=2204", "IPE_INO=1024", "IPE_RULE_KIND=rule", "IPE_ACTION=ALLOW",

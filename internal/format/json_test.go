@@ -33,7 +33,7 @@ func TestAppendJSON(t *testing.T) {
 		want string
 	}{
 		{"denied", denied(), Context{}, `{` + denial + `}`},
-		{"denied in a spool", denied(), *inSpool(), `{"spool":"4f3a9c21","seq":12345,` + denial +
+		{"denied in a spool", denied(), *inSpool(), `{"spool":"4f3a9c21d06b7e58","seq":12345,` + denial +
 			`,"host":"node7","boot_id":"0b4a2f9e-6c1d-4c57-9e35-2a8d1f60c3b7"}`},
 		{"failed load", failedLoad(), Context{}, `{"time":"2026-11-23T14:37:03.360Z","serial":27,"type":1422,` +
 			`"event":"policy_load","dialect":"mainline","auid":1000,"ses":2,"lsm":"ipe","res":false,"errno":-74,"error":"EBADMSG"}`},

@@ -31,14 +31,14 @@ func parse5424(t *testing.T, ev *ipe.Event, c *Context) (*rfc5424.SyslogMessage,
 func TestRFC5424(t *testing.T) {
 	t.Parallel()
 	m, out := parse5424(t, hostile(), inSpool())
-	if !strings.HasPrefix(out, "<110>1 2026-11-23T13:35:56.605Z node7 ipe-auditd 77 access [ipe@32473 spool=\"4f3a9c21\" ") {
+	if !strings.HasPrefix(out, "<110>1 2026-11-23T13:35:56.605Z node7 ipe-auditd 77 access [ipe@32473 spool=\"4f3a9c21d06b7e58\" ") {
 		t.Errorf("header: %q", out)
 	}
 	if !strings.HasPrefix(*m.Message, "ALLOWED EXECUTE BPRM_CHECK ") {
 		t.Errorf("message: %q", *m.Message)
 	}
 	want := map[string]string{
-		"spool": "4f3a9c21", "seq": "12345", "time": "2026-11-23T13:35:56.605Z", "serial": "590", "type": "1420",
+		"spool": "4f3a9c21d06b7e58", "seq": "12345", "time": "2026-11-23T13:35:56.605Z", "serial": "590", "type": "1420",
 		"event": "access", "dialect": "mainline", "verdict": "allowed", "ipe_op": "EXECUTE", "ipe_hook": "BPRM_CHECK",
 		"comm": "a\ufffdb\ufffdc", "comm_hex": "610A620063",
 		"path":     "/tmp/\"x\\ ]\ufffd[2J\ufffd\ufffd\u202e\u2028\ufffd\U0001f600 (deleted)",

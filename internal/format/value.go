@@ -87,10 +87,10 @@ func (e *encoder) instantValue(key string, ms int64) {
 	}
 }
 
-func (e *encoder) hex32Value(key string, n uint32) {
+func (e *encoder) hex64Value(key string, n uint64) {
 	if e.begin(key) {
 		e.quote()
-		for shift := 28; shift >= 0; shift -= 4 {
+		for shift := 60; shift >= 0; shift -= 4 {
 			e.dst = append(e.dst, lowerHex[n>>shift&15])
 		}
 		e.quote()

@@ -41,7 +41,7 @@ func lines(t *testing.T, h *History) (list []string) {
 		case err != nil:
 			list = append(list, err.Error())
 		default:
-			list = append(list, string(format.AppendJSON(nil, &ev.Event, &format.Context{Spool: uint32(ev.At.ID), Seq: ev.At.Seq})))
+			list = append(list, string(format.AppendJSON(nil, &ev.Event, &format.Context{Spool: uint64(ev.At.ID), Seq: ev.At.Seq})))
 		}
 	}
 }
@@ -187,9 +187,9 @@ func event(seq int, id, at string) string {
 
 func TestFilesAreReadInTheOrderOfTheirTimes(t *testing.T) {
 	t.Parallel()
-	newer := put(t, "events.json", []byte(event(3, "0000000a", "12:00:00")))
-	older := put(t, "events.json.20261123T110000.000Z.gz", zip([]byte(event(1, "0000000a", "10:00:00")+event(2, "0000000a", "11:00:00"))))
-	want := []string{event(1, "0000000a", "10:00:00"), event(2, "0000000a", "11:00:00"), event(3, "0000000a", "12:00:00")}
+	newer := put(t, "events.json", []byte(event(3, "000000000000000a", "12:00:00")))
+	older := put(t, "events.json.20261123T110000.000Z.gz", zip([]byte(event(1, "000000000000000a", "10:00:00")+event(2, "000000000000000a", "11:00:00"))))
+	want := []string{event(1, "000000000000000a", "10:00:00"), event(2, "000000000000000a", "11:00:00"), event(3, "000000000000000a", "12:00:00")}
 	got := lines(t, mustOpen(t, Options{Names: []string{newer, older}}))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -203,10 +203,10 @@ func TestFilesAreReadInTheOrderOfTheirTimes(t *testing.T) {
 
 func TestEntriesThatAreLeftOutAreCounted(t *testing.T) {
 	t.Parallel()
-	in := event(4, "0000000a", "10:00:00") + event(5, "0000000a", "10:00:01") + event(9, "0000000a", "10:00:02") +
-		`{"event":"lost","count":2,"first_seq":10,"last_seq":11}` + "\n" + event(12, "0000000a", "10:00:03") +
-		event(9, "0000000a", "10:00:04") + event(1, "0000000b", "10:00:05") + event(3, "0000000c", "10:00:06") +
-		`{"event":"lost","count":2,"first_seq":1,"last_seq":2}` + "\n" + event(3, "0000000d", "10:00:07") + event(5, "0000000d", "10:00:08")
+	in := event(4, "000000000000000a", "10:00:00") + event(5, "000000000000000a", "10:00:01") + event(9, "000000000000000a", "10:00:02") +
+		`{"event":"lost","count":2,"first_seq":10,"last_seq":11}` + "\n" + event(12, "000000000000000a", "10:00:03") +
+		event(9, "000000000000000a", "10:00:04") + event(1, "000000000000000b", "10:00:05") + event(3, "000000000000000c", "10:00:06") +
+		`{"event":"lost","count":2,"first_seq":1,"last_seq":2}` + "\n" + event(3, "000000000000000d", "10:00:07") + event(5, "000000000000000d", "10:00:08")
 	h := mustOpen(t, Options{Names: []string{"-"}, Stdin: strings.NewReader(in)})
 	defer h.Close()
 	var got []string
@@ -217,8 +217,8 @@ func TestEntriesThatAreLeftOutAreCounted(t *testing.T) {
 		}
 		got = append(got, fmt.Sprintf("%v %d", ev.At, ev.Skipped))
 	}
-	want := []string{"0000000a:4 0", "0000000a:5 0", "0000000a:9 3", "00000000:0 0", "0000000a:12 0", "0000000b:1 0", "0000000c:3 2",
-		"00000000:0 0", "0000000d:3 0", "0000000d:5 1"}
+	want := []string{"000000000000000a:4 0", "000000000000000a:5 0", "000000000000000a:9 3", "0000000000000000:0 0", "000000000000000a:12 0", "000000000000000b:1 0", "000000000000000c:3 2",
+		"0000000000000000:0 0", "000000000000000d:3 0", "000000000000000d:5 1"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -233,13 +233,13 @@ func TestWhatWasCountedIsNotLeftOut(t *testing.T) {
 		in   string
 		want int64
 	}{
-		"behind the gap":        {event(1, "0000000a", "10:00:00") + event(5, "0000000a", "10:00:01") + repeated("0000000a", 3, 2, 4), 0},
-		"before it":             {event(1, "0000000a", "10:00:00") + repeated("0000000a", 3, 2, 4) + event(5, "0000000a", "10:00:01"), 0},
-		"more is missing":       {event(1, "0000000a", "10:00:00") + event(9, "0000000a", "10:00:01") + repeated("0000000a", 3, 2, 6), 4},
-		"before the first one":  {event(7, "0000000a", "10:00:00") + event(9, "0000000a", "10:00:01") + repeated("0000000a", 3, 2, 6), 1},
-		"of another id":         {event(1, "0000000a", "10:00:00") + event(3, "0000000a", "10:00:01") + repeated("0000000b", 1, 2, 2), 1},
-		"numbers that go back":  {event(1, "0000000a", "10:00:00") + event(3, "0000000a", "10:00:01") + repeated("0000000a", 1, 5, 2), 1},
-		"more than the numbers": {event(1, "0000000a", "10:00:00") + event(9, "0000000a", "10:00:01") + repeated("0000000a", 99, 2, 3), 5},
+		"behind the gap":        {event(1, "000000000000000a", "10:00:00") + event(5, "000000000000000a", "10:00:01") + repeated("000000000000000a", 3, 2, 4), 0},
+		"before it":             {event(1, "000000000000000a", "10:00:00") + repeated("000000000000000a", 3, 2, 4) + event(5, "000000000000000a", "10:00:01"), 0},
+		"more is missing":       {event(1, "000000000000000a", "10:00:00") + event(9, "000000000000000a", "10:00:01") + repeated("000000000000000a", 3, 2, 6), 4},
+		"before the first one":  {event(7, "000000000000000a", "10:00:00") + event(9, "000000000000000a", "10:00:01") + repeated("000000000000000a", 3, 2, 6), 1},
+		"of another id":         {event(1, "000000000000000a", "10:00:00") + event(3, "000000000000000a", "10:00:01") + repeated("000000000000000b", 1, 2, 2), 1},
+		"numbers that go back":  {event(1, "000000000000000a", "10:00:00") + event(3, "000000000000000a", "10:00:01") + repeated("000000000000000a", 1, 5, 2), 1},
+		"more than the numbers": {event(1, "000000000000000a", "10:00:00") + event(9, "000000000000000a", "10:00:01") + repeated("000000000000000a", 99, 2, 3), 5},
 	} {
 		h := mustOpen(t, Options{Names: []string{"-"}, Stdin: strings.NewReader(tt.in)})
 		var got int64
@@ -259,11 +259,11 @@ func TestWhatWasCountedIsNotLeftOut(t *testing.T) {
 
 func TestWhatCannotBeReadIsSaid(t *testing.T) {
 	t.Parallel()
-	good := event(1, "0000000a", "10:00:00")
-	torn := put(t, "torn", []byte(good+"not ours\n"+`{"level":"info"}`+"\n"+`{"spool":"0000000a","seq":2,"ev`))
+	good := event(1, "000000000000000a", "10:00:00")
+	torn := put(t, "torn", []byte(good+"not ours\n"+`{"level":"info"}`+"\n"+`{"spool":"000000000000000a","seq":2,"ev`))
 	damaged := put(t, "damaged", zip([]byte(good))[:40])
 	got := lines(t, mustOpen(t, Options{Names: []string{torn, damaged, torn}}))
-	half := `{"event":"unparsed","raw":"{\"spool\":\"0000000a\",\"seq\":2,\"ev"}` + "\n"
+	half := `{"event":"unparsed","raw":"{\"spool\":\"000000000000000a\",\"seq\":2,\"ev"}` + "\n"
 	want := []string{good, half, damaged + ": offset 0: the compressed data is cut off", good, half}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -279,7 +279,7 @@ func TestPolicyInForceIsConcluded(t *testing.T) {
 		return fmt.Sprintf("type=1420 audit(%d.000:%d): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=1 comm=\"a\" path=? dev=? ino=? rule=\"DEFAULT action=DENY\"\n", second, serial)
 	}
 	stored := func(seq int, boot, rest string) string {
-		return fmt.Sprintf(`{"spool":"0000000a","seq":%d,%s,"boot_id":"%s"}`+"\n", seq, rest, boot)
+		return fmt.Sprintf(`{"spool":"000000000000000a","seq":%d,%s,"boot_id":"%s"}`+"\n", seq, rest, boot)
 	}
 	const (
 		activated = `"event":"policy_activate","policy_name":"p"`

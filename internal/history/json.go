@@ -83,7 +83,7 @@ func set(ev *Event, key, value []byte) bool {
 		text := string(unquote(value))
 		id, err := spool.ParseID(text)
 		ev.At.ID = id
-		return err == nil || text == "00000000" // of no spool
+		return err == nil || text == "0000000000000000" // of no spool
 	case "seq":
 		return number(&ev.At.Seq, value, 64)
 	case "time":

@@ -18,7 +18,7 @@ import (
 // write returns the JSON line of ev.
 func write(ev *Event) []byte {
 	return format.AppendJSON(nil, &ev.Event, &format.Context{
-		Spool: uint32(ev.At.ID), Seq: ev.At.Seq, Host: string(ev.Host), BootID: string(ev.BootID), Raw: ev.Kind.FromKernel(),
+		Spool: uint64(ev.At.ID), Seq: ev.At.Seq, Host: string(ev.Host), BootID: string(ev.BootID), Raw: ev.Kind.FromKernel(),
 	})
 }
 
@@ -29,7 +29,7 @@ func everything(k ipe.Kind) *Event {
 		return ipe.Policy{Name: text(s + "n"), Version: text(s + "v"), Digest: text(s + "d")}
 	}
 	return &Event{
-		At:   spool.Cursor{ID: 0x5f1c9a02, Seq: 7},
+		At:   spool.Cursor{ID: 0x5f1c9a0277d8e3b4, Seq: 7},
 		Host: []byte("web1"), BootID: []byte("0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"),
 		Event: ipe.Event{
 			Kind: k, Dialect: ipe.DialectRFC, Type: 1420, Has: ^ipe.Has(0), Time: 1795440701244, Serial: 47,
@@ -63,7 +63,7 @@ func TestEveryKeyIsReadBack(t *testing.T) {
 func TestLinesThatAreNoEvents(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]error{
-		`{"spool":"5f1c9a02","seq":1,"ev`:                        errUnreadable,
+		`{"spool":"5f1c9a0277d8e3b4","seq":1,"ev`:                errUnreadable,
 		`{"event":"access"`:                                      errUnreadable,
 		`{"event":"access"}}`:                                    errUnreadable,
 		`{"event":"of a later release"}`:                         errUnreadable,

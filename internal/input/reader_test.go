@@ -48,7 +48,7 @@ func readAll(t *testing.T, in []byte) (records []record, passed uint64) {
 
 func TestEventsAreHandedOnUnread(t *testing.T) {
 	t.Parallel()
-	const event = `{"spool":"5f1c9a02","seq":1,"event":"stopped"}`
+	const event = `{"spool":"5f1c9a0277d8e3b4","seq":1,"event":"stopped"}`
 	lines := event + "\n" + `{"level":"info","msg":"an event"}` + "\n" + `{"MESSAGE":"\"event\""}` + "\n" + `{"spool":"5f1`
 	var z bytes.Buffer
 	w := gzip.NewWriter(&z)

@@ -56,7 +56,7 @@ func stream(words string) string {
 			panic(word)
 		}
 		at := now().Add(time.Duration(i-len(list)) * time.Hour)
-		fmt.Fprintf(&b, `{"spool":"0000000a","seq":%d,"time":"%s",%s}`+"\n", i+1, at.Format(time.RFC3339), line)
+		fmt.Fprintf(&b, `{"spool":"000000000000000a","seq":%d,"time":"%s",%s}`+"\n", i+1, at.Format(time.RFC3339), line)
 	}
 	return b.String()
 }
@@ -328,7 +328,7 @@ func TestOnlyTimeThatWasWatchedCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	future := `{"spool":"0000000a","seq":9,"time":"2200-01-01T00:00:00Z","event":"forged","count":1}` + "\n"
+	future := `{"spool":"000000000000000a","seq":9,"time":"2200-01-01T00:00:00Z","event":"forged","count":1}` + "\n"
 	for _, tt := range []struct {
 		events string
 		o      Options

@@ -132,7 +132,7 @@ func (g *Group) AppendJSON(dst []byte) []byte {
 func (it *item) appendJSON(dst []byte) []byte {
 	c := format.Context{}
 	if it.times == 1 {
-		c.Spool, c.Seq = uint32(it.at.ID), it.at.Seq
+		c.Spool, c.Seq = uint64(it.at.ID), it.at.Seq
 	}
 	dst = openIn(dst, &it.event, &c)
 	if it.times > 1 {

@@ -112,9 +112,9 @@ func TestLossInTheMiddleMakesThePolicyUnknown(t *testing.T) {
 func TestRepeatedCountsAsOften(t *testing.T) {
 	t.Parallel()
 	const keys = `"verdict":"denied","ipe_op":"EXECUTE","path":"/a","enforcing":true,"action":"DENY","active_policy_name":"p"`
-	doc := whole(t, read(t, []string{"-"}, `{"spool":"0000000a","seq":1,"time":"2026-11-23T10:00:00.000Z","event":"access","comm":"sh",`+keys+"}\n"+
-		`{"spool":"0000000a","time":"2026-11-23T10:00:10.000Z","event":"repeated","comm":"sh",`+keys+`,"count":41,"since":"2026-11-23T10:00:01.000Z","until":"2026-11-23T10:00:10.000Z","first_seq":2,"last_seq":42}`+"\n"+
-		`{"spool":"0000000a","seq":43,"time":"2026-11-23T10:00:11.000Z","event":"stopped"}`+"\n"))
+	doc := whole(t, read(t, []string{"-"}, `{"spool":"000000000000000a","seq":1,"time":"2026-11-23T10:00:00.000Z","event":"access","comm":"sh",`+keys+"}\n"+
+		`{"spool":"000000000000000a","time":"2026-11-23T10:00:10.000Z","event":"repeated","comm":"sh",`+keys+`,"count":41,"since":"2026-11-23T10:00:01.000Z","until":"2026-11-23T10:00:10.000Z","first_seq":2,"last_seq":42}`+"\n"+
+		`{"spool":"000000000000000a","seq":43,"time":"2026-11-23T10:00:11.000Z","event":"stopped"}`+"\n"))
 	groups := doc["denials"].([]any)
 	g := groups[0].(map[string]any)
 	if len(groups) != 1 || g["count"] != 42. || g["first"] != "2026-11-23T10:00:00.000Z" || g["last"] != "2026-11-23T10:00:10.000Z" || doc["skipped"] != 0. {

@@ -58,7 +58,7 @@ func spoken(dst []byte, ev *ipe.Event, c *format.Context) []byte {
 	if ev.Comm != nil {
 		dst = fmt.Appendf(dst, " comm=%s", ev.Comm)
 	}
-	if c.Seq != 0 || c.Spool != uint32(testID) || string(ev.Rule) != "DEFAULT action=DENY" || ev.Verdict != ipe.VerdictDenied ||
+	if c.Seq != 0 || c.Spool != uint64(testID) || string(ev.Rule) != "DEFAULT action=DENY" || ev.Verdict != ipe.VerdictDenied ||
 		ev.Raw != nil || ev.Type != 0 || ev.Time != ev.Until || ev.Dialect != ipe.DialectNone {
 		dst = fmt.Appendf(dst, " but %+v %+v", ev, c)
 	}
@@ -445,7 +445,7 @@ func TestRollbackUndoesABatch(t *testing.T) {
 	if n := len(c.windows); n != 2 {
 		t.Errorf("%d windows, want 2", n)
 	}
-	got := string(spoken(nil, c.release(front(&c.order)), &format.Context{Spool: uint32(testID)}))
+	got := string(spoken(nil, c.release(front(&c.order)), &format.Context{Spool: uint64(testID)}))
 	if want := "/1 1 (2 to 2) 2-2 pids 1 comms 1 pid=2 comm=b"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -165,7 +165,7 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 
 // place says where in the spool the event to be written stands.
 func (r *Runner) place(c spool.Cursor, bootID [16]byte) {
-	r.context.Spool, r.context.Seq = uint32(c.ID), c.Seq
+	r.context.Spool, r.context.Seq = uint64(c.ID), c.Seq
 	if bootID != r.bootID {
 		r.bootID = bootID
 		r.context.BootID = host.BootID(bootID).String()

@@ -24,7 +24,7 @@ func short(dst []byte, ev *ipe.Event, c *format.Context) []byte {
 	if ev.Kind == ipe.KindLost {
 		return fmt.Appendf(dst, "lost %d %v %d-%d as %d", ev.Count, ev.Accuracy, ev.FirstSeq, ev.LastSeq, c.Seq)
 	}
-	if string(ev.Path) != fmt.Sprintf("/tmp/%d", c.Seq) || c.Spool != uint32(testID) {
+	if string(ev.Path) != fmt.Sprintf("/tmp/%d", c.Seq) || c.Spool != uint64(testID) {
 		return fmt.Appendf(dst, "wrong event %q at %d", ev.Path, c.Seq)
 	}
 	return strconv.AppendUint(dst, c.Seq, 10)

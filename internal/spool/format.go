@@ -9,26 +9,26 @@ import (
 	"strings"
 )
 
-// The format on disk, version 1. All numbers are little endian.
+// The format on disk, version 2. All numbers are little endian.
 //
 // A segment is a file NNNNNNNNNNNNNNNN.seg, named by its ordinal in 16 hex
 // digits. Ordinals only give the order of the segments; there may be holes.
 // It begins with a header of 64 bytes:
 //
 //	 0  8  "ipespool"
-//	 8  2  version, 1
+//	 8  2  version, 2
 //	10  2  0
-//	12  4  id of the spool
-//	16  8  ordinal
-//	24  8  sequence number of the first entry
-//	32 16  boot id under which its entries were written
-//	48  8  time of creation, Unix nanoseconds
-//	56  4  0
+//	12  8  id of the spool
+//	20  8  ordinal
+//	28  8  sequence number of the first entry
+//	36 16  boot id under which its entries were written
+//	52  8  time of creation, Unix nanoseconds
 //	60  4  CRC-32C of bytes 0 to 59
 //
 // and goes on with frames, one an entry, without padding:
 //
-//	 0  4  CRC-32C of all that follows; its initial value is the spool id
+//	 0  4  CRC-32C of all that follows; its initial value is the spool id,
+//	      both halves by exclusive or
 //	 4  4  length of the data, at most MaxData
 //	 8  8  sequence number
 //	16  8  receive time, Unix nanoseconds
@@ -41,7 +41,7 @@ import (
 // The id as initial value makes a frame of another spool, which a file system
 // may bring back after a power cut, as wrong as any other garbage.
 const (
-	formatVersion = 1
+	formatVersion = 2
 	headerSize    = 64
 	frameHeader   = 28
 
@@ -86,11 +86,11 @@ func (h *header) encode() []byte {
 	le := binary.LittleEndian
 	copy(b, magic)
 	le.PutUint16(b[8:], formatVersion)
-	le.PutUint32(b[12:], uint32(h.id))
-	le.PutUint64(b[16:], h.ordinal)
-	le.PutUint64(b[24:], h.first)
-	copy(b[32:], h.boot[:])
-	le.PutUint64(b[48:], uint64(h.created))
+	le.PutUint64(b[12:], uint64(h.id))
+	le.PutUint64(b[20:], h.ordinal)
+	le.PutUint64(b[28:], h.first)
+	copy(b[36:], h.boot[:])
+	le.PutUint64(b[52:], uint64(h.created))
 	le.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
 	return b
 }
@@ -103,16 +103,19 @@ func parseHeader(b []byte) (h header, err error) {
 	if v := le.Uint16(b[8:]); v != formatVersion {
 		return h, fmt.Errorf("%w: %d", errVersion, v)
 	}
-	h.id = ID(le.Uint32(b[12:]))
-	h.ordinal = le.Uint64(b[16:])
-	h.first = le.Uint64(b[24:])
-	copy(h.boot[:], b[32:])
-	h.created = int64(le.Uint64(b[48:]))
+	h.id = ID(le.Uint64(b[12:]))
+	h.ordinal = le.Uint64(b[20:])
+	h.first = le.Uint64(b[28:])
+	copy(h.boot[:], b[36:])
+	h.created = int64(le.Uint64(b[52:]))
 	if le.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) || h.id == 0 || h.first == 0 {
 		return h, errHeader
 	}
 	return h, nil
 }
+
+// seed returns the initial value of the checksums of the frames of id.
+func seed(id ID) uint32 { return uint32(id>>32) ^ uint32(id) }
 
 // frame is one decoded frame; data views the buffer it was decoded from.
 type frame struct {
@@ -138,7 +141,7 @@ func putFrame(b []byte, id ID, seq uint64, r *Record) int {
 	le.PutUint16(b[24:], r.Type)
 	le.PutUint16(b[26:], r.Context)
 	copy(b[frameHeader:], data)
-	le.PutUint32(b, crc32.Update(uint32(id), castagnoli, b[4:]))
+	le.PutUint32(b, crc32.Update(seed(id), castagnoli, b[4:]))
 	return n
 }
 
@@ -178,7 +181,7 @@ func checkFrame(b []byte, id ID, from uint64) (f frame, size int, st frameState)
 	if len(b) < size {
 		return f, size, frameShort
 	}
-	if le.Uint32(b) != crc32.Update(uint32(id), castagnoli, b[4:size]) {
+	if le.Uint32(b) != crc32.Update(seed(id), castagnoli, b[4:size]) {
 		return f, 0, frameBad
 	}
 	f, size = getFrame(b)

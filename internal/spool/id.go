@@ -9,26 +9,26 @@ import (
 )
 
 // ID names one gapless run of entries. It is drawn at random and never 0.
-type ID uint32
+type ID uint64
 
-// String returns the id as 8 lower-case hex digits.
-func (id ID) String() string { return fmt.Sprintf("%08x", uint32(id)) }
+// String returns the id as 16 lower-case hex digits.
+func (id ID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
 
 // ParseID reads what [ID.String] writes.
 func ParseID(s string) (ID, error) {
-	n, err := strconv.ParseUint(s, 16, 32)
-	if err != nil || len(s) != 8 || strings.ToLower(s) != s || n == 0 {
-		return 0, fmt.Errorf("spool id %q: want 8 lower-case hex digits, not all 0", s)
+	n, err := strconv.ParseUint(s, 16, 64)
+	if err != nil || len(s) != 16 || strings.ToLower(s) != s || n == 0 {
+		return 0, fmt.Errorf("spool id %q: want 16 lower-case hex digits, not all 0", s)
 	}
 	return ID(n), nil
 }
 
 // newID draws an id that is none of those known.
 func newID(known func(ID) bool) ID {
-	var b [4]byte
+	var b [8]byte
 	for {
 		rand.Read(b[:]) // never fails: crypto/rand ends the program instead
-		if id := ID(binary.LittleEndian.Uint32(b[:])); id != 0 && !known(id) {
+		if id := ID(binary.LittleEndian.Uint64(b[:])); id != 0 && !known(id) {
 			return id
 		}
 	}
@@ -41,7 +41,7 @@ type Cursor struct {
 	Seq uint64
 }
 
-// String returns the cursor as "0123abcd:42".
+// String returns the cursor as "0123456789abcdef:42".
 func (c Cursor) String() string { return c.ID.String() + ":" + strconv.FormatUint(c.Seq, 10) }
 
 // ParseCursor reads what [Cursor.String] writes.

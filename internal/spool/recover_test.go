@@ -65,7 +65,7 @@ func TestRecovery(t *testing.T) {
 			name: "torn batch after a kill",
 			change: func(b []byte) []byte {
 				more := make([]byte, 100)
-				n := putFrame(more, ID(binary.LittleEndian.Uint32(b[12:])), 21, &Record{Data: []byte("never told")})
+				n := putFrame(more, ID(binary.LittleEndian.Uint64(b[12:])), 21, &Record{Data: []byte("never told")})
 				return append(b, more[:n-1]...)
 			},
 			keeps: true, told: TornTail, read: 20,
@@ -107,7 +107,7 @@ func TestRecovery(t *testing.T) {
 			told:   SetAside, gap: "entries from ID:1 on missing, how many is not known: the spool no longer knows this id",
 		}, {
 			name:   "another version",
-			change: func(b []byte) []byte { b[8] = 2; return b },
+			change: func(b []byte) []byte { b[8]++; return b },
 			told:   SetAside, gap: "entries from ID:1 on missing, how many is not known: the spool no longer knows this id",
 		}, {
 			name:   "no header yet",

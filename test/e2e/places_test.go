@@ -81,7 +81,7 @@ func plain(texts []string) []delivery {
 }
 
 var (
-	identity = regexp.MustCompile(`^\{"spool":"[0-9a-f]{8}","seq":([0-9]+),`)
+	identity = regexp.MustCompile(`^\{"spool":"[0-9a-f]{16}","seq":([0-9]+),`)
 	origin   = regexp.MustCompile(`,"host":"[^"]*","boot_id":"[-0-9a-f]{36}"\}$`)
 	policy   = regexp.MustCompile(`,"active_policy_(name|version|digest)":"[^"]*"`) // decode does not say it
 )

@@ -231,7 +231,7 @@ func (s *session) next(t *testing.T) event {
 	}
 	s.seq = seq
 	spool, _ := ev["spool"].(string)
-	if !regexp.MustCompile(`^[0-9a-f]{8}$`).MatchString(spool) || s.spool != "" && s.spool != spool {
+	if !regexp.MustCompile(`^[0-9a-f]{16}$`).MatchString(spool) || s.spool != "" && s.spool != spool {
 		t.Errorf("spool %v after %v in %v", spool, s.spool, ev)
 	}
 	s.spool = spool

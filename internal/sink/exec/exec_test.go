@@ -61,7 +61,7 @@ func TestCommandGetsACleanRoom(t *testing.T) {
 	}{
 		{Stream, json, room},
 		{Each, bytes, room +
-			`env "IPE_SPOOL=000000ab"` + "\n" +
+			`env "IPE_SPOOL=00000000000000ab"` + "\n" +
 			`env "IPE_SEQ=7"` + "\n" +
 			`env "IPE_EVENT=access"` + "\n" +
 			`env "IPE_VERDICT=denied"` + "\n" +
