@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestStandInIsHeardByWhoeverTrustsIt(t *testing.T) {
+func TestStandInIsHeardByWhoeverListensToIt(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	conn := listen(t, &netlinkaudit.Config{Trust: group.Trust()})
+	conn := listen(t, &netlinkaudit.Config{Protocol: audittest.Protocol, NetNS: group.NetNS()})
 	if err := group.Multicast(1420, "hello"); err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestStandInIsHeardByWhoeverTrustsIt(t *testing.T) {
 func TestStandInsDoNotHearEachOther(t *testing.T) {
 	t.Parallel()
 	a, b := audittest.StandIn(t), audittest.StandIn(t)
-	conn := listen(t, &netlinkaudit.Config{Trust: a.Trust()})
+	conn := listen(t, &netlinkaudit.Config{Protocol: audittest.Protocol, NetNS: a.NetNS()})
 	for _, send := range []struct {
 		group *audittest.Group
 		text  string

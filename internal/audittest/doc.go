@@ -5,7 +5,7 @@
 //
 //   - [StandIn] is group 1 of NETLINK_USERSOCK in a network namespace that the
 //     test has for itself. Whatever is sent there is believed by a listener
-//     that was given [Group.Trust]: records of every type and form, floods
+//     that was given [Protocol] and [Group.NetNS]: records of every type and form, floods
 //     with an exact count.
 //   - [Forger] sends to the real audit group as a process with CAP_NET_ADMIN
 //     can: a listener must refuse it. The group is shared by the whole machine,

@@ -10,7 +10,7 @@ import (
 func ExampleStandIn() {
 	_ = func(t *testing.T) {
 		group := audittest.StandIn(t)
-		conn, err := netlinkaudit.Listen(&netlinkaudit.Config{Trust: group.Trust()})
+		conn, err := netlinkaudit.Listen(&netlinkaudit.Config{Protocol: audittest.Protocol, NetNS: group.NetNS()})
 		if err != nil {
 			t.Fatal(err)
 		}

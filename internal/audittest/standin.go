@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/trust"
 	"golang.org/x/sys/unix"
 )
 
@@ -67,5 +66,9 @@ func newGroup() (*Group, error) {
 	return &Group{Sender: s, netns: netns}, nil
 }
 
-// Trust returns what makes a netlinkaudit.Conn listen to the group.
-func (g *Group) Trust() trust.Senders { return trust.StandIn(int(g.netns.Fd())) }
+// Protocol is the netlink protocol of stand-in groups, for netlinkaudit.Config.
+const Protocol = unix.NETLINK_USERSOCK
+
+// NetNS returns a descriptor of the group's network namespace, for
+// netlinkaudit.Config. It is closed with the test.
+func (g *Group) NetNS() int { return int(g.netns.Fd()) }

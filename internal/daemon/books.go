@@ -31,7 +31,7 @@ type books struct {
 // openBooks opens the ledger where the last process of this boot left it.
 func (d *daemon) openBooks() *books {
 	b := &books{d: d, done: make(chan struct{})}
-	_, b.standIn = d.Trust.StandIn()
+	b.standIn = d.Protocol != 0
 	b.ledger = ledger.New(b.tell)
 	b.ledger.Added = b.added
 	b.kernel = ledger.NewKernelWatch(b.ledger)

@@ -16,7 +16,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
-	"github.com/ipe-auditd/ipe-auditd/internal/trust"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
@@ -31,7 +30,7 @@ func runChild() int {
 	defer stop()
 	o := options(os.Getenv(childEnv), "a", "b")
 	o.Config.Spool.Sync = 10 * time.Millisecond
-	o.Trust = trust.StandIn(0)
+	o.Protocol = audittest.Protocol
 	o.Inherited.Audit = os.NewFile(3, "audit")
 	ready := os.NewFile(4, "ready")
 	o.Notify = func(state string) {
@@ -106,7 +105,7 @@ func TestKilledAtRandomNothingThatWasSpooledIsLost(t *testing.T) {
 	cmd := child(t, dir, socket)
 	f := again(t, socket)
 	defer f.Close()
-	queue, err := netlinkaudit.FileConn(f, &netlinkaudit.Config{Trust: group.Trust()})
+	queue, err := netlinkaudit.FileConn(f, &netlinkaudit.Config{Protocol: audittest.Protocol, NetNS: group.NetNS()})
 	if err != nil {
 		t.Fatal(err)
 	}

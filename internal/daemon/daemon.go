@@ -17,7 +17,6 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
-	"github.com/ipe-auditd/ipe-auditd/internal/trust"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
@@ -63,10 +62,10 @@ type Options struct {
 	Notify   func(state string)
 	Watchdog time.Duration
 
-	// For tests of this module: whose messages are believed, and what stands for
-	// /sys.
-	Trust trust.Senders
-	Sysfs string
+	// For tests: the netlink protocol and network namespace in place of those of
+	// the audit group, as in netlinkaudit.Config, and what stands for /sys.
+	Protocol, NetNS int
+	Sysfs           string
 }
 
 // Run is the daemon. It returns when ctx ends and everything was delivered that
@@ -143,7 +142,10 @@ type daemon struct {
 
 // listen opens or adopts the socket.
 func (d *daemon) listen() error {
-	cfg := netlinkaudit.Config{Types: ipe.Types(), ReadBuffer: int(d.Config.Source.ReceiveBuffer), Trust: d.Trust}
+	cfg := netlinkaudit.Config{
+		Types: ipe.Types(), ReadBuffer: int(d.Config.Source.ReceiveBuffer), Coalesce: time.Millisecond,
+		Protocol: d.Protocol, NetNS: d.NetNS,
+	}
 	var err error
 	if d.Inherited.Audit != nil {
 		d.conn, err = netlinkaudit.FileConn(d.Inherited.Audit, &cfg)
@@ -157,7 +159,7 @@ func (d *daemon) listen() error {
 	if d.Inherited.Audit == nil && !d.conn.NamespaceVerified() {
 		d.log.Warn("whether this is the initial network namespace cannot be seen without /proc/sys/net, and in another one nothing would ever be heard: mount /proc without subset=pid, or use the socket unit")
 	}
-	if granted, met := d.conn.ReadBuffer(); !met {
+	if granted := d.conn.ReadBuffer(); granted < cfg.ReadBuffer {
 		d.log.Warn("the receive buffer is smaller than asked for, so bursts are lost earlier: give the daemon CAP_NET_ADMIN, use the socket unit, or raise net.core.rmem_max",
 			zap.Stringer("asked", d.Config.Source.ReceiveBuffer), zap.Stringer("granted", config.Size(granted)))
 	}
@@ -245,7 +247,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	go func() { defer close(saved); d.savePolicies(background) }()
 	d.serveAPI()
 
-	granted, _ := d.conn.ReadBuffer()
+	granted := d.conn.ReadBuffer()
 	d.log.Info("listening", zap.String("version", d.Version), zap.Bool("inherited_socket", d.Inherited.Audit != nil),
 		zap.Stringer("receive_buffer", config.Size(granted)), zap.Stringer("spool", d.spool.End().ID))
 	d.sinks.settle(ctx)

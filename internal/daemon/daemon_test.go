@@ -171,7 +171,7 @@ func send(t *testing.T, group *audittest.Group, typ uint16, texts ...string) {
 // pass it.
 func join(t *testing.T, group *audittest.Group) *os.File {
 	t.Helper()
-	netns, _ := group.Trust().StandIn()
+	netns := group.NetNS()
 	conn, err := netlink.Dial(unix.NETLINK_USERSOCK, &netlink.Config{NetNS: netns})
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestRecordsReachEverySink(t *testing.T) {
 	group := audittest.StandIn(t)
 	dir := t.TempDir()
 	o := options(dir, "a", "b")
-	o.Trust = group.Trust()
+	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	d := start(t, o)
 	const n = 1000
 	for i := range n {
@@ -256,7 +256,7 @@ func TestARestartGoesOnWhereEverySinkWas(t *testing.T) {
 	path := filepath.Join(dir, "a.json")
 	run := func(total int, records ...int) {
 		o := options(dir, "a")
-		o.Trust = group.Trust()
+		o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 		o.Inherited.Audit = again(t, socket)
 		d := start(t, o)
 		for _, n := range records {
@@ -294,7 +294,7 @@ func TestASecondDaemonOnTheSameStateIsRefused(t *testing.T) {
 	group := audittest.StandIn(t)
 	dir := t.TempDir()
 	o := options(dir, "a")
-	o.Trust = group.Trust()
+	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	d := start(t, o)
 	err := Run(t.Context(), o)
 	if err == nil || !strings.Contains(err.Error(), "another ipe-auditd") {

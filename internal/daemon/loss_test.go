@@ -90,7 +90,7 @@ func TestOverrunsAreToldToTheRecord(t *testing.T) {
 		}
 		o := options(dir, "a")
 		o.Config.Source.ReceiveBuffer = 0
-		o.Trust = group.Trust()
+		o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 		o.Inherited.Audit = again(t, socket)
 		d := start(t, o)
 		eventually(t, fmt.Sprintf("everything of round %d is accounted for", round), func() bool {
@@ -168,7 +168,7 @@ func TestStuckSinksDoNotHoldUpTheReceiver(t *testing.T) {
 	o := options(dir, "well")
 	stuck := fileSink(filepath.Join(dir, "absent"), "stuck")
 	o.Config.Sinks = append(o.Config.Sinks, stuck)
-	o.Trust = group.Trust()
+	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	d := start(t, o)
 	const n = 20_000
 	for i := range n {
@@ -198,7 +198,7 @@ func TestAReaderThatFallsOffIsToldHowMuchItMissed(t *testing.T) {
 	stuck := fileSink(filepath.Join(dir, "absent"), "stuck")
 	o.Config.Sinks = append(o.Config.Sinks, stuck)
 	o.Config.Spool.Size = config.MiB
-	o.Trust = group.Trust()
+	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	core, said := observer.New(zap.WarnLevel)
 	o.Log = zap.New(core)
 	d := start(t, o)
@@ -275,7 +275,7 @@ func (s *slowSpool) Append(recs []spool.Record) spool.Cursor {
 func TestStopTakesWhatIsQueuedAtOurSocket(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	conn, err := netlinkaudit.Listen(&netlinkaudit.Config{Types: ipe.Types(), ReadBuffer: 8 << 20, Trust: group.Trust()})
+	conn, err := netlinkaudit.Listen(&netlinkaudit.Config{Types: ipe.Types(), ReadBuffer: 8 << 20, Protocol: audittest.Protocol, NetNS: group.NetNS()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func TestAnUncertainTailIsSaid(t *testing.T) {
 	group := audittest.StandIn(t)
 	dir := t.TempDir()
 	o := options(dir, "a")
-	o.Trust = group.Trust()
+	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	start(t, o).end()
 	if err := os.Remove(filepath.Join(dir, "state", "end")); err != nil {
 		t.Fatal(err)

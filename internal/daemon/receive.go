@@ -91,5 +91,5 @@ func (r *receiver) progress() (count uint64, working bool) {
 	turns := r.turns.Load()
 	queued, err := r.conn.Queued()
 	// Types that nobody asked for are thrown away without a turn.
-	return turns + r.conn.Stats().Foreign, turns%2 == 1 || err == nil && queued > 0
+	return turns + r.conn.Stats().Filtered, turns%2 == 1 || err == nil && queued > 0
 }

@@ -39,7 +39,7 @@ func TestAChangedSinkGoesOnWithoutAStateDirectory(t *testing.T) {
 	o := options(dir, "well")
 	o.Config.Spool.Dir = ""
 	o.Config.Sinks = append(o.Config.Sinks, fileSink(filepath.Join(dir, "absent"), "stuck"))
-	o.Trust = group.Trust()
+	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	mended := filepath.Join(dir, "mended.json")
 	hangup := reloads(&o, func(_ int, sinks []config.Sink) error {
 		sinks[1].File = &config.File{Path: mended, Mode: 0o640}
@@ -68,7 +68,7 @@ func TestReloadsInAFloodLoseAndRepeatNothing(t *testing.T) {
 	group := audittest.StandIn(t)
 	dir := t.TempDir()
 	o := options(dir, "same", "changing")
-	o.Trust = group.Trust()
+	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	hangup := reloads(&o, func(round int, sinks []config.Sink) error {
 		sinks[1].Raw = round%2 == 0
 		if round%3 == 0 {

@@ -20,7 +20,7 @@ func TestReloadLosesAndRepeatsNothing(t *testing.T) {
 	group := audittest.StandIn(t)
 	dir := t.TempDir()
 	o := options(dir, "a", "b", "d")
-	o.Trust = group.Trust()
+	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	hangup := make(chan os.Signal)
 	o.Hangup = hangup
 	next := make(chan *config.Config, 1)
@@ -90,7 +90,7 @@ func TestHangupReopensFiles(t *testing.T) {
 	group := audittest.StandIn(t)
 	dir := t.TempDir()
 	o := options(dir, "a")
-	o.Trust = group.Trust()
+	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	hangup := make(chan os.Signal)
 	o.Hangup = hangup
 	d := start(t, o)

@@ -60,7 +60,7 @@ func TestWarningsAreLoggedAtTheStart(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
 	o := options(t.TempDir(), "a")
-	o.Trust = group.Trust()
+	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	o.Config.Sinks[0].Match = []config.Selection{{Verdicts: []string{"denied"}}}
 	core, said := observer.New(zap.WarnLevel)
 	o.Log = zap.New(core)

@@ -73,7 +73,7 @@ func (d *daemon) writeTextfile(ctx context.Context) {
 
 // status is the state of the daemon now. It may be called from any goroutine.
 func (d *daemon) status() api.Status {
-	granted, _ := d.conn.ReadBuffer()
+	granted := d.conn.ReadBuffer()
 	stats := d.conn.Stats()
 	st := api.Status{
 		Version: d.Version, PID: os.Getpid(), Host: host.Name(), Kernel: host.KernelRelease(), Since: d.since,
@@ -83,7 +83,7 @@ func (d *daemon) status() api.Status {
 			Types: ipe.Types(),
 		},
 		Received: stats.Received,
-		Skipped:  map[string]uint64{"malformed": stats.Malformed, "filtered": stats.Foreign},
+		Skipped:  map[string]uint64{"malformed": stats.Malformed, "filtered": stats.Filtered},
 		Spool:    api.Measure(d.spool),
 		Sinks:    d.sinks.status(time.Now()),
 	}

@@ -182,7 +182,7 @@ func TestWatchdogBitesWhatStandsStillAndNothingElse(t *testing.T) {
 func TestReceiverShowsThatItStandsStill(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	conn, err := netlinkaudit.FileConn(join(t, group), &netlinkaudit.Config{Types: ipe.Types(), Trust: group.Trust()})
+	conn, err := netlinkaudit.FileConn(join(t, group), &netlinkaudit.Config{Types: ipe.Types(), Protocol: audittest.Protocol, NetNS: group.NetNS()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestManagerHearsWhatTheDaemonDoes(t *testing.T) {
 		Name: "nowhere", Type: config.TypeFile, Format: config.FormatJSON, From: config.FromEnd,
 		File: &config.File{Path: dir + "/missing/b.json", Mode: 0o640},
 	})
-	o.Inherited.Audit, o.Trust, o.Watchdog = join(t, group), group.Trust(), 20*time.Millisecond
+	o.Inherited.Audit, o.Protocol, o.Watchdog = join(t, group), audittest.Protocol, 20*time.Millisecond
 	told := make(chan string, 1000)
 	o.Notify = func(state string) { told <- state }
 	ctx, cancel := context.WithCancel(t.Context())

@@ -154,7 +154,7 @@ func TestPolicyReadAtTheStartHoldsForLaterRecordsOnly(t *testing.T) {
 	dir := t.TempDir()
 	o := options(dir, "a")
 	path := filepath.Join(dir, "a.json")
-	o.Trust, o.Sysfs = group.Trust(), sysfs(t, "boot")
+	o.Protocol, o.NetNS, o.Sysfs = audittest.Protocol, group.NetNS(), sysfs(t, "boot")
 	o.Inherited.Audit = join(t, group)
 	send(t, group, ipe.TypeAccess, denialAt(time.Now(), 1))
 	d := start(t, o)
@@ -188,7 +188,7 @@ func TestPolicyIsReadAgainWhereItIsNotKnown(t *testing.T) {
 	group := audittest.StandIn(t)
 	dir := t.TempDir()
 	o := options(dir, "a")
-	o.Trust, o.Sysfs = group.Trust(), filepath.Join(t.TempDir(), "later")
+	o.Protocol, o.NetNS, o.Sysfs = audittest.Protocol, group.NetNS(), filepath.Join(t.TempDir(), "later")
 	d := start(t, o)
 	if err := os.Rename(sysfs(t, "late"), o.Sysfs); err != nil {
 		t.Fatal(err)
@@ -213,7 +213,7 @@ func TestPolicyInForceOutlivesAnOrderlyEnd(t *testing.T) {
 	path := filepath.Join(dir, "a.json")
 	run := func() *running {
 		o := options(dir, "a")
-		o.Trust, o.Sysfs = group.Trust(), t.TempDir()
+		o.Protocol, o.NetNS, o.Sysfs = audittest.Protocol, group.NetNS(), t.TempDir()
 		o.Config.Source.ReceiveBuffer = 0
 		o.Inherited.Audit = again(t, socket)
 		return start(t, o)
@@ -308,7 +308,7 @@ func (c *contexts) Append(recs []spool.Record) spool.Cursor {
 func TestNoRecordBehindADropIsMarked(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	conn, err := netlinkaudit.Listen(&netlinkaudit.Config{Types: ipe.Types(), Trust: group.Trust()})
+	conn, err := netlinkaudit.Listen(&netlinkaudit.Config{Types: ipe.Types(), Protocol: audittest.Protocol, NetNS: group.NetNS()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,8 +100,8 @@ func tryListening(buffer int) ownSocket {
 		return ownSocket{err: err}
 	}
 	defer c.Close()
-	granted, met := c.ReadBuffer()
-	return ownSocket{buffer: granted, met: met}
+	granted := c.ReadBuffer()
+	return ownSocket{buffer: granted, met: granted >= buffer}
 }
 
 // gather collects all facts. What depends on a configuration that is broken is

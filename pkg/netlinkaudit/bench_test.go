@@ -26,7 +26,7 @@ func BenchmarkReceive(b *testing.B) {
 		probe, c := listen(b, benchConfig), listen(b, benchConfig)
 		drain(b, probe, func() (int, error) {
 			c.batch.n, c.batch.err = 0, nil
-			err := c.wait.raw.Read(c.batch.fill)
+			err := c.poller.raw.Read(c.batch.fill)
 			return c.batch.n, err
 		})
 	})
@@ -42,7 +42,7 @@ func BenchmarkReceive(b *testing.B) {
 	})
 }
 
-var benchConfig = &Config{Types: []uint16{audittest.TypeUserAVC}}
+var benchConfig = &Config{Types: []uint16{audittest.TypeUserAVC}, Coalesce: coalesce}
 
 // drain measures receive, which returns how many messages it has received,
 // while a backlog is worked off.
@@ -79,11 +79,10 @@ func BenchmarkReceiveStandIn(b *testing.B) {
 	for _, bm := range []struct {
 		name string
 		cfg  Config
-	}{{"batch=1", Config{Batch: 1}}, {"batch=64", Config{}}} {
+	}{{"batch=1", Config{Batch: 1, Coalesce: coalesce}}, {"batch=64", Config{Coalesce: coalesce}}} {
 		b.Run(bm.name, func(b *testing.B) {
 			group := audittest.StandIn(b)
-			bm.cfg.Trust = group.Trust()
-			c := listen(b, &bm.cfg)
+			c := listen(b, on(group, bm.cfg))
 			const backlog = 200
 			b.ReportAllocs()
 			for b.Loop() {
@@ -115,7 +114,7 @@ func BenchmarkSift(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if msgs, _ := c.sift(); len(msgs) != defaultBatch {
+		if msgs, _ := c.validate(); len(msgs) != defaultBatch {
 			b.Fatal(len(msgs))
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/trust"
 	"github.com/mdlayher/netlink"
 	"github.com/mdlayher/socket"
 	"golang.org/x/net/bpf"
@@ -48,9 +47,31 @@ type Config struct {
 	// 1024. Each takes 16 KiB of memory. If zero, it is 64.
 	Batch int
 
-	// Trust is for tests and tools of the module that this package belongs to;
-	// elsewhere it cannot be anything but its zero value.
-	Trust trust.Senders
+	// Coalesce lets Receive trade latency for processor time while messages
+	// arrive one by one and fast. It is the longest time for which Receive then
+	// lets them accumulate before it returns them as a batch; a millisecond is a
+	// good value. Receive sleeps like this only while messages arrive at more
+	// than some eight per Coalesce and the receive buffer has room for a burst
+	// (4 MiB or more), and never while a full batch is waiting. At lower rates a
+	// Coalesce above zero makes Receive wait up to 5 ms in poll(2), which keeps
+	// one thread in a system call, instead of parking its goroutine.
+	//
+	// If zero, Receive always parks its goroutine and returns as soon as there
+	// is a message. It must not be negative or longer than a second.
+	Coalesce time.Duration
+
+	// Protocol is the netlink protocol. If zero, it is NETLINK_AUDIT, the only
+	// one on which there are audit records. A test may use NETLINK_USERSOCK,
+	// whose group 1 behaves in the same way and takes no capability; the kernel
+	// sends nothing there, so messages from every sender are accepted.
+	Protocol int
+
+	// NetNS is a descriptor of the network namespace in which Listen opens the
+	// socket, as in netlink.Config of github.com/mdlayher/netlink. If zero, it
+	// is the namespace of the calling thread. It is of use with a Protocol
+	// other than NETLINK_AUDIT only: audit records are delivered in the initial
+	// network namespace and nowhere else.
+	NetNS int
 }
 
 // Conn receives messages of the audit multicast group.
@@ -60,13 +81,13 @@ type Config struct {
 type Conn struct {
 	// Set at construction.
 	sock       descriptor
-	wait       *waiter
+	poller     *poller
 	types      []uint16 // empty: all
 	anySender  bool
 	verified   bool
 	cookie     uint64
 	readBuffer int
-	wantBuffer int
+	coalesce   time.Duration
 
 	// Owned by the goroutine that calls Receive.
 	batch batch
@@ -94,19 +115,16 @@ func Listen(cfg *Config) (*Conn, error) {
 	if cfg == nil {
 		cfg = &Config{}
 	}
-	proto, verified := unix.NETLINK_AUDIT, false
-	netns, standIn := cfg.Trust.StandIn()
-	if standIn {
-		proto = unix.NETLINK_USERSOCK
-	} else {
-		initial, known := initialNetNS("/proc/sys/net/core")
+	verified := false
+	if cfg.protocol() == unix.NETLINK_AUDIT && cfg.NetNS == 0 {
+		initial, known := InInitialNamespace()
 		if known && !initial {
 			return nil, &OpError{Op: "open", Err: ErrForeignNamespace}
 		}
 		verified = known
 	}
 
-	s, err := netlink.Dial(proto, &netlink.Config{NetNS: netns})
+	s, err := netlink.Dial(cfg.protocol(), &netlink.Config{NetNS: cfg.NetNS})
 	if err != nil {
 		return nil, openError(err)
 	}
@@ -115,7 +133,7 @@ func Listen(cfg *Config) (*Conn, error) {
 		err = joinError(s.JoinGroup(groupReadLog))
 	}
 	if err == nil {
-		err = c.take(s)
+		err = c.attach(s)
 	}
 	if err != nil {
 		_ = s.Close()
@@ -131,7 +149,7 @@ func Listen(cfg *Config) (*Conn, error) {
 // descriptor: f remains the caller's, who should close it.
 //
 // Messages that are queued will be received, except those of other types than
-// cfg.Types, which are counted as Foreign. The socket's drop counter is that of
+// cfg.Types, which are counted as Filtered. The socket's drop counter is that of
 // its whole life, and before the filter also counts such messages.
 //
 // It returns [ErrNotAudit] or [ErrNotJoined] if f is something else. Such a
@@ -144,22 +162,25 @@ func FileConn(f *os.File, cfg *Config) (*Conn, error) {
 	if err != nil {
 		return nil, opError("adopt", err)
 	}
-	proto := unix.NETLINK_AUDIT
-	if _, standIn := cfg.Trust.StandIn(); standIn {
-		proto = unix.NETLINK_USERSOCK
-	}
-	c, err := (*Conn)(nil), verifyInherited(s, proto)
+	c, err := (*Conn)(nil), verifyInherited(s, cfg.protocol())
 	if err == nil {
 		c, err = newConn(s, cfg)
 	}
 	if err == nil {
-		err = c.take(s)
+		err = c.attach(s)
 	}
 	if err != nil {
 		_ = s.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+func (cfg *Config) protocol() int {
+	if cfg.Protocol == 0 {
+		return unix.NETLINK_AUDIT
+	}
+	return cfg.Protocol
 }
 
 // newConn returns a Conn that has no socket yet, and prepares s to become it.
@@ -174,6 +195,9 @@ func newConn(s netSocket, cfg *Config) (*Conn, error) {
 	if cfg.ReadBuffer < 0 {
 		return nil, opError("configure", fmt.Errorf("receive buffer of %d bytes: must not be negative", cfg.ReadBuffer))
 	}
+	if cfg.Coalesce < 0 || cfg.Coalesce > time.Second {
+		return nil, opError("configure", fmt.Errorf("coalesce for %v: must be from 0 to 1s", cfg.Coalesce))
+	}
 
 	// The filter first: while the socket has none, foreign types are queued.
 	if len(cfg.Types) > 0 {
@@ -186,12 +210,11 @@ func newConn(s netSocket, cfg *Config) (*Conn, error) {
 	if err != nil {
 		return nil, opError("open", err)
 	}
-	_, standIn := cfg.Trust.StandIn()
 	c := &Conn{
-		sock:       descriptor{fd: -1},
-		types:      slices.Clone(cfg.Types),
-		anySender:  standIn,
-		wantBuffer: cfg.ReadBuffer,
+		sock:      descriptor{fd: -1},
+		types:     slices.Clone(cfg.Types),
+		anySender: cfg.protocol() != unix.NETLINK_AUDIT,
+		coalesce:  cfg.Coalesce,
 	}
 	c.batch.init(size)
 	c.batch.fill = c.fill
@@ -221,9 +244,9 @@ func newConn(s netSocket, cfg *Config) (*Conn, error) {
 	return c, nil
 }
 
-// take makes s the socket of c, and closes s. What is left is a duplicate that
-// Go's poller does not watch: see waiter.
-func (c *Conn) take(s netSocket) error {
+// attach makes s the socket of c, and closes s. What is left is a duplicate that
+// Go's poller does not watch: see poller.
+func (c *Conn) attach(s netSocket) error {
 	raw, err := s.SyscallConn()
 	if err != nil {
 		return opError("open", err)
@@ -233,7 +256,7 @@ func (c *Conn) take(s netSocket) error {
 		return os.NewSyscallError("fcntl", err)
 	})
 	if err == nil {
-		c.wait, err = newWaiter(c.sock.fd, c.readBuffer)
+		c.poller, err = newPoller(c.sock.fd, c.readBuffer, c.coalesce)
 	}
 	if err != nil {
 		c.sock.close()
@@ -251,7 +274,7 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return opError("close", os.ErrClosed)
 	}
-	err := c.wait.close() // ends a Receive, which has the descriptor
+	err := c.poller.close() // ends a Receive, which has the descriptor
 	return opError("close", errors.Join(err, c.sock.close()))
 }
 
@@ -260,12 +283,13 @@ func (c *Conn) Close() error {
 // milliseconds longer. The zero time means never. After a deadline has passed,
 // nothing is received until another one is set; nothing is lost either.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	return c.fail("set deadline", c.wait.set.SetReadDeadline(t))
+	return c.fail("set deadline", c.poller.set.SetReadDeadline(t))
 }
 
-// Leave leaves the multicast group: from here on the kernel queues nothing. What
-// is queued can still be received, and once [Conn.Queued] is 0 that was
-// everything. Of an inherited socket it ends the life.
+// Leave leaves the multicast group: from now on the kernel queues nothing. What
+// is queued can still be received, and once [Conn.Queued] returns 0 everything
+// was. An inherited socket is left by every process that shares it, and cannot
+// be adopted again.
 func (c *Conn) Leave() error {
 	err := c.sock.use(func(fd int) error {
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_DROP_MEMBERSHIP, groupReadLog))
@@ -273,13 +297,11 @@ func (c *Conn) Leave() error {
 	return c.fail("leave group", err)
 }
 
-// ReadBuffer returns the size of the socket's receive buffer in bytes, as read
-// back when the Conn was made, and whether that is what Config.ReadBuffer asked
-// for, or more. The number is in the unit of the request: the kernel has set
-// aside twice as much, and that is what getsockopt(SO_RCVBUF) returns.
-func (c *Conn) ReadBuffer() (bytes int, met bool) {
-	return c.readBuffer, c.readBuffer >= c.wantBuffer
-}
+// ReadBuffer returns the size of the socket's receive buffer, as read back when
+// the Conn was made, in bytes and in the unit of [Config].ReadBuffer: compare the
+// two to see whether the kernel granted what was asked for. The kernel sets
+// aside twice as much, and getsockopt(SO_RCVBUF) returns that.
+func (c *Conn) ReadBuffer() int { return c.readBuffer }
 
 // Cookie returns the number by which the kernel tells the socket from all
 // others since it booted (SO_COOKIE, Linux 4.12). An inherited socket has the

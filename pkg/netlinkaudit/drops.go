@@ -58,17 +58,17 @@ func (c *Conn) Drops() (uint64, error) {
 	return d.extend(d.info[meminfoDrops]), nil
 }
 
-// Queued returns how many bytes of the receive buffer are taken by messages
-// that were not received yet, in the unit of twice the ReadBuffer. It is 0 when
-// there are none.
-func (c *Conn) Queued() (bytes uint32, err error) {
+// Queued returns how much of the receive buffer is taken by messages that were
+// not received yet, in bytes and in the unit of [Conn.ReadBuffer]. It is 0 only
+// when there are none.
+func (c *Conn) Queued() (bytes int, err error) {
 	d := &c.drops
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := c.meminfo("read queue length"); err != nil {
 		return 0, err
 	}
-	return d.info[meminfoQueued], nil
+	return (int(d.info[meminfoQueued]) + 1) / 2, nil // sk_rmem_alloc is in the doubled unit
 }
 
 // meminfo fills c.drops.info. It is called with c.drops.mu held.

@@ -27,6 +27,12 @@ func TestMain(m *testing.M) {
 // another process: the real audit group is shared by the whole machine.
 func uniqueType() uint16 { return uint16(0x8000 | rand.N(0x8000)) }
 
+// on returns cfg for the stand-in group.
+func on(group *audittest.Group, cfg Config) *Config {
+	cfg.Protocol, cfg.NetNS = audittest.Protocol, group.NetNS()
+	return &cfg
+}
+
 // listen opens a Conn, or skips the test where the machine forbids it.
 func listen(tb testing.TB, cfg *Config) *Conn {
 	tb.Helper()

@@ -45,13 +45,13 @@ type Stats struct {
 	Truncated uint64 // messages returned of which the end is missing
 	Forged    uint64 // refused: not sent by the kernel
 	Malformed uint64 // refused: too short for a netlink header
-	Foreign   uint64 // refused: of a type not asked for, queued before the filter
+	Filtered  uint64 // refused: of a type not asked for, queued before the filter
 	Overruns  uint64 // ENOBUFS; normally 0, also when messages were dropped. See Drops
 }
 
 // counters is Stats as it is written by one goroutine and read by others.
 type counters struct {
-	received, truncated, forged, malformed, foreign, overruns atomic.Uint64
+	received, truncated, forged, malformed, filtered, overruns atomic.Uint64
 }
 
 // Stats returns the present numbers. Each is exact, but they are read one after
@@ -62,7 +62,7 @@ func (c *Conn) Stats() Stats {
 		Truncated: c.stats.truncated.Load(),
 		Forged:    c.stats.forged.Load(),
 		Malformed: c.stats.malformed.Load(),
-		Foreign:   c.stats.foreign.Load(),
+		Filtered:  c.stats.filtered.Load(),
 		Overruns:  c.stats.overruns.Load(),
 	}
 }
@@ -106,9 +106,8 @@ func (b *batch) init(size int) {
 // Receive waits until there are messages and returns as many as there are, up
 // to the size of a batch. They live until the next call.
 //
-// While many thousands of messages a second come one by one, and the receive
-// buffer has room for a burst, it lets them come together for a millisecond: a
-// batch costs little more than a message.
+// With a [Config].Coalesce it may let messages accumulate before it returns them,
+// as described there.
 //
 // It returns no message and no error if forged or malformed messages arrived
 // and nothing else: the caller may want to report them at once. [Conn.Stats]
@@ -119,14 +118,14 @@ func (b *batch) init(size int) {
 func (c *Conn) Receive() ([]Message, error) {
 	for {
 		c.batch.n, c.batch.err = 0, nil
-		err := c.wait.raw.Read(c.batch.fill)
+		err := c.poller.raw.Read(c.batch.fill)
 		if err == nil {
 			err = c.batch.err
 		}
 		if err != nil {
 			return nil, c.fail("receive", err)
 		}
-		if msgs, refused := c.sift(); len(msgs) > 0 || refused {
+		if msgs, refused := c.validate(); len(msgs) > 0 || refused {
 			return msgs, nil
 		}
 	}
@@ -143,19 +142,19 @@ func (c *Conn) fill(uintptr) bool {
 		return true
 	}
 	defer c.sock.release()
-	yielded := c.wait.rest()
+	slept := c.poller.sleep()
 	some := c.recvmmsg(fd)
-	if !some && !yielded {
-		// Those who were woken by the last batch come first: see waiter.
+	if !some && !slept {
+		// Goroutines that the last batch has woken run first: see poller.
 		runtime.Gosched()
 		some = c.recvmmsg(fd)
 	}
 	if some {
 		n := c.batch.n
-		c.wait.received(n, n == len(c.batch.hdrs))
+		c.poller.received(n, n == len(c.batch.hdrs))
 		return true
 	}
-	again, err := c.wait.wait()
+	again, err := c.poller.wait()
 	c.batch.err = err
 	return again || err != nil
 }
@@ -185,11 +184,11 @@ func (c *Conn) recvmmsg(fd int) bool {
 	}
 }
 
-// sift returns the messages of the batch that may be believed and were asked
-// for, and whether there were some that may not.
-func (c *Conn) sift() (msgs []Message, refused bool) {
+// validate returns the messages of the batch that the kernel sent and that were
+// asked for. It reports refused if any was forged or malformed.
+func (c *Conn) validate() (msgs []Message, refused bool) {
 	b := &c.batch
-	var truncated, forged, malformed, foreign uint64
+	var truncated, forged, malformed, filtered uint64
 	msgs = b.msgs[:0]
 	for i := range b.n {
 		h, from := &b.hdrs[i], &b.addrs[i]
@@ -213,7 +212,7 @@ func (c *Conn) sift() (msgs []Message, refused bool) {
 			Truncated: h.hdr.Flags&unix.MSG_TRUNC != 0,
 		}
 		if len(c.types) > 0 && !slices.Contains(c.types, m.Type) {
-			foreign++
+			filtered++
 			continue
 		}
 		if m.Truncated {
@@ -225,7 +224,7 @@ func (c *Conn) sift() (msgs []Message, refused bool) {
 	add(&c.stats.truncated, truncated)
 	add(&c.stats.forged, forged)
 	add(&c.stats.malformed, malformed)
-	add(&c.stats.foreign, foreign)
+	add(&c.stats.filtered, filtered)
 	return msgs, forged+malformed > 0
 }
 

@@ -16,7 +16,7 @@ import (
 func TestReceiveReturnsTheWholeDatagramAndNoMore(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Trust: group.Trust()})
+	c := listen(t, on(group, Config{}))
 	const room = slotSize - headerLen
 	for _, tt := range []struct {
 		size      int
@@ -45,7 +45,7 @@ func TestReceiveReturnsTheWholeDatagramAndNoMore(t *testing.T) {
 func TestReceiveDoesNotTrustTheLengthInTheHeader(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Trust: group.Trust()})
+	c := listen(t, on(group, Config{}))
 	const text = "audit(1795440105.125:24): "
 	for _, length := range []uint32{0, 1, headerLen, uint32(len(text)), headerLen + uint32(len(text)), 1 << 20, 1<<32 - 1} {
 		b := make([]byte, headerLen, headerLen+len(text))
@@ -61,7 +61,7 @@ func TestReceiveDoesNotTrustTheLengthInTheHeader(t *testing.T) {
 func TestReceiveReportsMalformedAtOnce(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Trust: group.Trust()})
+	c := listen(t, on(group, Config{}))
 	for n := 1; n < headerLen; n++ {
 		must(t, group.Raw(make([]byte, n)))
 		msgs, err := c.Receive()
@@ -80,7 +80,7 @@ func TestReceiveReturnsAtMostABatchInOrder(t *testing.T) {
 		t.Run(fmt.Sprint(batch), func(t *testing.T) {
 			t.Parallel()
 			group := audittest.StandIn(t)
-			c := listen(t, &Config{Batch: batch, Trust: group.Trust()})
+			c := listen(t, on(group, Config{Batch: batch}))
 			if batch == 0 {
 				batch = defaultBatch
 			}
@@ -108,7 +108,7 @@ func TestReceiveReturnsAtMostABatchInOrder(t *testing.T) {
 func TestMessagesLiveUntilTheNextReceiveAndCannotReachEachOther(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Batch: 2, Trust: group.Trust()})
+	c := listen(t, on(group, Config{Batch: 2}))
 	for _, text := range []string{"first", "second", "third", "fourth"} {
 		must(t, group.Multicast(1420, text))
 	}
@@ -131,7 +131,7 @@ func TestMessagesLiveUntilTheNextReceiveAndCannotReachEachOther(t *testing.T) {
 func TestFilterRefusesForeignTypesInTheKernel(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Types: []uint16{1404, 1420, 1421, 1422, 1423}, Trust: group.Trust()})
+	c := listen(t, on(group, Config{Types: []uint16{1404, 1420, 1421, 1422, 1423}}))
 	for range 1000 { // far more than the buffer holds
 		must(t, group.Multicast(1300, "arch=c000003e"))
 	}
@@ -156,7 +156,7 @@ func TestFilterRefusesForeignTypesInTheKernel(t *testing.T) {
 func TestReceiveMeetsItsDeadlineAndGoesOn(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Trust: group.Trust()})
+	c := listen(t, on(group, Config{}))
 	for _, deadline := range []time.Time{time.Unix(1, 0), time.Now().Add(time.Millisecond)} {
 		must(t, c.SetReadDeadline(deadline))
 		if _, err := c.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -172,7 +172,7 @@ func TestReceiveMeetsItsDeadlineAndGoesOn(t *testing.T) {
 
 func TestDeadlineReachesAWaitingReceive(t *testing.T) {
 	t.Parallel()
-	c := listen(t, &Config{Trust: audittest.StandIn(t).Trust()})
+	c := listen(t, on(audittest.StandIn(t), Config{}))
 	done := make(chan error)
 	go func() {
 		_, err := c.Receive()
@@ -187,7 +187,7 @@ func TestDeadlineReachesAWaitingReceive(t *testing.T) {
 func TestCloseEndsAWaitingReceiveAndEverythingAfter(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Trust: group.Trust()})
+	c := listen(t, on(group, Config{}))
 	must(t, c.SetReadDeadline(time.Time{}))
 	must(t, group.Multicast(1420, "x"))
 	started, done := make(chan struct{}), make(chan error)
@@ -227,7 +227,7 @@ func TestEveryMessageIsReceivedOrCountedAsDroppedAndNothingWedges(t *testing.T) 
 		t.Run(fmt.Sprintf("ENOBUFS=%v", enobufs), func(t *testing.T) {
 			t.Parallel()
 			group := audittest.StandIn(t)
-			c := listen(t, &Config{Types: []uint16{1420}, Trust: group.Trust()})
+			c := listen(t, on(group, Config{Types: []uint16{1420}}))
 			if enobufs {
 				allowENOBUFS(t, c)
 			}
@@ -314,13 +314,13 @@ func (f *flood) receive() error {
 func TestAdoptedCongestedSocketRecovers(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	old := listen(t, &Config{Trust: group.Trust()})
+	old := listen(t, on(group, Config{}))
 	allowENOBUFS(t, old)
 	const sent = 2000
 	for i := range sent {
 		must(t, group.Multicast(1420, fmt.Sprint(i)))
 	}
-	adopted, err := FileConn(duplicate(t, old), &Config{Trust: group.Trust()})
+	adopted, err := FileConn(duplicate(t, old), on(group, Config{}))
 	c := opened(t, adopted, err)
 	must(t, old.Close())
 
@@ -340,7 +340,7 @@ func TestReceiveDoesNotAllocate(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Batch: 2, Types: []uint16{1420}, Trust: group.Trust()})
+	c := listen(t, on(group, Config{Batch: 2, Types: []uint16{1420}}))
 	for range 210 {
 		must(t, group.Multicast(1420, "x"))
 	}
@@ -385,7 +385,7 @@ func TestSenderWhoseAddressIsMissingIsNotBelieved(t *testing.T) {
 			c.batch.addrs[0] = tt.from
 			c.batch.hdrs[0].hdr.Namelen = tt.namelen
 			c.batch.hdrs[0].len = headerLen
-			msgs, refused := c.sift()
+			msgs, refused := c.validate()
 			if got := c.Stats().Forged; got != tt.forged || refused != (tt.forged > 0) || len(msgs) != 1-int(tt.forged) {
 				t.Errorf("got %d messages, %d forged, want %d forged", len(msgs), got, tt.forged)
 			}

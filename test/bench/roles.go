@@ -21,7 +21,6 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
-	"github.com/ipe-auditd/ipe-auditd/internal/trust"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
@@ -154,7 +153,7 @@ func floor() error {
 
 // receive does the same with pkg/netlinkaudit.
 func receive() error {
-	c, err := netlinkaudit.FileConn(socket(), &netlinkaudit.Config{Types: ipe.Types(), Trust: trust.StandIn(0)})
+	c, err := netlinkaudit.FileConn(socket(), &netlinkaudit.Config{Types: ipe.Types(), Coalesce: time.Millisecond, Protocol: audittest.Protocol})
 	if err != nil {
 		return err
 	}
@@ -178,7 +177,7 @@ func receive() error {
 // part of it.
 func keep() error {
 	runtime.GOMAXPROCS(1)
-	c, err := netlinkaudit.FileConn(socket(), &netlinkaudit.Config{Types: ipe.Types(), Trust: trust.StandIn(0)})
+	c, err := netlinkaudit.FileConn(socket(), &netlinkaudit.Config{Types: ipe.Types(), Coalesce: time.Millisecond, Protocol: audittest.Protocol})
 	if err != nil {
 		return err
 	}
@@ -229,7 +228,7 @@ func runDaemon() error {
 		return err
 	}
 	o := daemon.Options{
-		Version: "bench", Config: cfg, Log: log, Trust: trust.StandIn(0),
+		Version: "bench", Config: cfg, Log: log, Protocol: audittest.Protocol,
 		Console: daemon.Console{Out: os.Stdout},
 		Notify: func(state string) {
 			if strings.HasPrefix(state, "READY=1") {

@@ -32,7 +32,6 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
-	"github.com/ipe-auditd/ipe-auditd/internal/trust"
 )
 
 // Each of these makes the test binary something else.
@@ -83,7 +82,7 @@ func runDaemon(file string) error {
 	return daemon.Run(ctx, daemon.Options{
 		Version: "e2e", Config: cfg, Console: daemon.Console{Out: os.Stdout}, Log: log,
 		Inherited: daemon.Inherited{Audit: os.NewFile(3, "audit")},
-		Trust:     trust.StandIn(0),
+		Protocol:  audittest.Protocol,
 		Notify: func(state string) {
 			if state[:7] == "READY=1" {
 				_, _ = ready.WriteString("!")
@@ -177,7 +176,7 @@ func built(t *testing.T) string {
 // pass it, with room for a flood.
 func join(t *testing.T, group *audittest.Group) *os.File {
 	t.Helper()
-	netns, _ := group.Trust().StandIn()
+	netns := group.NetNS()
 	conn, err := netlink.Dial(unix.NETLINK_USERSOCK, &netlink.Config{NetNS: netns})
 	check(t, err)
 	defer conn.Close()

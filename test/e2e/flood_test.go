@@ -70,7 +70,7 @@ func (f *flood) awaitTaken() {
 	f.t.Helper()
 	own, err := syscall.Dup(int(f.socket.Fd()))
 	check(f.t, err)
-	conn, err := netlinkaudit.FileConn(os.NewFile(uintptr(own), "audit"), &netlinkaudit.Config{Trust: f.group.Trust()})
+	conn, err := netlinkaudit.FileConn(os.NewFile(uintptr(own), "audit"), &netlinkaudit.Config{Protocol: audittest.Protocol, NetNS: f.group.NetNS()})
 	check(f.t, err)
 	defer conn.Close()
 	eventually(f.t, "the daemon takes what is queued", func() bool {

@@ -12,31 +12,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// goOver makes c wait in that way, as if the messages so far asked for it.
-func goOver(tb testing.TB, c *Conn, to way) {
+// coalesce is what the daemon uses.
+const coalesce = time.Millisecond
+
+// goOver makes c wait in that mode, as if the messages so far asked for it.
+func goOver(tb testing.TB, c *Conn, to mode) {
 	tb.Helper()
 	events := uint32(unix.EPOLLIN)
-	if to != park {
+	if to != modePark {
 		events = 0
 	}
-	must(tb, c.wait.control(unix.EPOLL_CTL_MOD, events))
-	c.wait.way, c.wait.count, c.wait.more = to, 0, false
+	must(tb, c.poller.control(unix.EPOLL_CTL_MOD, events))
+	c.poller.mode, c.poller.count, c.poller.full = to, 0, false
 }
 
-var ways = map[way]string{park: "park", poll: "poll", doze: "doze"}
+var modes = map[mode]string{modePark: "park", modePoll: "poll", modeSleep: "sleep"}
 
-func TestEveryWayOfWaitingHearsMessagesDeadlinesAndClose(t *testing.T) {
+func TestEveryModeOfWaitingHearsMessagesDeadlinesAndClose(t *testing.T) {
 	t.Parallel()
-	for from, name := range ways {
+	for from, name := range modes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			group := audittest.StandIn(t)
-			c := listen(t, &Config{Trust: group.Trust()})
+			c := listen(t, on(group, Config{Coalesce: coalesce}))
 
 			goOver(t, c, from)
 			sent := make(chan error, 1)
 			go func() {
-				time.Sleep(3 * linger) // it waits, and has gone over to another way
+				time.Sleep(3 * pollTimeout) // it waits, and has changed its mode
 				sent <- group.Multicast(1420, "late")
 			}()
 			if m := receive(t, c, 1)[0]; string(m.Data) != "late" {
@@ -69,13 +72,13 @@ func TestEveryWayOfWaitingHearsMessagesDeadlinesAndClose(t *testing.T) {
 }
 
 // A deadline holds although there is always something to receive.
-func TestDeadlineIsMetInAFloodInEveryWay(t *testing.T) {
+func TestDeadlineIsMetInAFloodInEveryMode(t *testing.T) {
 	t.Parallel()
-	for from, name := range ways {
+	for from, name := range modes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			group := audittest.StandIn(t)
-			c := listen(t, &Config{Batch: 1, Trust: group.Trust()})
+			c := listen(t, on(group, Config{Batch: 1, Coalesce: coalesce}))
 			for i := range 100 {
 				must(t, group.Multicast(1420, fmt.Sprint(i)))
 			}
@@ -97,20 +100,20 @@ func TestDeadlineIsMetInAFloodInEveryWay(t *testing.T) {
 func armed(tb testing.TB, c *Conn) bool {
 	tb.Helper()
 	n := 0
-	must(tb, c.wait.raw.Control(func(set uintptr) {
+	must(tb, c.poller.raw.Control(func(set uintptr) {
 		n, _ = unix.EpollWait(int(set), make([]unix.EpollEvent, 1), 0)
 	}))
 	return n > 0
 }
 
-func TestTheWayOfWaitingFollowsTheMessages(t *testing.T) {
+func TestTheModeOfWaitingFollowsTheMessages(t *testing.T) {
 	t.Parallel()
 	if runtime.GOMAXPROCS(0) < 2 {
 		t.Skip("with one processor the runtime gets it back after every message")
 	}
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Trust: group.Trust()})
-	c.wait.naps = true // the stand-in may not have the buffer for it
+	c := listen(t, on(group, Config{Coalesce: coalesce}))
+	c.poller.sleeps = true // the stand-in may not have the buffer for it
 	next := 0
 	one := func() {
 		t.Helper()
@@ -122,63 +125,77 @@ func TestTheWayOfWaitingFollowsTheMessages(t *testing.T) {
 	}
 	// Each of these takes some microseconds, but on a busy machine now and then
 	// more.
-	reach := func(want way) {
+	reach := func(want mode) {
 		t.Helper()
-		for end := time.Now().Add(patience); c.wait.way != want; one() {
+		for end := time.Now().Add(patience); c.poller.mode != want; one() {
 			if time.Now().After(end) {
-				t.Fatalf("after %d messages: %s, want %s", next, ways[c.wait.way], ways[want])
+				t.Fatalf("after %d messages: %s, want %s", next, modes[c.poller.mode], modes[want])
 			}
 		}
 	}
-	if c.wait.way != park {
-		t.Fatalf("begins with %s", ways[c.wait.way])
+	if c.poller.mode != modePark {
+		t.Fatalf("begins with %s", modes[c.poller.mode])
 	}
 	one()
-	if c.wait.way != park {
-		t.Errorf("%s after a single message", ways[c.wait.way])
+	if c.poller.mode != modePark {
+		t.Errorf("%s after a single message", modes[c.poller.mode])
 	}
-	reach(poll)
+	reach(modePoll)
 	must(t, group.Multicast(1420, "for nobody but us"))
 	if armed(t, c) {
 		t.Error("each message wakes Go's poller too")
 	}
 	receive(t, c, 1)
-	reach(doze)
-	// One at a time is too little for a nap.
-	reach(poll)
+	reach(modeSleep)
+	// One at a time is too little to sleep for.
+	reach(modePoll)
 	go func() {
-		time.Sleep(3 * linger)
+		time.Sleep(3 * pollTimeout)
 		_ = group.Multicast(1420, "at last")
 	}()
 	receive(t, c, 1)
-	if c.wait.way != park {
-		t.Errorf("%s after a pause of %v, want park", ways[c.wait.way], 3*linger)
+	if c.poller.mode != modePark {
+		t.Errorf("%s after a pause of %v, want park", modes[c.poller.mode], 3*pollTimeout)
 	}
 }
 
-// What comes in a nap, or while the queue is never empty, is received in order
-// and whole.
-func TestAFullBatchIsFollowedByNoNap(t *testing.T) {
+func TestWithoutCoalesceTheGoroutineIsParked(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Batch: 8, Trust: group.Trust()})
+	c := listen(t, on(group, Config{}))
+	c.poller.sleeps = true
+	for i := range 10 * pollAfter {
+		must(t, group.Multicast(1420, fmt.Sprint(i)))
+		receive(t, c, 1)
+		if c.poller.mode != modePark {
+			t.Fatalf("after %d messages: %s, want %s", i+1, modes[c.poller.mode], modes[modePark])
+		}
+	}
+}
+
+// What comes during a sleep, or while the queue is never empty, is received in order
+// and whole.
+func TestAFullBatchIsFollowedByNoSleep(t *testing.T) {
+	t.Parallel()
+	group := audittest.StandIn(t)
+	c := listen(t, on(group, Config{Batch: 8, Coalesce: coalesce}))
 	const sent = 8 * 20
 	for i := range sent {
 		must(t, group.Multicast(1420, fmt.Sprint(i)))
 	}
-	goOver(t, c, doze)
+	goOver(t, c, modeSleep)
 	for i, m := range receive(t, c, sent) {
 		if string(m.Data) != fmt.Sprint(i) {
 			t.Fatalf("got %q, want %d", m.Data, i)
 		}
 	}
-	if c.wait.rest() {
-		t.Error("a nap behind a full batch")
+	if c.poller.sleep() {
+		t.Error("slept behind a full batch")
 	}
 	must(t, group.Multicast(1420, "alone"))
 	receive(t, c, 1)
-	if !c.wait.rest() {
-		t.Error("no nap behind the last message there was")
+	if !c.poller.sleep() {
+		t.Error("did not sleep behind the last message there was")
 	}
 }
 
@@ -187,17 +204,17 @@ func TestWaitingDoesNotAllocate(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Trust: group.Trust()})
+	c := listen(t, on(group, Config{Coalesce: coalesce}))
 	must(t, group.Multicast(1420, "so that poll(2) returns at once"))
-	for way, name := range ways {
-		goOver(t, c, way)
+	for mode, name := range modes {
+		goOver(t, c, mode)
 		// Often: what the rest of the process allocates meanwhile counts too.
 		n := testing.AllocsPerRun(100, func() {
-			c.wait.rest()
-			if _, err := c.wait.wait(); err != nil {
+			c.poller.sleep()
+			if _, err := c.poller.wait(); err != nil {
 				t.Fatal(err)
 			}
-			c.wait.way, c.wait.count = way, 0
+			c.poller.mode, c.poller.count = mode, 0
 		})
 		if n != 0 {
 			t.Errorf("%s: %v allocations, want 0", name, n)
@@ -211,7 +228,7 @@ func TestWaitingDoesNotAllocate(t *testing.T) {
 func TestAMessageBetweenPollAndArmingIsHeard(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Trust: group.Trust()})
+	c := listen(t, on(group, Config{Coalesce: coalesce}))
 	sent := make(chan error, 1)
 	send := func(text string, after time.Duration) {
 		time.Sleep(after)
@@ -220,8 +237,8 @@ func TestAMessageBetweenPollAndArmingIsHeard(t *testing.T) {
 	go send("by Go's poller, which leaves the socket in the list", 20*time.Millisecond)
 	receive(t, c, 1)
 	must(t, <-sent)
-	goOver(t, c, poll)
-	c.wait.poll[0].Fd = -1 // poll(2) sees nothing, as if it had just ended
+	goOver(t, c, modePoll)
+	c.poller.fds[0].Fd = -1 // poll(2) sees nothing, as if it had just ended
 	go send("in between", time.Millisecond)
 	if m := receive(t, c, 1)[0]; string(m.Data) != "in between" {
 		t.Errorf("got %q", m.Data)
@@ -234,11 +251,11 @@ func TestAMessageBetweenPollAndArmingIsHeard(t *testing.T) {
 func TestCloseDoesNotLoseWhatWasTaken(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Trust: group.Trust()})
+	c := listen(t, on(group, Config{Coalesce: coalesce}))
 	must(t, group.Multicast(1420, "taken"))
-	goOver(t, c, park)
-	c.wait.count, c.wait.begun = pollAfter-1, time.Now() // this one changes the way
-	must(t, c.wait.set.Close())
+	goOver(t, c, modePark)
+	c.poller.count, c.poller.begun = pollAfter-1, time.Now() // this one changes the mode
+	must(t, c.poller.set.Close())
 	if !c.fill(0) || c.batch.n != 1 || c.batch.err != nil {
 		t.Errorf("got %d messages, %v, want one", c.batch.n, c.batch.err)
 	}
@@ -249,15 +266,15 @@ func TestCloseDoesNotLoseWhatWasTaken(t *testing.T) {
 func TestDeadlineIsMetWhilePollPromisesInVain(t *testing.T) {
 	t.Parallel()
 	group := audittest.StandIn(t)
-	c := listen(t, &Config{Trust: group.Trust()})
+	c := listen(t, on(group, Config{Coalesce: coalesce}))
 	r, w, err := os.Pipe()
 	must(t, err)
 	defer r.Close()
 	defer w.Close()
 	_, err = w.WriteString("x")
 	must(t, err)
-	goOver(t, c, poll)
-	c.wait.poll[0].Fd = int32(r.Fd())
+	goOver(t, c, modePoll)
+	c.poller.fds[0].Fd = int32(r.Fd())
 	must(t, c.SetReadDeadline(time.Now().Add(2*time.Millisecond)))
 	if _, err := c.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("got %v, want the deadline", err)
