@@ -144,7 +144,7 @@ func TestNoFileIsTooLong(t *testing.T) {
 	}
 }
 
-func TestNoStateAtPackageLevelIsMadeByInit(t *testing.T) {
+func TestNoPackageHasAnInitFunction(t *testing.T) {
 	t.Parallel()
 	for _, p := range packages(t) {
 		for _, file := range p.GoFiles {
