@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,12 +20,80 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-func TestEventKeysStandInTheOrderOfALine(t *testing.T) {
+// TestEventKeysAreThoseOfTheTable compares names, order, types and kinds of
+// events. Behind each item stand its type and the kinds: "Number; access,
+// repeated, when there is a file."
+func TestEventKeysAreThoseOfTheTable(t *testing.T) {
 	t.Parallel()
-	got := marked(read(t, eventsPage), "Va", itemsIn("KEYS"))
-	if diff := cmp.Diff(format.Keys(), got); diff != "" {
+	lines := read(t, eventsPage)
+	var names []string // of the item
+	got := make(map[string]string)
+	for _, l := range lines {
+		switch {
+		case l.section != "KEYS":
+		case isItem(l) && len(words(l.text, "Va")) > 0:
+			names = words(l.text, "Va")
+		case len(names) > 0 && !strings.HasPrefix(l.text, "."):
+			for _, name := range names {
+				got[name] = described(l.text, len(names) > 1)
+			}
+			names = nil
+		}
+	}
+	want := make(map[string]string)
+	var order []string
+	for _, k := range format.Keys() {
+		order = append(order, k.Name)
+		want[k.Name] = k.Type.String() + "; " + kindsOf(k.In)
+	}
+	if diff := cmp.Diff(order, marked(lines, "Va", itemsIn("KEYS"))); diff != "" {
 		t.Errorf("keys (-program +page):\n%s", diff)
 	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("types and events (-program +page):\n%s", diff)
+	}
+}
+
+// described returns type and kinds of events as kindsOf writes them.
+func described(text string, several bool) string {
+	typ, rest, _ := strings.Cut(text, "; ")
+	if several {
+		typ = strings.TrimSuffix(typ, "s")
+	}
+	if strings.HasPrefix(rest, "all events from the kernel") {
+		return typ + "; all events from the kernel"
+	}
+	if strings.HasPrefix(rest, "all events") {
+		return typ + "; all events"
+	}
+	var kinds []string
+	for word := range strings.FieldsFuncSeq(rest, func(r rune) bool { return strings.ContainsRune(" ,;.", r) }) {
+		if !slices.Contains(named(ipe.Kind(0)), word) {
+			break
+		}
+		kinds = append(kinds, word)
+	}
+	return typ + "; " + strings.Join(sorted(kinds), ", ")
+}
+
+// kindsOf names the kinds of events in a set.
+func kindsOf(set format.Kinds) string {
+	var kinds, kernel []string
+	for k := ipe.Kind(0); k.String() != ""; k++ {
+		if k.FromKernel() {
+			kernel = append(kernel, k.String())
+		}
+		if set.Has(k) {
+			kinds = append(kinds, k.String())
+		}
+	}
+	switch {
+	case len(kinds) == len(named(ipe.Kind(0))):
+		return "all events"
+	case slices.Equal(kinds, kernel):
+		return "all events from the kernel"
+	}
+	return strings.Join(sorted(kinds), ", ")
 }
 
 func TestValuesOfEventKeys(t *testing.T) {

@@ -116,7 +116,7 @@ func (e *explainer) explain(ev *history.Event) error {
 		explainer = explainer.Elsewhere(string(ev.Host))
 	}
 	x := explainer.Explain(&ev.Event)
-	c := format.Context{Spool: uint64(ev.At.ID), Seq: ev.At.Seq, Host: string(ev.Host), BootID: string(ev.BootID)}
+	c := format.Context{Identity: format.Identity{Spool: uint64(ev.At.ID), Seq: ev.At.Seq, Host: ev.Host, BootID: ev.BootID}}
 	e.n++
 	if e.json {
 		event := bytes.TrimSpace(format.AppendJSON(nil, &ev.Event, &c))

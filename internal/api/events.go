@@ -9,9 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/host"
-	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -44,9 +43,10 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := stream{
-		query: q, spool: s.options.Spool, policy: s.options.Policy, feed: &s.feed,
-		out: w, control: http.NewResponseController(w), patience: s.patience.write,
-		context: format.Context{Host: s.options.Host, Raw: q.raw},
+		query: q, spool: s.options.Spool, feed: &s.feed,
+		decoder: entry.Decoder{Policy: s.options.Policy, Host: []byte(s.options.Host)},
+		out:     w, control: http.NewResponseController(w), patience: s.patience.write,
+		context: format.Context{Raw: q.raw},
 	}
 	if err := st.run(r.Context(), s.closing); err != nil {
 		// The client must be able to tell this end from that of the spool.
@@ -58,7 +58,6 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 type stream struct {
 	*query
 	spool    *spool.Spool
-	policy   func(context uint16) *ipe.Policy // may be nil
 	feed     *feedCounters
 	out      http.ResponseWriter
 	control  *http.ResponseController
@@ -67,10 +66,9 @@ type stream struct {
 	reader *spool.Reader
 	end    spool.Cursor // newest entry when the stream began
 
-	decoder ipe.Decoder
+	decoder entry.Decoder
 	event   ipe.Event
 	context format.Context
-	bootID  [16]byte // what context.BootID says
 
 	buf    []byte
 	events uint64       // in buf
@@ -157,15 +155,7 @@ func (st *stream) beyond(e *spool.Entry) bool {
 
 // wanted decodes e and reports whether the client asked for such an event.
 func (st *stream) wanted(e *spool.Entry) bool {
-	if st.decoder.Decode(&st.event, e.Type, e.Data) != ipe.ClassIPE {
-		return false
-	}
-	if st.event.Kind == ipe.KindAccess && st.policy != nil {
-		if p := st.policy(e.Context); p != nil {
-			st.event.ActivePolicy = *p
-		}
-	}
-	return st.match.Match(&st.event)
+	return st.decoder.Decode(&st.event, &st.context.Identity, e) == ipe.ClassIPE && st.match.Match(&st.event)
 }
 
 // take sends e, if it is wanted. It reports true when nothing comes after it.
@@ -175,11 +165,6 @@ func (st *stream) take(e *spool.Entry) (done bool) {
 	}
 	st.place = e.Cursor()
 	if st.wanted(e) {
-		st.context.Spool, st.context.Seq = uint64(e.ID), e.Seq
-		if e.BootID != st.bootID {
-			st.bootID = e.BootID
-			st.context.BootID = host.BootID(e.BootID).String()
-		}
 		st.append()
 	}
 	return !st.follow && st.place == st.end
@@ -188,11 +173,10 @@ func (st *stream) take(e *spool.Entry) (done bool) {
 // tellGap says that the client missed something. It is said whatever the client
 // selects: nobody knows what was lost.
 func (st *stream) tellGap(g *spool.GapError) {
-	st.place = sink.Missed(&st.event, g)
+	st.place = st.decoder.Missed(&st.event, &st.context.Identity, g)
 	if g.Known {
 		st.feed.lost.Add(g.Count)
 	}
-	st.context.Spool, st.context.Seq = 0, 0
 	st.append()
 }
 

@@ -166,7 +166,7 @@ func TestStreamHasTheFormThatIsAsked(t *testing.T) {
 	c := w.spool.Append([]spool.Record{rec})
 	var ev ipe.Event
 	new(ipe.Decoder).Decode(&ev, rec.Type, rec.Data)
-	context := format.Context{Spool: uint64(c.ID), Seq: c.Seq, Host: "box"}
+	context := format.Context{Identity: format.Identity{Spool: uint64(c.ID), Seq: c.Seq, Host: []byte("box")}}
 	withRaw := context
 	withRaw.Raw = true
 	tests := []struct {

@@ -79,7 +79,7 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 	reader := f.d.spool.NewReader(begin)
 	rc := sink.Config{
 		Name: c.Name, Sink: outlet.sink, Source: reader, Match: matcher, Format: outlet.format,
-		Context: format.Context{Host: f.host, Raw: c.Raw}, Batch: outlet.batch,
+		Context: format.Context{Identity: format.Identity{Host: []byte(f.host)}, Raw: c.Raw}, Batch: outlet.batch,
 		Policy:    f.d.policies.Policy,
 		Coalesce:  c.Coalesce,
 		Delivered: reader.Delivered,

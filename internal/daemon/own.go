@@ -6,6 +6,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -14,9 +16,10 @@ import (
 
 // teller puts the daemon's own events into the stream.
 type teller struct {
-	spool inforce.Appender
-	mu    sync.Mutex
-	buf   []byte
+	spool   inforce.Appender
+	mu      sync.Mutex
+	buf     []byte
+	context format.Context // names nothing: the entry does
 }
 
 // tell appends the event. It may be called from any goroutine.
@@ -25,8 +28,8 @@ func (t *teller) tell(ev *ipe.Event) {
 	ev.Time, ev.Has = now.UnixMilli(), ev.Has|ipe.HasStamp
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.buf = ipe.AppendOwn(t.buf[:0], ev)
-	t.spool.Append([]spool.Record{{Time: now.UnixNano(), Data: t.buf, Urgent: true}})
+	t.buf = format.AppendJSON(t.buf[:0], ev, &t.context)
+	t.spool.Append([]spool.Record{{Type: entry.TypeInternal, Time: now.UnixNano(), Data: t.buf, Urgent: true}})
 }
 
 // startedEvent says where and in which state of IPE the daemon begins.

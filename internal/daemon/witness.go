@@ -6,6 +6,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -80,9 +82,10 @@ func (d *daemon) lastContext() uint16 {
 	if !ok || e.Cursor() != end || e.BootID != d.boot || d.boot == (host.BootID{}) {
 		return 0
 	}
-	var decoder ipe.Decoder
+	var decoder entry.Decoder
 	var ev ipe.Event
-	if decoder.Decode(&ev, e.Type, e.Data); ev.Kind != ipe.KindStopped {
+	var id format.Identity
+	if decoder.Decode(&ev, &id, e); ev.Kind != ipe.KindStopped {
 		return 0 // that process was killed, and may have taken an activation with it
 	}
 	return e.Context

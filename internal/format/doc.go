@@ -10,10 +10,11 @@
 // kernel can be got back from; where that is impossible (text, environment
 // variables) the function says so.
 //
-// The keys, their order and their values stand in one place, fields.go, and
-// every format with keys is made from it.
+// The keys, their order, types and places in an event stand in one table, keys.go.
+// The encoders are held to it by tests; [Parser], which reads events in JSON,
+// goes by it.
 //
-// The package does not decode, filter, frame or deliver, and knows no sink.
+// The package does not decode records, filter, frame or deliver, and knows no sink.
 //
 // # Memory
 //

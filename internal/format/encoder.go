@@ -72,11 +72,11 @@ func (e *encoder) word(key, s string) {
 	}
 }
 
-// name writes a string from the outside; an empty one is absent.
-func (e *encoder) name(key, s string) {
-	if s != "" || e.form == formNames {
+// name writes a text of which an empty one is absent.
+func (e *encoder) name(key string, b []byte) {
+	if len(b) != 0 || e.form == formNames {
 		e.dst = append(e.dst, key...)
-		e.nameValue(key, s)
+		e.textValue(key, b)
 	}
 }
 

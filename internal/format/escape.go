@@ -39,7 +39,7 @@ func appendEscaped(dst, b []byte, quoted bool) []byte {
 			dst = appendEscape(dst, 'x', uint32(b[0]), 2)
 		case r == '\\' || r == '"' && quoted:
 			dst = append(dst, '\\', byte(r))
-		case strconv.IsPrint(r):
+		case strconv.IsPrint(r) && !invisible(r):
 			dst = append(dst, b[:n]...)
 		case r == '\n':
 			dst = append(dst, '\\', 'n')

@@ -1,7 +1,6 @@
 package format
 
 import (
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -9,11 +8,10 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// fields writes what ev has, key by key. It is the one table of the keys:
-// their names, their order in a line and where their values come from stand
-// nowhere else, and every form with keys comes out of it.
+// fields writes what ev has, key by key, as the table of the keys says; every form
+// with keys comes out of it.
 //
-// It is straight code and not a table of functions because an indirect call
+// It is straight code and does not go through the table because an indirect call
 // for each key makes the JSON form several times as slow where the processor
 // may not predict them (retpolines and their like). A key stands here as it
 // stands in JSON, the form that is written most often: see encoder.
@@ -94,14 +92,6 @@ func (e *encoder) own(ev *ipe.Event) {
 	e.text(`,"kernel":`, ev.Kernel)
 	e.text(`,"ipe_status":`, ev.IPEStatus)
 	e.boolean(`,"success_audit":`, ev.SuccessAudit)
-}
-
-// Keys returns the names of all keys in the order in which they stand in a
-// line. A KEY_hex is not in the list; it may follow any string.
-func Keys() []string {
-	e := encoder{form: formNames}
-	e.fields(new(ipe.Event), new(Context))
-	return strings.Fields(string(e.dst))
 }
 
 // rawText is the record as received, where it is asked for or all there is.

@@ -2,15 +2,20 @@ package format
 
 import "github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 
+// Identity says which event it is, and of which host and boot.
+type Identity struct {
+	Spool  uint64 // id of the spool; meaningless when Seq is 0, but for a KindRepeated
+	Seq    uint64 // sequence number within Spool, from 1; 0 when the event has no identity
+	Host   []byte // host name; empty to leave the key out
+	BootID []byte // boot id as in /proc/sys/kernel/random/boot_id; empty to leave the key out
+}
+
 // Context is what an encoder needs to know beside the event itself. It also holds
 // what was written last and is likely to be written again, so it is for one
 // goroutine at a time.
 type Context struct {
-	Spool  uint64 // id of the spool; meaningless when Seq is 0, but for a KindRepeated
-	Seq    uint64 // sequence number within Spool, from 1; 0 when the event has no identity
-	Host   string // host name; empty to leave the key out
-	BootID string // boot id as in /proc/sys/kernel/random/boot_id; empty to leave the key out
-	Raw    bool   // add the record text as received to every event of the kernel
+	Identity
+	Raw bool // add the record text, where it is known, to every event of the kernel
 
 	clock  clock
 	origin origin

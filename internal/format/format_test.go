@@ -104,7 +104,7 @@ func repeated() *ipe.Event {
 	ev.Kind, ev.Dialect, ev.Type = ipe.KindRepeated, ipe.DialectNone, 0
 	ev.Has = ev.Has&^ipe.HasPID | ipe.HasCount | ipe.HasSince | ipe.HasUntil | ipe.HasSeqRange
 	ev.Count, ev.Since, ev.Until, ev.FirstSeq, ev.LastSeq = 999, 1795440956605, 1795440957000, 5, 1016
-	ev.PIDs, ev.Comms = 12, 1
+	ev.PIDs, ev.Comms, ev.Raw = 12, 1, nil
 	return ev
 }
 
@@ -151,7 +151,7 @@ func all() map[string]*ipe.Event {
 
 // inSpool is the context of a daemon with a spool.
 func inSpool() *Context {
-	return &Context{Spool: 0x4f3a9c21d06b7e58, Seq: 12345, Host: "node7", BootID: "0b4a2f9e-6c1d-4c57-9e35-2a8d1f60c3b7"}
+	return &Context{Identity: Identity{Spool: 0x4f3a9c21d06b7e58, Seq: 12345, Host: []byte("node7"), BootID: []byte("0b4a2f9e-6c1d-4c57-9e35-2a8d1f60c3b7")}}
 }
 
 // funcs is every Func, by name.

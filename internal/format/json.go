@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -15,9 +16,11 @@ import (
 // member twice, and the bytes of every string can be got back from it: where
 // KEY is not valid UTF-8, it has U+FFFD for each byte that is wrong, and
 // KEY_hex, directly behind it, has all of the bytes in upper-case hex (for a
-// list: a list of them). Control characters are escaped as \u00XX, DEL and
+// list: a list of them). Control characters are escaped as \uXXXX, DEL and
 // U+0080 to U+009F too, so that a line may be shown on a terminal; so are
-// U+2028 and U+2029, which end a line for many a reader of lines.
+// U+2028 and U+2029, which end a line for many a reader of lines, and all
+// characters that turn the direction of writing or are not seen, with which a
+// path looks like another one.
 //
 // A member of "extra" is named by the key of the record. A key that is odd (not
 // only printable ASCII, or with one of # " \ in it, or _hex at its end) becomes
@@ -57,11 +60,16 @@ func appendJSONString(dst, s []byte) ([]byte, bool) {
 			dst = append(dst, '\\', byte(r))
 		case r < 0xa0:
 			dst = append(dst, '\\', 'u', '0', '0', lowerHex[r>>4], lowerHex[r&15])
-		case r == '\u2028' || r == '\u2029':
-			dst = append(dst, '\\', 'u', '2', '0', '2', lowerHex[r&15])
 		case r == utf8.RuneError && n == 1:
 			dst = append(dst, "\uFFFD"...)
 			valid = false
+		case invisible(r):
+			if r > 0xffff {
+				var high rune
+				high, r = utf16.EncodeRune(r)
+				dst = appendEscape(dst, 'u', uint32(high), 4)
+			}
+			dst = appendEscape(dst, 'u', uint32(r), 4)
 		default:
 			dst = append(dst, s[:n]...)
 		}

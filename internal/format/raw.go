@@ -11,12 +11,13 @@ import (
 // ausearch -if reads it. It is a [Func].
 //
 // The daemon's own events are no records: nothing is appended for them, and a
-// sink has nothing to write. A record without a stamp (those of the IPE mails)
+// sink has nothing to write. Nor is there anything to write for an event from JSON
+// without the text of its record. A record without a stamp (those of the IPE mails)
 // gets the one of the event, or audit(0.000:0). The kernel sends no newline and
 // no NUL; in a record from elsewhere each becomes a blank, as a newline would
 // tear the line and a NUL end it for ausearch.
 func AppendRaw(dst []byte, ev *ipe.Event, _ *Context) []byte {
-	if !ev.Kind.FromKernel() {
+	if !ev.Kind.FromKernel() || ev.Raw == nil {
 		return dst
 	}
 	dst = append(dst, "type="...)

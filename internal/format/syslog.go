@@ -35,7 +35,7 @@ type Syslog struct {
 //
 // APP-NAME is ipe-auditd, MSGID the value of the key "event", MSG the text form
 // without time. There is one element of structured data with all keys. What is
-// neither UTF-8 nor printable in a value becomes U+FFFD, and KEY_hex behind it
+// neither UTF-8 nor visible in a value becomes U+FFFD, and KEY_hex behind it
 // has the bytes: some receivers write the message to a file as it is, and a
 // path must not be able to begin a line there. A list is joined by blanks, and
 // extra keys are joined as key=value.
@@ -124,8 +124,8 @@ func validSDName(s string) bool {
 
 // appendHostname appends host as HOSTNAME of RFC 5424 section 6.2.4: printable
 // ASCII, at most 255. A name that is not like that has question marks in it.
-func appendHostname(dst []byte, host string) []byte {
-	if host == "" {
+func appendHostname(dst, host []byte) []byte {
+	if len(host) == 0 {
 		return append(dst, '-')
 	}
 	for i := range min(len(host), 255) {
@@ -145,7 +145,7 @@ func appendSDValue(dst, b []byte) ([]byte, bool) {
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		switch {
-		case r == utf8.RuneError && n == 1 || unicode.IsControl(r):
+		case r == utf8.RuneError && n == 1 || unicode.IsControl(r) || invisible(r):
 			dst = append(dst, "\uFFFD"...)
 			whole = false
 		case r == '"' || r == '\\' || r == ']':

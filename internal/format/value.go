@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 
@@ -107,11 +108,6 @@ func (e *encoder) wordValue(key, s string) {
 	}
 }
 
-// nameValue is textValue for a string. The compiler does not copy it as long as
-// it sees that all of textValue only reads: a function in assembly, such as
-// bytes.IndexByte, would hide that.
-func (e *encoder) nameValue(key, s string) { e.textValue(key, []byte(s)) }
-
 func (e *encoder) textValue(key string, b []byte) {
 	whole := true
 	switch e.form {
@@ -207,14 +203,14 @@ func (e *encoder) fromTail(key string, start int) {
 // origin is what JSON has of the Host and BootID of a Context, which are the same
 // for nearly all events.
 type origin struct {
-	host, bootID string
+	host, bootID []byte
 	text         []byte // nil: none yet
 }
 
 // sameOrigin writes the origin again, if it is the one that was kept.
 func (e *encoder) sameOrigin(c *Context) bool {
 	o := &c.origin
-	if e.form != formJSON || o.text == nil || o.host != c.Host || o.bootID != c.BootID {
+	if e.form != formJSON || o.text == nil || !bytes.Equal(o.host, c.Host) || !bytes.Equal(o.bootID, c.BootID) {
 		return false
 	}
 	e.dst = append(e.dst, o.text...)
@@ -224,7 +220,12 @@ func (e *encoder) sameOrigin(c *Context) bool {
 // keepOrigin keeps the origin, which stands at the end of dst.
 func (e *encoder) keepOrigin(c *Context, start int) {
 	if e.form == formJSON {
-		c.origin = origin{host: c.Host, bootID: c.BootID, text: append([]byte{}, e.dst[start:]...)}
+		o := &c.origin
+		o.host, o.bootID = append(o.host[:0], c.Host...), append(o.bootID[:0], c.BootID...)
+		o.text = append(o.text[:0], e.dst[start:]...)
+		if o.text == nil {
+			o.text = []byte{}
+		}
 	}
 }
 

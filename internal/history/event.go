@@ -1,6 +1,7 @@
 package history
 
 import (
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -27,6 +28,12 @@ type Event struct {
 
 	Host   []byte // name of the host; nil when not known
 	BootID []byte // as the kernel writes it; nil when not known
+}
+
+// identify makes ev the event that id names.
+func (ev *Event) identify(id *format.Identity) {
+	ev.At = spool.Cursor{ID: spool.ID(id.Spool), Seq: id.Seq}
+	ev.Host, ev.BootID = id.Host, id.BootID
 }
 
 // Reset makes ev the zero Event but keeps the capacity of its lists.

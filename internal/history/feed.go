@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -23,6 +22,7 @@ type feed struct {
 	socket string
 	stream io.ReadCloser
 	lines  *bufio.Scanner
+	parser lineParser
 }
 
 func openFeed(ctx context.Context, socket string, since time.Time, after *spool.Cursor) (*feed, error) {
@@ -44,12 +44,7 @@ func openFeed(ctx context.Context, socket string, since time.Time, after *spool.
 
 func (f *feed) next(ev *Event) error {
 	for f.lines.Scan() {
-		line := bytes.TrimSpace(f.lines.Bytes())
-		switch err := parse(ev, line); {
-		case errors.Is(err, errUnreadable):
-			ev.Raw = line
-			return nil
-		case err == nil:
+		if f.parser.read(ev, bytes.TrimSpace(f.lines.Bytes())) {
 			return nil
 		}
 	}

@@ -41,7 +41,7 @@ func lines(t *testing.T, h *History) (list []string) {
 		case err != nil:
 			list = append(list, err.Error())
 		default:
-			list = append(list, string(format.AppendJSON(nil, &ev.Event, &format.Context{Spool: uint64(ev.At.ID), Seq: ev.At.Seq})))
+			list = append(list, string(format.AppendJSON(nil, &ev.Event, &format.Context{Identity: format.Identity{Spool: uint64(ev.At.ID), Seq: ev.At.Seq}})))
 		}
 	}
 }

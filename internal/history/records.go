@@ -5,6 +5,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
 	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -88,18 +90,9 @@ func (r *Records) take(ev *ipe.Event) bool {
 	case class != ipe.ClassIPE:
 		return false
 	case record.Truncated:
-		unparsed(ev)
+		entry.MakeUnparsed(ev)
 	}
 	return true
-}
-
-// unparsed leaves what may be said of a record whose end is missing: a value
-// may be cut and look whole.
-func unparsed(ev *ipe.Event) {
-	*ev = ipe.Event{
-		Kind: ipe.KindUnparsed, Dialect: ev.Dialect, Type: ev.Type, Raw: ev.Raw,
-		Has: ev.Has & ipe.HasStamp, Time: ev.Time, Serial: ev.Serial,
-	}
 }
 
 // tell makes ev an event of ours about n records, and n 0.
@@ -113,6 +106,23 @@ type file struct {
 	name    string
 	closer  io.Closer // nil for stdin
 	records *Records
+	parser  lineParser
+}
+
+// lineParser reads events in JSON.
+type lineParser struct{ format.Parser }
+
+// read reads the event of a line, and reports whether there is one. A line that
+// may have been one of ours, but cannot be read, is of KindUnparsed.
+func (p *lineParser) read(ev *Event, line []byte) bool {
+	*ev = Event{Event: ev.Event}
+	var id format.Identity
+	err := p.Parse(&ev.Event, &id, line)
+	if errors.Is(err, format.ErrUnreadable) {
+		ev.Raw, err = line, nil
+	}
+	ev.identify(&id)
+	return err == nil
 }
 
 func (f *file) next(ev *Event) error {
@@ -122,11 +132,7 @@ func (f *file) next(ev *Event) error {
 		if line == nil {
 			return err
 		}
-		switch err := parse(ev, line); {
-		case errors.Is(err, errUnreadable):
-			ev.Raw = line // and of KindUnparsed
-			return nil
-		case err == nil:
+		if f.parser.read(ev, line) {
 			return nil
 		}
 	}

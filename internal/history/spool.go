@@ -4,21 +4,19 @@ import (
 	"errors"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
-	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // directory is a source that reads a spool directory.
 type directory struct {
-	name     string
-	entries  *spool.Offline
-	policies *inforce.Table
-	decoder  ipe.Decoder
-	bootID   []byte
-	boot     [16]byte // what bootID says
+	name    string
+	entries *spool.Offline
+	decoder entry.Decoder
 }
 
 func openDirectory(dir string, since time.Time) (*directory, error) {
@@ -31,36 +29,27 @@ func openDirectory(dir string, since time.Time) (*directory, error) {
 	if err != nil {
 		policies = inforce.NewTable() // the order of the events still tells something
 	}
-	return &directory{name: dir, entries: entries, policies: policies}, nil
+	return &directory{name: dir, entries: entries, decoder: entry.Decoder{Policy: policies.Policy}}, nil
 }
 
 func (d *directory) next(ev *Event) error {
 	for {
 		ev.Reset()
+		var id format.Identity
 		e, err := d.entries.Next()
 		var gap *spool.GapError
 		switch {
 		case errors.As(err, &gap):
-			sink.Missed(&ev.Event, gap)
+			d.decoder.Missed(&ev.Event, &id, gap)
 			if errors.Is(gap, spool.ErrUnclosed) {
 				ev.Stage = []byte("disk") // as the daemon says it at its next start
 			}
-			return nil
 		case err != nil:
 			return err
-		case d.decoder.Decode(&ev.Event, e.Type, e.Data) != ipe.ClassIPE:
+		case d.decoder.Decode(&ev.Event, &id, e) != ipe.ClassIPE:
 			continue
 		}
-		ev.At = e.Cursor()
-		if p := d.policies.Policy(e.Context); p != nil && ev.Kind == ipe.KindAccess {
-			ev.ActivePolicy = *p
-		}
-		if e.BootID != d.boot {
-			d.boot, d.bootID = e.BootID, []byte(host.BootID(e.BootID).String())
-		}
-		if len(d.bootID) > 0 {
-			ev.BootID = d.bootID
-		}
+		ev.identify(&id)
 		return nil
 	}
 }

@@ -7,6 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -26,15 +29,15 @@ func records() map[string]string {
 		"nameless":    "1421 " + stamp + ` auid=1 ses=1 lsm=ipe res=1`,
 		"on":          "1404 " + stamp + `enforcing=1 old_enforcing=0 lsm=ipe res=1`,
 		"off":         "1404 " + stamp + `enforcing=0 old_enforcing=1 lsm=ipe res=1`,
-		"started":     `0 event="started" ipe_status="active" enforcing=1 policy_name="s" policy_version="0.0.1" policy_digest="sha256:EF"`,
-		"built-in":    `0 event="started" ipe_status="active" policy_name="boot" policy_version="0.0.0"`,
-		"none":        `0 event="started" ipe_status="no_policy" enforcing=1`,
-		"unreadable":  `0 event="started" ipe_status="unreadable"`,
-		"stopped":     `0 event="stopped"`,
-		"lost":        `0 event="lost" count=1 accuracy="exact" stage="socket"`,
-		"lost?":       `0 event="lost" accuracy="unknown" stage="disk"`,
-		"memory":      `0 event="lost" count=0 accuracy="exact" stage="disk"`,
-		"forged":      `0 event="forged" count=3 accuracy="exact" stage="socket"`,
+		"started":     `0 {"event":"started","ipe_status":"active","enforcing":true,"policy_name":"s","policy_version":"0.0.1","policy_digest":"sha256:EF"}`,
+		"built-in":    `0 {"event":"started","ipe_status":"active","policy_name":"boot","policy_version":"0.0.0"}`,
+		"none":        `0 {"event":"started","ipe_status":"no_policy","enforcing":true}`,
+		"unreadable":  `0 {"event":"started","ipe_status":"unreadable"}`,
+		"stopped":     `0 {"event":"stopped"}`,
+		"lost":        `0 {"event":"lost","count":1,"accuracy":"exact","stage":"socket"}`,
+		"lost?":       `0 {"event":"lost","accuracy":"unknown","stage":"disk"}`,
+		"memory":      `0 {"event":"lost","count":0,"accuracy":"exact","stage":"disk"}`,
+		"forged":      `0 {"event":"forged","count":3,"accuracy":"exact","stage":"socket"}`,
 		"torn access": "1420 " + stamp + `ipe_op=EXECUTE ipe_hook=`,
 		"torn change": "1421 " + stamp + `old_active_pol_name="a`,
 	}
@@ -87,8 +90,9 @@ func TestTracker(t *testing.T) {
 		"a1,started,lost":   "? ?",
 	} {
 		var tr Tracker
-		var d ipe.Decoder
+		var d entry.Decoder
 		var ev ipe.Event
+		var id format.Identity
 		for _, name := range strings.FieldsFunc(stream, func(r rune) bool { return r == ',' }) {
 			text, ok := records()[name]
 			if !ok {
@@ -98,7 +102,7 @@ func TestTracker(t *testing.T) {
 			fmt.Sscan(text, &typ)
 			_, text, _ = strings.Cut(text, " ")
 			line := []byte(text)
-			if class := d.Decode(&ev, typ, line); class != ipe.ClassIPE {
+			if class := d.Decode(&ev, &id, &spool.Entry{Type: typ, Data: line}); class != ipe.ClassIPE {
 				t.Fatalf("%s: %v", name, class)
 			}
 			tr.Observe(&ev)

@@ -3,6 +3,8 @@ package inforce
 import (
 	"sync"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -20,8 +22,10 @@ type Witness struct {
 
 	mu      sync.Mutex // held while something is appended, so that the order is that of the spool
 	tracker Tracker
-	decoder ipe.Decoder
+	decoder entry.Decoder
 	event   ipe.Event
+	id      format.Identity
+	entry   spool.Entry // what a record will be
 	policy  *ipe.Policy // in force; nil if that is not known
 	number  uint16      // of policy
 }
@@ -102,10 +106,11 @@ func (w *Witness) mark(recs []spool.Record, live bool) {
 	for i := range recs {
 		r := &recs[i]
 		r.Context = w.number
-		if r.Type == 0 || live && r.Type == ipe.TypeAccess && w.tracker.Settled() {
+		if r.Type == entry.TypeInternal || live && r.Type == ipe.TypeAccess && w.tracker.Settled() {
 			continue
 		}
-		if w.decoder.Decode(&w.event, r.Type, r.Data) != ipe.ClassIPE {
+		w.entry.Type, w.entry.Data = r.Type, r.Data
+		if w.decoder.Decode(&w.event, &w.id, &w.entry) != ipe.ClassIPE {
 			continue
 		}
 		p := w.tracker.Observe(&w.event)

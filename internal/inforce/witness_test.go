@@ -36,7 +36,7 @@ func activation(ms, serial int, name string) spool.Record {
 		`audit(1.%03d:%d): old_active_pol_name=? old_active_pol_version=? old_policy_digest=? new_active_pol_name="%s" new_active_pol_version=1.0.0 new_policy_digest=sha256:AB auid=1 ses=1 lsm=ipe res=1`, ms, serial, name)}
 }
 
-var own = spool.Record{Data: []byte(`event="stopped"`)}
+var own = spool.Record{Data: []byte(`{"event":"stopped"}`)}
 
 func TestWitnessMarksRecords(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -37,7 +39,7 @@ type coalescer struct {
 
 	batch   uint64 // grows with each commit and rollback
 	undo    []step // of this batch; the newest is the last
-	decoder ipe.Decoder
+	decoder entry.Decoder
 	event   ipe.Event // what release returns; views decoder and a window
 }
 
@@ -60,14 +62,12 @@ type window struct {
 type tally struct {
 	count       uint64
 	first, last spool.Cursor
-	bootID      [16]byte
 	stamped     bool // all of them
 	since       int64
 	until       int64
 
 	// The first entry, for what all have in common.
-	typ    uint16
-	data   []byte
+	entry  spool.Entry
 	policy ipe.Policy
 
 	// Its process, as long as it is that of all.
@@ -100,8 +100,8 @@ func newCoalescer(length time.Duration) *coalescer {
 }
 
 // find returns the window of the kind of ev, or nil.
-func (c *coalescer) find(ev *ipe.Event) *window {
-	c.key = appendKind(c.key[:0], ev)
+func (c *coalescer) find(ev *ipe.Event, id *format.Identity) *window {
+	c.key = appendKind(c.key[:0], ev, id)
 	return c.windows[string(c.key)]
 }
 
@@ -153,11 +153,12 @@ func (c *coalescer) count(w *window, e *spool.Entry, ev *ipe.Event) {
 	t := &w.tally
 	if t.count == 0 {
 		*t = tally{
-			first: e.Cursor(), bootID: e.BootID, stamped: true, since: ev.Time, until: ev.Time,
-			typ: e.Type, data: slices.Clone(e.Data), policy: ev.ActivePolicy,
+			first: e.Cursor(), stamped: true, since: ev.Time, until: ev.Time,
+			entry: *e, policy: ev.ActivePolicy,
 			pid: ev.PID, comm: slices.Clone(ev.Comm),
 		}
-		w.size += len(t.data)
+		t.entry.Data = slices.Clone(e.Data)
+		w.size += len(t.entry.Data)
 		w.inCounted = insert(&c.counted, w, func(other *window) bool { return other.first.Seq > w.first.Seq })
 	}
 	t.count++
@@ -190,15 +191,17 @@ func (c *coalescer) count(w *window, e *spool.Entry, ev *ipe.Event) {
 }
 
 // release closes a window and returns the event of what it has counted, nil if
-// that is nothing. The event lives until the next call.
-func (c *coalescer) release(w *window) *ipe.Event {
+// that is nothing. Then id says of which spool, host and boot. Both live until the
+// next call.
+func (c *coalescer) release(w *window, id *format.Identity) *ipe.Event {
 	c.remove(w)
 	c.undo = append(c.undo, step{kind: stepClose, w: w})
 	if w.count == 0 {
 		return nil
 	}
 	ev, t := &c.event, &w.tally
-	c.decoder.Decode(ev, t.typ, t.data)
+	c.decoder.Decode(ev, id, &t.entry)
+	id.Seq = 0 // it is no entry of the spool
 	*ev = ipe.Event{
 		Kind: ipe.KindRepeated, Has: ev.Has & ipe.HasIno,
 		Verdict: ev.Verdict, Op: ev.Op, Hook: ev.Hook, Path: ev.Path, Dev: ev.Dev, Ino: ev.Ino,
@@ -238,8 +241,8 @@ func (c *coalescer) rollback() {
 			if s.was.count == 0 {
 				c.counted.Remove(w.inCounted)
 				w.inCounted = nil
-				w.size -= len(w.data)
-				c.size -= len(w.data)
+				w.size -= len(w.entry.Data)
+				c.size -= len(w.entry.Data)
 			}
 			w.tally = *s.was
 		case stepPID:

@@ -419,7 +419,7 @@ func TestRollbackUndoesABatch(t *testing.T) {
 		var ev ipe.Event
 		e := &spool.Entry{ID: testID, Seq: seq, Type: 1420, Data: a.record()}
 		decoder.Decode(&ev, e.Type, e.Data)
-		if w := c.find(&ev); w != nil {
+		if w := c.find(&ev, &format.Identity{}); w != nil {
 			c.count(w, e, &ev)
 		} else {
 			c.begin(&ev, time.Unix(int64(seq), 0))
@@ -432,10 +432,10 @@ func TestRollbackUndoesABatch(t *testing.T) {
 	size := c.size
 	for range 3 {
 		try(attempt{1, 3, "c", 9})
-		c.release(front(&c.order))
+		c.release(front(&c.order), new(format.Identity))
 		try(attempt{1, 4, "d", 9})
 		try(attempt{2, 5, "e", 9})
-		c.release(front(&c.order))
+		c.release(front(&c.order), new(format.Identity))
 		try(attempt{3, 6, "f", 9})
 		c.rollback()
 		if grown := c.size - size; grown < 0 || grown > 544 { // the second kind keeps a page for pids
@@ -445,11 +445,11 @@ func TestRollbackUndoesABatch(t *testing.T) {
 	if n := len(c.windows); n != 2 {
 		t.Errorf("%d windows, want 2", n)
 	}
-	got := string(spoken(nil, c.release(front(&c.order)), &format.Context{Spool: uint64(testID)}))
+	got := string(spoken(nil, c.release(front(&c.order), new(format.Identity)), &format.Context{Identity: format.Identity{Spool: uint64(testID)}}))
 	if want := "/1 1 (2 to 2) 2-2 pids 1 comms 1 pid=2 comm=b"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if ev := c.release(front(&c.order)); ev != nil {
+	if ev := c.release(front(&c.order), new(format.Identity)); ev != nil {
 		t.Errorf("the other kind has counted %d", ev.Count)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -132,14 +131,9 @@ func (r *Runner) next(ctx, idle context.Context) (*spool.Entry, error) {
 // take passes one entry, and writes it if it is wanted.
 func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 	r.begin(spool.Cursor{ID: e.ID, Seq: e.Seq - 1})
-	class := r.decoder.Decode(&r.event, e.Type, e.Data)
+	class := r.decoder.Decode(&r.event, &r.identity, e)
 	if class == ipe.ClassIPE && r.event.Kind == ipe.KindUnparsed {
 		r.batch.counts.Unparsed++
-	}
-	if r.event.Kind == ipe.KindAccess && r.config.Policy != nil {
-		if p := r.config.Policy(e.Context); p != nil {
-			r.event.ActivePolicy = *p
-		}
 	}
 	switch {
 	case class != ipe.ClassIPE:
@@ -153,7 +147,7 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 			}
 			break
 		}
-		r.place(e.Cursor(), e.BootID)
+		r.context.Identity = r.identity
 		if err := r.write(ctx, &r.event); err != nil {
 			return err
 		}
@@ -161,15 +155,6 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 	r.batch.read++
 	r.batch.cursor, r.batch.time = e.Cursor(), e.Time
 	return nil
-}
-
-// place says where in the spool the event to be written stands.
-func (r *Runner) place(c spool.Cursor, bootID [16]byte) {
-	r.context.Spool, r.context.Seq = uint64(c.ID), c.Seq
-	if bootID != r.bootID {
-		r.bootID = bootID
-		r.context.BootID = host.BootID(bootID).String()
-	}
 }
 
 // interrupted passes a gap, and returns any other error of the source. It is
@@ -186,9 +171,8 @@ func (r *Runner) interrupted(ctx context.Context, err error) error {
 // no entry of the spool, so it has no identity.
 func (r *Runner) tell(ctx context.Context, g *spool.GapError) error {
 	r.begin(spool.Cursor{ID: g.ID, Seq: g.First - 1})
-	cursor := Missed(&r.event, g)
+	cursor := r.decoder.Missed(&r.event, &r.context.Identity, g)
 	if r.config.Match.Match(&r.event) {
-		r.context.Spool, r.context.Seq = 0, 0
 		if err := r.write(ctx, &r.event); err != nil {
 			return err
 		}

@@ -3,18 +3,19 @@ package sink
 import (
 	"encoding/binary"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// appendKind appends what makes accesses be of one kind to a coalescer: the
-// verdict, the operation, the object, the rule and the policy. What else the
-// rule says follows from that.
-func appendKind(dst []byte, ev *ipe.Event) []byte {
+// appendKind appends what makes accesses be of one kind to a coalescer: the host
+// and the boot, the verdict, the operation, the object, the rule and the policy.
+// What else the rule says follows from that.
+func appendKind(dst []byte, ev *ipe.Event, id *format.Identity) []byte {
 	dst = append(dst, byte(ev.Verdict), byte(ev.Enforcing), byte(ev.Has&ipe.HasIno>>2))
 	dst = binary.LittleEndian.AppendUint64(dst, ev.Ino)
 	for _, b := range [...][]byte{
 		ev.Op, ev.Hook, ev.Path, ev.Dev, ev.Rule,
-		ev.ActivePolicy.Name, ev.ActivePolicy.Version, ev.ActivePolicy.Digest,
+		ev.ActivePolicy.Name, ev.ActivePolicy.Version, ev.ActivePolicy.Digest, id.Host, id.BootID,
 	} {
 		// The length, plus one where it is known: the parts cannot be confused.
 		n := uint64(0)

@@ -18,6 +18,10 @@ func (r *Runner) coalesce(ctx context.Context, e *spool.Entry) (counted bool, er
 	if r.windows == nil || r.event.Kind != ipe.KindAccess {
 		return false, nil
 	}
+	id := &r.identity
+	if id.Spool != uint64(e.ID) || id.Seq != e.Seq {
+		return false, nil // an event of an input, which keeps its own number
+	}
 	if c, ok := r.config.Sink.(Causer); ok && c.Caused(&r.event) {
 		return false, nil
 	}
@@ -27,7 +31,7 @@ func (r *Runner) coalesce(ctx context.Context, e *spool.Entry) (counted bool, er
 			return false, err
 		}
 	}
-	w := r.windows.find(&r.event)
+	w := r.windows.find(&r.event, id)
 	if w != nil && r.windows.over(w, &r.event) {
 		if err := r.tellWindow(ctx, w); err != nil {
 			return false, err
@@ -54,11 +58,10 @@ func (r *Runner) coalesce(ctx context.Context, e *spool.Entry) (counted bool, er
 
 // tellWindow closes a window and writes what it has counted.
 func (r *Runner) tellWindow(ctx context.Context, w *window) error {
-	ev := r.windows.release(w)
+	ev := r.windows.release(w, &r.context.Identity)
 	if ev == nil {
 		return nil
 	}
-	r.place(spool.Cursor{ID: w.last.ID}, w.bootID) // no entry of the spool
 	r.batch.told++
 	return r.write(ctx, ev)
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/match"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -98,17 +99,17 @@ type Runner struct {
 	saver             *saver          // nil when the cursor is not kept
 
 	// Owned by Run.
-	decoder ipe.Decoder
-	event   ipe.Event
-	context format.Context
-	bootID  [16]byte // what context.BootID says
-	entry   Entry
-	buf     []byte
-	cursor  spool.Cursor // everything up to it is flushed, or counted
-	windows *coalescer   // nil: every event is written
-	batch   batch
-	limit   int           // of the next batch, in entries
-	pause   time.Duration // after the next failure
+	decoder  entry.Decoder
+	event    ipe.Event
+	identity format.Identity // of event
+	context  format.Context  // of what is written
+	entry    Entry
+	buf      []byte
+	cursor   spool.Cursor // everything up to it is flushed, or counted
+	windows  *coalescer   // nil: every event is written
+	batch    batch
+	limit    int           // of the next batch, in entries
+	pause    time.Duration // after the next failure
 
 	mu     sync.Mutex
 	status Status
@@ -130,13 +131,15 @@ func New(c Config) *Runner {
 		c.Batch = DefaultBatch
 	}
 	r := &Runner{config: c, done: make(chan struct{}), context: c.Context,
-		cursor: c.Start, limit: c.Batch, pause: minPause}
+		cursor: c.Start, limit: c.Batch, pause: minPause,
+		decoder: entry.Decoder{Policy: c.Policy, Host: c.Context.Host}}
 	r.draining, r.drain = context.WithCancel(context.Background())
 	r.halting, r.halt = context.WithCancel(context.Background())
 	r.cancelled, r.cancel = context.WithCancel(context.Background())
 	r.status = Status{Since: time.Now(), Cursor: c.Start, Kept: c.Start}
 	if c.Coalesce > 0 {
 		r.windows = newCoalescer(c.Coalesce)
+		r.windows.decoder.Host = c.Context.Host
 	}
 	if c.Save != nil {
 		r.saver = newSaver(c.Save, r.saved)

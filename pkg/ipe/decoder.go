@@ -25,16 +25,11 @@ type Decoder struct {
 // with a word that is no field or a quote that never ends; and one that does
 // not say of which kind it is. With any other class ev means nothing.
 //
-// Type 0 is the daemon's own events, as [AppendOwn] wrote them.
-//
 // The event views text and the decoder's scratch space until text is
 // overwritten or the next Decode. Decode does not allocate once its lists and
 // its scratch space are large enough, and it keeps no reference to text.
 func (d *Decoder) Decode(ev *Event, typ uint16, text []byte) Class {
 	ev.Reset()
-	if typ == 0 {
-		return d.readOwn(ev, text)
-	}
 	if !carries(typ) {
 		return ClassForeign
 	}

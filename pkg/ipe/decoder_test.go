@@ -48,7 +48,6 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 		{"before v1", typeIntegrityStatus, "IPE switched to enforce mode"},
 		{"unparsed", TypeAccess, "ipe_op=EXECUTE stray"},
 		{"landlock", TypeLandlockAccess, landlockRecord},
-		{"own event", 0, `event="lost" count=7 accuracy="exact" stage=736F since=1 until=2`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -89,8 +88,6 @@ func TestDecodeForgetsTheLastEvent(t *testing.T) {
 		{TypeMACStatus, []byte(enforceRecord)},
 		{TypeAccess, []byte(mailRecord)},
 		{TypeAccess, []byte(`ipe_op=EXECUTE pid=1 new=1 comm="a" stray`)},
-		{0, []byte(`event="lost" count=7 accuracy="exact" stage="socket"`)},
-		{0, []byte(`event="started" version="1" enforcing=1 policy_name="p"`)},
 	}
 	var d Decoder
 	var used Event

@@ -26,9 +26,6 @@ func seedRecords(f *testing.F) {
 func FuzzDecode(f *testing.F) {
 	seedRecords(f)
 	f.Fuzz(func(t *testing.T, typ uint16, text []byte) {
-		if typ == 0 {
-			return
-		}
 		before := bytes.Clone(text)
 		var d Decoder
 		var ev Event
@@ -45,30 +42,6 @@ func FuzzDecode(f *testing.F) {
 		}
 		if class == ClassIPE {
 			checkViews(t, &d, &ev, text)
-		}
-	})
-}
-
-// FuzzDecodeOwn feeds type 0, which must never be taken for the kernel's.
-func FuzzDecodeOwn(f *testing.F) {
-	f.Add([]byte(`event="lost" count=7 accuracy="exact" stage="socket" since=-1 until=2 first_seq=3 last_seq=4`))
-	f.Add([]byte(`event="started" version="1" kernel=61 ipe_status="active" enforcing=1 success_audit=0 policy_name=2022 new=1`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		var d Decoder
-		var ev Event
-		if d.Decode(&ev, 0, text) != ClassIPE {
-			return
-		}
-		if ev.Kind.FromKernel() {
-			t.Fatalf("%q became a %v", text, ev.Kind)
-		}
-		checkViews(t, &d, &ev, text)
-		var d2 Decoder
-		var ev2 Event
-		own := AppendOwn(nil, &ev)
-		ev.Extra = nil
-		if d2.Decode(&ev2, 0, own) != ClassIPE || dump(ClassIPE, &ev) != dump(ClassIPE, &ev2) {
-			t.Fatalf("%q was read back as %s, not as %s", own, dump(ClassIPE, &ev2), dump(ClassIPE, &ev))
 		}
 	})
 }

@@ -50,8 +50,8 @@ func TestCommandGetsACleanRoom(t *testing.T) {
 	defer unix.Close(leak)
 
 	ev := &ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictDenied, Path: []byte("/a\nb\xff\x00c")}
-	bytes := AppendEntry(nil, ev, &format.Context{Spool: 0xab, Seq: 7})
-	json := format.AppendJSON(nil, ev, &format.Context{Spool: 0xab, Seq: 7})
+	bytes := AppendEntry(nil, ev, &format.Context{Identity: format.Identity{Spool: 0xab, Seq: 7}})
+	json := format.AppendJSON(nil, ev, &format.Context{Identity: format.Identity{Spool: 0xab, Seq: 7}})
 	const room = "dir /\nleads its session true\nleads its group true\nfd 0\nfd 1\nfd 2\nCapAmb:\t0000000000000000\n" +
 		`env "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"` + "\n"
 	for _, tt := range []struct {

@@ -66,7 +66,7 @@ func TestCutMessageIsAMessage(t *testing.T) {
 			Rule: data.Draw(t, "rule"), Raw: data.Draw(t, "raw"),
 			Extra: []ipe.KeyValue{{Key: []byte("k"), Value: data.Draw(t, "extra")}},
 		}
-		msg := f(nil, ev, &format.Context{Spool: 1, Seq: 1, Host: "node7", Raw: true})
+		msg := f(nil, ev, &format.Context{Identity: format.Identity{Spool: 1, Seq: 1, Host: []byte("node7")}, Raw: true})
 		if len(msg) <= minDatagram {
 			return
 		}

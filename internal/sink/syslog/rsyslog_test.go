@@ -28,7 +28,7 @@ func message(t testing.TB, f format.Func, seq int) *sink.Entry {
 	if c := d.Decode(ev, 1420, fmt.Appendf(nil, record, seq)); c != ipe.ClassIPE {
 		t.Fatalf("class %v", c)
 	}
-	return &sink.Entry{Event: ev, Bytes: f(nil, ev, &format.Context{Spool: 7, Seq: uint64(seq), Host: "node7"})}
+	return &sink.Entry{Event: ev, Bytes: f(nil, ev, &format.Context{Identity: format.Identity{Spool: 7, Seq: uint64(seq), Host: []byte("node7")}})}
 }
 
 func rfc5424Func(t testing.TB) format.Func {

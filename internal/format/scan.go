@@ -1,4 +1,4 @@
-package history
+package format
 
 import (
 	"bytes"
@@ -7,12 +7,12 @@ import (
 
 // members yields the keys, unquoted, and the values of a JSON object that is
 // known to be valid; of anything else nothing.
-func members(object []byte) iter.Seq2[[]byte, []byte] {
+func (p *Parser) members(object []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
-		var key []byte
+		var key []byte // nil: a key comes next
 		for item := range items(object) {
 			if key == nil {
-				if key = unquote(item); key == nil {
+				if key = p.unquote(item); key == nil {
 					return // an array
 				}
 				continue

@@ -1,0 +1,183 @@
+package format
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// fields is what the keys of a line say.
+type fields struct {
+	*ipe.Event
+	*Identity
+}
+
+// value says what values a key has, and stores one.
+type value struct {
+	Type Type
+
+	// read stores a value in JSON, and reports whether it is one that the key can
+	// have. The value is valid JSON.
+	read func(p *Parser, f *fields, v []byte) bool
+
+	// readHex does so for KEY_hex; nil where there is none.
+	readHex func(p *Parser, f *fields, v []byte) bool
+}
+
+func text(at func(*fields) *[]byte) value {
+	return value{
+		Type:    TypeString,
+		read:    func(p *Parser, f *fields, v []byte) bool { return p.text(at(f), v) },
+		readHex: func(p *Parser, f *fields, v []byte) bool { return p.hex(at(f), v) },
+	}
+}
+
+func list(at func(*fields) *[][]byte) value {
+	return value{
+		Type:    TypeStrings,
+		read:    func(p *Parser, f *fields, v []byte) bool { return p.list(at(f), v, false) },
+		readHex: func(p *Parser, f *fields, v []byte) bool { return p.list(at(f), v, true) },
+	}
+}
+
+// word is a string that is the String of a value.
+func word[T interface {
+	~uint8
+	String() string
+}](at func(*fields) *T) value {
+	return value{Type: TypeWord, read: func(p *Parser, f *fields, v []byte) bool {
+		s := p.unquote(v)
+		for w := T(0); w == 0 || w.String() != ""; w++ {
+			if len(s) != 0 && w.String() == string(s) {
+				*at(f) = w
+				return true
+			}
+		}
+		return false
+	}}
+}
+
+// number is an integer that is not negative. has, if not 0, is set with it.
+func number[T uint16 | uint32 | uint64](at func(*fields) *T, has ipe.Has) value {
+	return value{Type: TypeNumber, read: func(_ *Parser, f *fields, v []byte) bool {
+		n, ok := parseUint(v)
+		*at(f) = T(n)
+		f.Has |= has
+		return ok && n <= uint64(^T(0))
+	}}
+}
+
+func signed(at func(*fields) *int64, has ipe.Has) value {
+	return value{Type: TypeNumber, read: func(_ *Parser, f *fields, v []byte) bool {
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		*at(f) = n
+		f.Has |= has
+		return err == nil
+	}}
+}
+
+func boolean(at func(*fields) *ipe.Bool) value {
+	return value{Type: TypeBoolean, read: func(_ *Parser, f *fields, v []byte) bool {
+		*at(f) = ipe.BoolOf(v[0] == 't')
+		return v[0] == 't' || v[0] == 'f'
+	}}
+}
+
+// instant is a time as clock writes it, or another of RFC 3339.
+func instant(at func(*fields) *int64, has ipe.Has) value {
+	return value{Type: TypeWord, read: func(p *Parser, f *fields, v []byte) bool {
+		ms, ok := parseInstant(p.unquote(v))
+		*at(f) = ms
+		f.Has |= has
+		return ok
+	}}
+}
+
+// spoolID is the id of a spool: hex digits in lower case.
+func spoolID() value {
+	return value{Type: TypeWord, read: func(p *Parser, f *fields, v []byte) bool {
+		s := p.unquote(v)
+		f.Spool = 0
+		for _, c := range s {
+			switch {
+			case '0' <= c && c <= '9':
+				c -= '0'
+			case 'a' <= c && c <= 'f':
+				c -= 'a' - 10
+			default:
+				return false
+			}
+			f.Spool = f.Spool<<4 | uint64(c)
+		}
+		return len(s) == 16
+	}}
+}
+
+// derived is a value that follows from other keys.
+func derived() value {
+	return value{Type: TypeWord, read: func(*Parser, *fields, []byte) bool { return true }}
+}
+
+// extra is an object of the keys that nobody knows.
+func extra() value {
+	return value{Type: TypeObject, read: func(p *Parser, f *fields, v []byte) bool { return p.extra(&f.Extra, v) }}
+}
+
+func parseUint(s []byte) (n uint64, ok bool) {
+	for _, c := range s {
+		if c < '0' || c > '9' || n > (1<<64-1)/10 {
+			return 0, false
+		}
+		d := uint64(c - '0')
+		if n = n * 10; n+d < n {
+			return 0, false
+		}
+		n += d
+	}
+	return n, len(s) > 0
+}
+
+// parseInstant reads a time as clock writes it, also outside the years of RFC
+// 3339, or any other of RFC 3339, in milliseconds since 1970. It does not
+// allocate for those that clock wrote.
+func parseInstant(s []byte) (ms int64, ok bool) {
+	const tail = "-01-02T15:04:05.000Z"
+	if n := len(s) - len(tail); n >= len("2006") {
+		year, ok := parseYear(s[:n])
+		if t := s[n:]; ok && t[0] == '-' && t[3] == '-' && t[6] == 'T' && t[9] == ':' && t[12] == ':' && t[15] == '.' && t[19] == 'Z' {
+			month, day, hour, minute, second := twoDigits(t[1:]), twoDigits(t[4:]), twoDigits(t[7:]), twoDigits(t[10:]), twoDigits(t[13:])
+			milli, ok := parseUint(t[16:19])
+			at := time.Date(year, time.Month(month), day, hour, minute, second, int(milli)*1e6, time.UTC)
+			ms = at.UnixMilli()
+			if ok && at.Month() == time.Month(month) && at.Day() == day && at.Hour() == hour &&
+				at.Minute() == minute && at.Second() == second && time.UnixMilli(ms).Equal(at) {
+				return ms, true
+			}
+			return 0, false
+		}
+	}
+	t, err := time.Parse(time.RFC3339, string(s))
+	return t.UnixMilli(), err == nil
+}
+
+// parseYear reads a year of at least four digits. It has a sign if it is before 0
+// or beyond 9999.
+func parseYear(s []byte) (year int, ok bool) {
+	sign := 1
+	if s[0] == '-' || s[0] == '+' {
+		sign = 44 - int(s[0]) // '+' is 43, '-' is 45
+		s = s[1:]
+	}
+	n, ok := parseUint(s)
+	return sign * int(n), ok && n < 1e9
+}
+
+// twoDigits returns the number at the front of s, -1 if there is none.
+func twoDigits(s []byte) int {
+	n, ok := parseUint(s[:2])
+	if !ok {
+		return -1
+	}
+	return int(n)
+}
