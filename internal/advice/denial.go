@@ -33,7 +33,7 @@ func Denials(groups []*report.Group) []Denial {
 	type key struct {
 		op, path, dev string
 		ino           uint64
-		noFile, load  bool
+		noFile, data  bool
 	}
 	var denials []Denial
 	index := make(map[key]int)
@@ -43,7 +43,7 @@ func Denials(groups []*report.Group) []Denial {
 			continue
 		}
 		o, hook := measure.ObjectOf(&ev), string(ev.Hook)
-		k := key{string(ev.Op), o.Path, o.Dev, o.Ino, o.NoFile, isLoad([]string{hook})}
+		k := key{string(ev.Op), o.Path, o.Dev, o.Ino, o.NoFile, o.Data}
 		i, known := index[k]
 		if !known {
 			i = len(denials)
@@ -96,10 +96,10 @@ const maxComms = 5
 func (d *Denial) name() string {
 	o := &d.Object
 	switch {
-	case o.NoFile && isLoad(d.Hooks):
-		return "data from a process"
+	case o.Data:
+		return ipe.ObjectData.String()
 	case o.NoFile:
-		return "anonymous memory"
+		return ipe.ObjectMemory.String()
 	case o.Path == "" && o.Dev == "":
 		return "a file without a name"
 	}
@@ -144,12 +144,6 @@ func (d *Denial) String() string {
 		b.WriteString(" and others")
 	}
 	return b.String()
-}
-
-// isLoad reports whether the data came from a process's memory by a system call
-// that loads it into the kernel.
-func isLoad(hooks []string) bool {
-	return len(hooks) > 0 && hooks[0] == "KERNEL_LOAD"
 }
 
 func times(n uint64) string {

@@ -152,7 +152,7 @@ func TestExplainSaysWhichRuleDecidedAndWhy(t *testing.T) {
                 ` + labDigest + `
                 which policy judged is not known; this is the one that is active here now; the rule does not stand in it, so another policy judged
   object now    boot_verified=FALSE, no dmverity_roothash, dmverity_signature=FALSE, no fsverity_digest, fsverity_signature=FALSE
-  no rule helps the data came from the memory of a process, not from a file, so no property holds
+  no rule helps the data came without a file, so no property holds
                 load the module from its file, with finit_module(2)
 `},
 		{"another version by now", decode(t, "KMODULE", "KERNEL_LOAD", none, "DEFAULT op=KMODULE action=ALLOW"), ipe.Policy{Name: []byte("lab"), Version: []byte("0.9.0")}, `
@@ -245,7 +245,7 @@ func TestSummarySaysWhatHappened(t *testing.T) {
 		},
 		{
 			"data", 1420, `audit(1.000:1): ipe_op=KEXEC_IMAGE ipe_hook=KERNEL_LOAD enforcing=1 pid=1 comm="kexec" path=? dev=? ino=? rule="DEFAULT action=DENY"`,
-			`"kexec" (pid 1) wanted to load data from its memory as the next kernel (kexec). The kernel did not let it (EACCES).`,
+			`"kexec" (pid 1) wanted to load data without a file as the next kernel (kexec). The kernel did not let it (EACCES).`,
 		},
 		{
 			"an operation of tomorrow", 1420, `audit(1.000:1): ipe_op=NEW ipe_hook=NEW enforcing=1 pid=1 comm="x" path="/a" dev="vda" ino=3 rule="DEFAULT action=DENY"`,

@@ -87,11 +87,11 @@ func hopeless(d *Denial, r *measure.Result) (reason, remedy string) {
 
 // withoutFile says it of what was never in a file.
 func withoutFile(d *Denial) (reason, remedy string) {
-	if !isLoad(d.Hooks) {
+	if !d.Object.Data {
 		return "anonymous memory has none of the properties that a rule can ask for",
 			"run the program without code that it makes itself (a JIT compiler), or keep that code in a file that a rule can name"
 	}
-	reason = "the data came from the memory of a process, not from a file, so no property holds"
+	reason = "the data came without a file, so no property holds"
 	switch d.Op {
 	case "KMODULE":
 		remedy = "load the module from its file, with finit_module(2)"

@@ -179,7 +179,7 @@ func TestSuggestListsSomeObjectsOfARule(t *testing.T) {
 
 func TestSuggestSaysWhyNoRuleCanHelp(t *testing.T) {
 	t.Parallel()
-	module := Denial{Op: "KMODULE", Hooks: []string{"KERNEL_LOAD"}, Object: measure.Object{NoFile: true}, Denied: 1}
+	module := Denial{Op: "KMODULE", Hooks: []string{"KERNEL_LOAD"}, Object: measure.Object{NoFile: true, Data: true}, Denied: 1}
 	odd := denial("/sealed/x", 1)
 	odd.Op = "UNKNOWN"
 	odder := denial("/sealed/x", 1)
@@ -194,7 +194,7 @@ func TestSuggestSaysWhyNoRuleCanHelp(t *testing.T) {
 		{"a file system without fs-verity", denial("/old/x", 1), "no fs-verity digest", "switch on fs-verity for the file system on vdb"},
 		{"the initramfs", denial("/init", 1), "boot_verified=TRUE", "by hand"},
 		{"gone", denial("/gone/x", 1), "nothing is at it", "while the process runs"},
-		{"data from memory", module, "memory of a process", "finit_module"},
+		{"data from memory", module, "came without a file", "finit_module"},
 		{"no operation", odd, "cannot name the operation UNKNOWN", "DEFAULT"},
 		{"an operation of tomorrow", odder, `the operation "NEW_OP\naction=ALLOW"`, "DEFAULT"},
 	} {

@@ -52,14 +52,16 @@ func access(ev *ipe.Event) []string {
 	if ev.Has&ipe.HasPID != 0 {
 		who += " (pid " + strconv.FormatUint(ev.PID, 10) + ")"
 	}
-	what := "a file without a name"
+	what := ev.Object().String()
 	switch {
 	case len(ev.Path) > 0:
 		what = quote(string(ev.Path))
-	case ev.Path == nil && string(ev.Hook) == "KERNEL_LOAD":
-		what = "data from its memory"
-	case ev.Path == nil && ev.Dev == nil:
-		what = "anonymous memory"
+	case ev.Path != nil:
+		what = "a file without a name"
+	case ev.Object() == ipe.ObjectFile:
+		what = "a " + what
+	case ev.Object() == ipe.ObjectUnknown:
+		what = "an " + what
 	}
 	sentences := []string{fmt.Sprintf("%s wanted to %s.", who, wish(ev, what))}
 	switch ev.Verdict {

@@ -1,7 +1,6 @@
 package format
 
 import (
-	"bytes"
 	"strconv"
 	"time"
 
@@ -129,15 +128,11 @@ func (t *line) access(ev *ipe.Event) {
 	}
 	t.value(" ", ev.Op)
 	t.value(" ", ev.Hook)
-	switch {
-	case ev.Path != nil:
+	if ev.Path != nil {
 		t.value(" ", ev.Path)
-	case ev.Dev != nil || ev.Has&ipe.HasIno != 0:
-		t.str(" file of unknown path")
-	case bytes.Equal(ev.Hook, []byte("KERNEL_LOAD")):
-		t.str(" data without a file") // the buffer of init_module(2) and the like
-	default:
-		t.str(" anonymous memory")
+	} else {
+		t.str(" ")
+		t.str(ev.Object().String())
 	}
 	t.value(" comm=", ev.Comm)
 	if ev.Comm == nil && ev.Comms > 1 {

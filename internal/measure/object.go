@@ -10,9 +10,9 @@ import (
 
 // Object is what a record says of what was judged.
 type Object struct {
-	// NoFile says that there was no file: anonymous memory, or data that a
-	// process handed to the kernel.
-	NoFile bool
+	// NoFile says that there was no file: anonymous memory, or data that was
+	// handed to the kernel without one, and then Data is true too.
+	NoFile, Data bool
 
 	Path string // as seen by the process; empty when not known
 	Dev  string // name of the super block; empty when not known
@@ -29,11 +29,10 @@ type Object struct {
 
 // ObjectOf returns the object of an access. It owns its memory.
 func ObjectOf(ev *ipe.Event) Object {
+	kind := ev.Object()
 	o := Object{
-		// The pre-merge forms leave out what they do not know, so nothing can
-		// be concluded from their silence.
-		NoFile: ev.Dialect != ipe.DialectRFC && ev.Path == nil && ev.Dev == nil && ev.Has&ipe.HasIno == 0,
-		Path:   string(ev.Path), Dev: string(ev.Dev), Ino: ev.Ino, PID: ev.PID,
+		NoFile: kind == ipe.ObjectMemory || kind == ipe.ObjectData, Data: kind == ipe.ObjectData,
+		Path: string(ev.Path), Dev: string(ev.Dev), Ino: ev.Ino, PID: ev.PID,
 	}
 	if ev.Has&ipe.HasStamp != 0 {
 		o.Time = ev.Time

@@ -81,14 +81,9 @@ func some(n uint64, thing string) string {
 
 // Object names what was accessed.
 func (p *Page) Object(ev *ipe.Event) string {
-	text := "anonymous memory"
-	switch {
-	case ev.Path != nil:
+	text := ev.Object().String()
+	if ev.Path != nil {
 		text = p.Name(ev.Path)
-	case ev.Dev != nil || ev.Has&ipe.HasIno != 0:
-		text = "file of unknown path"
-	case string(ev.Hook) == "KERNEL_LOAD":
-		text = "data without a file"
 	}
 	if ev.Dev != nil {
 		text += " dev=" + p.Name(ev.Dev)

@@ -210,7 +210,7 @@ type Event struct {
 	Op             []byte // ipe_op: EXECUTE, KMODULE, ...; unknown ones are kept
 	Hook           []byte // ipe_hook: BPRM_CHECK, MMAP, ...; unknown ones are kept
 	Comm           []byte // decoded
-	Path           []byte // decoded; nil for anonymous memory
+	Path           []byte // decoded; nil where there is none, see Object
 	Dev            []byte // decoded; name of the super block
 	Rule           []byte // exactly as between the outer quotes
 	PID            uint64 // thread group id in the initial pid namespace
