@@ -260,6 +260,10 @@ func TestSummarySaysWhatHappened(t *testing.T) {
 			`The kernel refused a policy, by the user who logged in as uid 0. Which one, the record does not tell. ENOKEY: the key that signed it is in none of the keyrings that the kernel trusts for this.`,
 		},
 		{
+			"too large", 1422, `audit(1.000:1): policy_name=? policy_version=? policy_digest=? auid=4294967295 ses=1 lsm=ipe res=0 errno=-90`,
+			`The kernel refused a policy. Which one, the record does not tell. EMSGSIZE: it has more than 65535 bytes with its signature; leave out comments, or allow more with one rule.`,
+		},
+		{
 			"damaged", 1420, `audit(1.000:1): ipe_op=EXECUTE ipe_hook=` + "\x1b",
 			`This is a record of IPE that cannot be read: it is damaged, or of a kernel that is not known yet. Its text: "audit(1.000:1): ipe_op=EXECUTE ipe_hook=\x1b"`,
 		},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
 // summary says in sentences what happened.
@@ -105,6 +106,10 @@ func wish(ev *ipe.Event, what string) string {
 		return "load " + what + " as the initramfs of the next kernel (kexec)"
 	case "POLICY":
 		return "load " + what + " as a policy of another security module"
+	case "READ": // Azure Linux
+		return "read " + what
+	case "BPF_PROG_LOAD": // pending
+		return "load " + what + " as a BPF program"
 	case "X509_CERT":
 		return "load " + what + " as a certificate"
 	default:
@@ -118,42 +123,10 @@ func load(ev *ipe.Event) []string {
 		return []string{"The kernel took " + policyName(&ev.Policy) + by(ev) + ". It judges by it once it is activated, or at once if it is an update of the active one."}
 	}
 	sentences := []string{"The kernel refused a policy" + by(ev) + ". Which one, the record does not tell."}
-	if why := refusal(-ev.Errno); ev.Has&ipe.HasErrno != 0 && why != "" {
-		sentences = append(sentences, why)
+	if why, ok := policy.RefusalOf(ev.Errno); ok && ev.Has&ipe.HasErrno != 0 {
+		sentences = append(sentences, why.Name+": "+why.Long+".")
 	}
 	return sentences
-}
-
-// refusal says what an error number means of a policy
-// (Documentation/admin-guide/LSM/ipe.rst, and what kernels were seen to do).
-func refusal(errno int64) string {
-	switch errno {
-	case 1:
-		return "EPERM: who wrote it has no CAP_MAC_ADMIN."
-	case 2:
-		return "ENOENT: the policy to update was deleted meanwhile."
-	case 12:
-		return "ENOMEM: the kernel had no memory for it."
-	case 13:
-		return "EACCES: its name is no name of a directory: it has a slash, or is . or .."
-	case 17:
-		return "EEXIST: a policy of that name is loaded already; write to the file update in its directory instead."
-	case 22:
-		return "EINVAL: the signature is damaged, a digest or version in it is malformed, or an update has another name than the policy."
-	case 34:
-		return "ERANGE: a number of its version is above 65535."
-	case 36:
-		return "ENAMETOOLONG: its name is longer than 255 bytes."
-	case 74:
-		return "EBADMSG: it is not signed, or its text is not a policy."
-	case 116:
-		return "ESTALE: an update has to have a higher version than the policy."
-	case 126:
-		return "ENOKEY: the key that signed it is in none of the keyrings that the kernel trusts for this."
-	case 129:
-		return "EKEYREJECTED: it was changed after it was signed."
-	}
-	return ""
 }
 
 func lost(ev *ipe.Event) []string {

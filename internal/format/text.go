@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
 // AppendText appends ev as one line for a person. It is a [Func].
@@ -177,38 +178,17 @@ func (t *line) policyLoad(ev *ipe.Event) {
 		t.str(": ")
 		if name := errorName(ev); name != "" {
 			t.str(name)
-			t.str(reason(name))
+			if why, ok := policy.RefusalOf(ev.Errno); ok {
+				t.str(" (")
+				t.str(why.Short)
+				t.str(")")
+			}
 			t.str(", ")
 		}
 		t.str("errno=")
 		t.dst = strconv.AppendInt(t.dst, ev.Errno, 10)
 	}
 	t.origin(ev)
-}
-
-// reason says what an error means when a policy is loaded
-// (Documentation/admin-guide/LSM/ipe.rst, since Linux 6.16, and what provoked
-// them there).
-func reason(name string) string {
-	switch name {
-	case "EPERM":
-		return " (the writer lacks CAP_MAC_ADMIN)"
-	case "EEXIST":
-		return " (a policy of this name is loaded already)"
-	case "EINVAL":
-		return " (the signature is damaged, or the name is another one)"
-	case "ERANGE":
-		return " (a number of the version is too large)"
-	case "EBADMSG":
-		return " (not a signed policy, or a mistake in its text)"
-	case "ESTALE":
-		return " (the version is not newer)"
-	case "ENOKEY":
-		return " (signed by an unknown key)"
-	case "EKEYREJECTED":
-		return " (the signature does not fit the text)"
-	}
-	return ""
 }
 
 func (t *line) enforcement(ev *ipe.Event) {

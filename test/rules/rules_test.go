@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"internal/measure":                   {"pkg/ipe", "pkg/ipe/policy"},
 	"internal/ledger":                    {"internal/host", "pkg/ipe"},
 	"internal/match":                     {"pkg/ipe"},
-	"internal/format":                    {"pkg/ipe"},
+	"internal/format":                    {"pkg/ipe", "pkg/ipe/policy"},
 	"internal/input":                     {"internal/auditrec"},
 	"internal/entry":                     {"internal/format", "internal/spool", "pkg/ipe"},
 	"internal/sink":                      {"internal/entry", "internal/format", "internal/match", "internal/spool", "pkg/ipe"},

@@ -33,17 +33,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Errno }
 
 func (e *Error) errnoName() string {
-	switch e.Errno {
-	case syscall.EBADMSG:
-		return "EBADMSG"
-	case syscall.EINVAL:
-		return "EINVAL"
-	case syscall.ERANGE:
-		return "ERANGE"
-	case syscall.EACCES:
-		return "EACCES"
-	case syscall.ENAMETOOLONG:
-		return "ENAMETOOLONG"
+	if r, ok := RefusalOf(int64(e.Errno)); ok {
+		return r.Name
 	}
 	return "errno " + strconv.Itoa(int(e.Errno))
 }
