@@ -20,6 +20,11 @@
 // the global one. It works with what is known of an object, [Facts]: when the
 // action depends on what is not known, it says so, and on which rules.
 //
+// [ParseLenient] also takes operations and properties that no kernel from 6.12 to
+// 7.3 has, but a newer or vendor kernel may; what depends on them is not known.
+// [CheckSize] knows how large a text may be to be loaded, [RefusalOf] what the
+// error numbers of the kernel mean.
+//
 // [Policy.AppendText] writes a policy that Parse reads back as the same one.
 //
 // The package reads no file and verifies no signature: a policy that Parse

@@ -77,6 +77,8 @@ func (p Property) Holds(f *Facts) Truth {
 		return f.FSVerityDigest.is(p.Digest)
 	case FSVeritySignature:
 		return equal(f.FSVeritySignature, p.Value)
+	case KeyOther:
+		return Unknown // what it asks for, and of what
 	}
 	return False
 }
@@ -117,36 +119,47 @@ type Judgement struct {
 
 	// Rule is the index of the rule that decides when none of Maybe does. It is
 	// -1 for OpNone in a policy without a global default: the kernel allows that
-	// with a warning.
+	// with a warning. It is -1 too for an operation that is not known, when no
+	// default stands for it for certain.
 	Rule int
 
-	// Maybe are the indexes of the rules before Rule that may match, in order.
+	// Maybe are the indexes of the rules before Rule that may match, in order;
+	// then those of defaults that may stand in its place.
 	Maybe []int
 }
 
 // Judge returns what the policy says of an access (ipe_evaluate_event in
-// security/ipe/eval.c). The policy must be one that Parse accepts.
+// security/ipe/eval.c). The policy must be one that Parse or ParseLenient
+// accepts. What depends on a word that is not known is not known, but the global
+// default is for every operation.
 func (p *Policy) Judge(op Op, f *Facts) Judgement {
 	j := Judgement{Rule: -1, Action: Allow}
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if r.Default || r.Op != op {
+		is := r.IsFor(op)
+		if r.Default || is == False {
 			continue
 		}
 		matches := r.Matches(f)
-		if matches == True {
+		if matches == True && is == True {
 			j.Rule = i
 			break
 		}
-		if matches == Unknown {
+		if matches != False {
 			j.Maybe = append(j.Maybe, i)
 		}
 	}
 	if j.Rule < 0 {
-		j.Rule = p.Default(op)
+		j.Maybe = append(j.Maybe, p.maybeDefaults(op)...)
+		if j.Rule = p.Default(op); j.Rule >= 0 && !p.Rules[j.Rule].Op.Known() {
+			j.Rule = p.Default(OpNone) // the other one may be in place of it
+		}
 	}
-	if j.Rule >= 0 {
+	switch {
+	case j.Rule >= 0:
 		j.Action = p.Rules[j.Rule].Action
+	case op != OpNone:
+		j.Action = ActionNone
 	}
 	for _, i := range j.Maybe {
 		if p.Rules[i].Action != j.Action {
@@ -155,4 +168,22 @@ func (p *Policy) Judge(op Op, f *Facts) Judgement {
 		}
 	}
 	return j
+}
+
+// maybeDefaults returns the defaults that may be those of op, if a kernel knows
+// the operation that they name.
+func (p *Policy) maybeDefaults(op Op) []int {
+	var list []int
+	for i := range p.Rules {
+		if r := &p.Rules[i]; r.Default && r.IsFor(op) == Unknown && !p.hasDefault(op, i) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// hasDefault reports whether the operation has a default of its own but rule i.
+func (p *Policy) hasDefault(op Op, i int) bool {
+	own := p.Default(op)
+	return own >= 0 && own != i && p.Rules[own].Op == op
 }

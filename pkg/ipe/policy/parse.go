@@ -28,6 +28,10 @@ import (
 // for each, or both. The text ends at a NUL.
 func Parse(text []byte) (*Policy, error) {
 	var s scanner
+	return s.parse(text)
+}
+
+func (s *scanner) parse(text []byte) (*Policy, error) {
 	var p *Policy
 	for i, line := range Lines(text) {
 		s.number, s.line = i+1, content(line)
@@ -47,8 +51,8 @@ func Parse(text []byte) (*Policy, error) {
 	if p == nil {
 		return nil, s.fail(0, syscall.EBADMSG, "there is no header: begin with policy_name=NAME policy_version=1.0.0")
 	}
-	for _, op := range Ops() {
-		if p.Default(op) < 0 {
+	for _, op := range ops {
+		if p.Default(op) < 0 && len(p.maybeDefaults(op)) == 0 {
 			return nil, s.fail(0, syscall.EBADMSG, "nothing decides where no rule for %v matches: add DEFAULT action=DENY, or a DEFAULT for every operation", op)
 		}
 	}
@@ -93,6 +97,9 @@ func content(line []byte) []byte {
 type scanner struct {
 	number int    // of the line, from 1
 	line   []byte // its content
+
+	lenient bool          // take words that are not known
+	unknown []UnknownWord // which those were
 }
 
 // isSpace is the kernel's isspace: it knows Latin-1's no-break space
@@ -220,11 +227,18 @@ func (s *scanner) rule(p *Policy) *Error {
 	for i, w := range rest[:last] {
 		if i == 0 {
 			name, ok := strings.CutPrefix(w.text, "op=")
-			op, known := ParseOp(name)
-			if !ok || !known || op == OpNone {
+			op, mayBe := ParseOp(name)
+			if !ok || !mayBe || op == OpNone || !op.Known() && !s.lenient {
 				return s.fail(w.offset, syscall.EBADMSG, "%s is no operation: a rule begins with op=EXECUTE, FIRMWARE, KMODULE, KEXEC_IMAGE, KEXEC_INITRAMFS, POLICY or X509_CERT", quote(w.text))
 			}
-			r.Op = op
+			if r.Op = op; !op.Known() {
+				s.note(w)
+			}
+			continue
+		}
+		if s.lenient && mayBeProperty(w.text) {
+			s.note(w)
+			r.Properties = append(r.Properties, Property{Key: KeyOther, Other: w.text})
 			continue
 		}
 		property, errno, reason := parseProperty(w.text)
@@ -259,10 +273,15 @@ func (s *scanner) rule(p *Policy) *Error {
 }
 
 // ParseProperty reads one property of a rule, as a policy or the list
-// rule_properties of an event has it. The error is an *Error without a position.
+// rule_properties of an event has it. Of an event it may be one that this
+// version does not know: the kernel that wrote the record does, so it is
+// [KeyOther]. The error is an *Error without a position.
 func ParseProperty(text string) (Property, error) {
 	if strings.ContainsAny(text, notInWords) {
 		return Property{}, &Error{Errno: syscall.EBADMSG, Reason: quote(text) + " is no property: it has no blank, line end, NUL or #"}
+	}
+	if mayBeProperty(text) {
+		return Property{Key: KeyOther, Other: text}, nil
 	}
 	p, errno, reason := parseProperty(text)
 	if errno != 0 {

@@ -5,54 +5,55 @@ import (
 	"encoding/hex"
 	"slices"
 	"strconv"
+	"strings"
 )
 
-// Op is an operation that IPE judges (security/ipe/policy.h, enum
-// ipe_op_type).
-type Op uint8
+// Op is an operation that IPE judges, as policies and records name it
+// (security/ipe/policy.h, enum ipe_op_type). An Op may also be one that is not
+// known to this version, see [Op.Known].
+type Op string
 
 // The operations. OpNone is that of a DEFAULT rule for all of them, and of an
 // access for which IPE has no operation: the kernel prints it as UNKNOWN.
 const (
-	OpNone Op = iota
-	OpExecute
-	OpFirmware
-	OpKModule
-	OpKexecImage
-	OpKexecInitramfs
-	OpPolicy
-	OpX509Cert
+	OpNone           Op = ""
+	OpExecute        Op = "EXECUTE"
+	OpFirmware       Op = "FIRMWARE"
+	OpKModule        Op = "KMODULE"
+	OpKexecImage     Op = "KEXEC_IMAGE"
+	OpKexecInitramfs Op = "KEXEC_INITRAMFS"
+	OpPolicy         Op = "POLICY"
+	OpX509Cert       Op = "X509_CERT"
 )
 
-var opNames = [...]string{
-	OpNone:           "UNKNOWN",
-	OpExecute:        "EXECUTE",
-	OpFirmware:       "FIRMWARE",
-	OpKModule:        "KMODULE",
-	OpKexecImage:     "KEXEC_IMAGE",
-	OpKexecInitramfs: "KEXEC_INITRAMFS",
-	OpPolicy:         "POLICY",
-	OpX509Cert:       "X509_CERT",
-}
+var ops = [...]Op{OpExecute, OpFirmware, OpKModule, OpKexecImage, OpKexecInitramfs, OpPolicy, OpX509Cert}
 
 // String returns the operation as policies and records have it.
 func (o Op) String() string {
-	if int(o) < len(opNames) {
-		return opNames[o]
+	if o == OpNone {
+		return "UNKNOWN"
 	}
-	return "Op(" + strconv.Itoa(int(o)) + ")"
+	return string(o)
 }
 
-// ParseOp returns the operation of that name. UNKNOWN is OpNone.
+// Known reports whether Linux 6.12 to 7.3 has the operation. OpNone is known.
+func (o Op) Known() bool { return o == OpNone || slices.Contains(ops[:], o) }
+
+// ParseOp returns the operation of that name. UNKNOWN is OpNone. It is ok also
+// if this version does not know the operation, but a newer or vendor kernel may
+// have one of that name.
 func ParseOp(name string) (op Op, ok bool) {
-	i := slices.Index(opNames[:], name)
-	return Op(max(i, 0)), i >= 0
+	if name == OpNone.String() {
+		return OpNone, true
+	}
+	if op := Op(name); op.Known() && op != OpNone || mayBeOp(name) {
+		return op, true
+	}
+	return OpNone, false
 }
 
 // Ops returns all operations that a policy can name, in the kernel's order.
-func Ops() []Op {
-	return []Op{OpExecute, OpFirmware, OpKModule, OpKexecImage, OpKexecInitramfs, OpPolicy, OpX509Cert}
-}
+func Ops() []Op { return slices.Clone(ops[:]) }
 
 // Action is what a rule says.
 type Action uint8
@@ -77,7 +78,8 @@ func (a Action) String() string {
 // Key names a property of what is judged.
 type Key uint8
 
-// The keys. KeyNone is none of them.
+// The keys. KeyNone is none of them, KeyOther one that this version does not
+// know.
 const (
 	KeyNone           Key = iota
 	BootVerified          // it comes from the initramfs
@@ -85,6 +87,7 @@ const (
 	DMVeritySignature     // that root hash has a signature which was verified
 	FSVerityDigest        // of the file
 	FSVeritySignature     // the file has a built-in signature which was verified
+	KeyOther
 )
 
 var keyNames = [...]string{
@@ -94,9 +97,11 @@ var keyNames = [...]string{
 	DMVeritySignature: "dmverity_signature",
 	FSVerityDigest:    "fsverity_digest",
 	FSVeritySignature: "fsverity_signature",
+	KeyOther:          "other",
 }
 
-// String returns the key as policies and records have it.
+// String returns the key as policies and records have it. Of KeyOther that is
+// not known, see [Property.Name].
 func (k Key) String() string {
 	if int(k) < len(keyNames) {
 		return keyNames[k]
@@ -129,11 +134,23 @@ type Property struct {
 	Key    Key
 	Value  bool   // of keys that are TRUE or FALSE
 	Digest Digest // of keys that are digests
+	Other  string // of KeyOther: NAME=VALUE as written
+}
+
+// Name returns the name of the property.
+func (p Property) Name() string {
+	if p.Key == KeyOther {
+		name, _, _ := strings.Cut(p.Other, "=")
+		return name
+	}
+	return p.Key.String()
 }
 
 // String returns the property as policies have it.
 func (p Property) String() string {
 	switch {
+	case p.Key == KeyOther:
+		return p.Other
 	case p.Key.IsDigest():
 		return p.Key.String() + "=" + p.Digest.String()
 	case p.Value:
@@ -219,7 +236,8 @@ type Policy struct {
 }
 
 // Default returns the index of the rule that decides when no other rule of op
-// matches, or -1. In a policy from Parse, that is only for OpNone.
+// matches, or -1. In a policy from Parse, that is only for OpNone and for
+// operations that are not known.
 func (p *Policy) Default(op Op) int {
 	global := -1
 	for i := range p.Rules {

@@ -28,8 +28,9 @@ var (
 )
 
 // slowVerdict is a second parser: what the kernel's source says, written down as
-// regular expressions. It returns the error number only.
-func slowVerdict(text []byte) syscall.Errno {
+// regular expressions. It returns the error number only. Lenient, each word that
+// may be of another kernel is taken for one that is known.
+func slowVerdict(text []byte, lenient bool) syscall.Errno {
 	var latin1 strings.Builder // a rune for each byte
 	for _, c := range text {
 		latin1.WriteRune(rune(c))
@@ -45,7 +46,7 @@ func slowVerdict(text []byte) syscall.Errno {
 		}
 		var errno syscall.Errno
 		if header {
-			errno = slowRule(line, seen)
+			errno = slowRule(line, seen, lenient)
 		} else {
 			header = true
 			errno = slowHeader(line)
@@ -54,11 +55,35 @@ func slowVerdict(text []byte) syscall.Errno {
 			return errno
 		}
 	}
-	defaults := len(seen)
-	if !header || !seen[""] && defaults < 7 {
+	if !header {
 		return syscall.EBADMSG
 	}
+	for _, op := range strings.Fields("EXECUTE FIRMWARE KMODULE KEXEC_IMAGE KEXEC_INITRAMFS POLICY X509_CERT") {
+		if !seen[""] && !seen[op] && (op == "EXECUTE" || !seen["KERNEL_READ"]) {
+			return syscall.EBADMSG
+		}
+	}
 	return 0
+}
+
+var (
+	slowNewOp    = regexp.MustCompile(`^op=([A-Z][A-Z0-9_]{0,63})$`)
+	slowNewProp  = regexp.MustCompile(`^([a-z][a-z0-9_]{0,63})=[^ ]+$`)
+	slowReserved = regexp.MustCompile(`^(op|action|policy_name|policy_version|boot_verified|dmverity_roothash|dmverity_signature|fsverity_digest|fsverity_signature)$`)
+)
+
+// slowKnown puts words that are known in place of those that may be of another
+// kernel. A default keeps its operation.
+func slowKnown(line string) (known, op string) {
+	words := strings.Split(line, " ")
+	for i, word := range words {
+		if m := slowNewOp.FindStringSubmatch(word); m != nil && m[1] != "UNKNOWN" {
+			words[i], op = "op=EXECUTE", m[1]
+		} else if m := slowNewProp.FindStringSubmatch(word); m != nil && !slowReserved.MatchString(m[1]) {
+			words[i] = "boot_verified=TRUE"
+		}
+	}
+	return strings.Join(words, " "), op
 }
 
 func slowHeader(line string) syscall.Errno {
@@ -91,16 +116,23 @@ func slowHeader(line string) syscall.Errno {
 	return 0
 }
 
-func slowRule(line string, seen map[string]bool) syscall.Errno {
+func slowRule(line string, seen map[string]bool, lenient bool) syscall.Errno {
+	op := ""
+	if lenient {
+		line, op = slowKnown(line)
+	}
 	bad := slowDigest.FindStringSubmatch(line)
 	if bad != nil && !slowHex.MatchString(bad[2]) {
 		return syscall.EINVAL
 	}
 	if m := slowDefault.FindStringSubmatch(line); m != nil {
-		if seen[m[1]] {
+		if !lenient {
+			op = m[1]
+		}
+		if seen[op] {
 			return syscall.EBADMSG
 		}
-		seen[m[1]] = true
+		seen[op] = true
 		return 0
 	}
 	if !slowPlain.MatchString(line) {
