@@ -14,8 +14,9 @@ import (
 const maxPolicy = 4 << 20
 
 // readPolicy reads the text of a policy. A mistake in it is told with file, line,
-// column and the error number that the kernel would return.
-func readPolicy(name string) ([]byte, *policy.Policy, error) {
+// column and the error number that the kernel would return. Words that this
+// version does not know are told on stderr: what they mean is not known.
+func readPolicy(stderr io.Writer, name string) ([]byte, *policy.Policy, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, nil, err
@@ -28,10 +29,30 @@ func readPolicy(name string) ([]byte, *policy.Policy, error) {
 	case len(text) > maxPolicy:
 		return nil, nil, fmt.Errorf("%s: longer than 4 MiB: the kernel takes no such policy", name)
 	}
-	p, err := policy.Parse(text)
+	p, unknown, err := policy.ParseLenient(text)
 	var wrong *policy.Error
 	if errors.As(err, &wrong) {
 		return nil, nil, fmt.Errorf("%s:%d:%d: %w", name, wrong.Line, wrong.Column, &policy.Error{Errno: wrong.Errno, Reason: wrong.Reason})
 	}
+	sayUnknown(stderr, name, unknown)
 	return text, p, err
+}
+
+// mostUnknown is how many words that are not known are told.
+const mostUnknown = 5
+
+// sayUnknown tells each word once, where it stands first.
+func sayUnknown(stderr io.Writer, name string, unknown []policy.UnknownWord) {
+	said := make(map[string]bool)
+	for _, u := range unknown {
+		switch {
+		case said[u.Word]:
+		case len(said) == mostUnknown:
+			fmt.Fprintf(stderr, "ipe-auditd: %s has more such words\n", name)
+			return
+		default:
+			fmt.Fprintf(stderr, "ipe-auditd: %s:%d:%d: %v\n", name, u.Line, u.Column, u)
+			said[u.Word] = true
+		}
+	}
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/internal/readiness"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
 // defaultReadiness is how far readiness looks back when it asks the daemon.
@@ -64,8 +66,12 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	head := readiness.Heading{Since: since, Candidate: candidate}
 	ask := readiness.Options{Since: since, Now: now, Measure: measure.New().Measure}
 	if cmd.Flags().Changed("policy") { // an empty name is no file, and not no wish
-		if _, ask.Candidate, err = readPolicy(candidate); err != nil {
+		var text []byte
+		if text, ask.Candidate, err = readPolicy(cmd.ErrOrStderr(), candidate); err != nil {
 			return 0, err
+		}
+		if err := policy.CheckSize(len(text)); err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "ipe-auditd: %s: %v\n", candidate, err)
 		}
 		head.Name, head.Version = ask.Candidate.Name, ask.Candidate.Version.String()
 	}

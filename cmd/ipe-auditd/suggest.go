@@ -34,7 +34,11 @@ no rule can allow is said in comments, with what would help.
 
 With --base the rules are added to that policy, its lines kept and its version
 raised. Without it the policy denies all that it does not list. The result is
-to be read, signed and loaded by you.
+to be read, signed and loaded by you. Where it would be too large for the kernel
+once it is signed, comments are left out.
+
+The exit status is 0 if there is a policy, or nothing to allow, and 1 if no rule
+can allow any of it or the policy is too large: then all lines are comments.
 
 The events come from the running daemon, from its spool directory when no daemon
 runs, or from FILE, as with report.`,
@@ -71,7 +75,7 @@ func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
 		return err
 	}
 	if cmd.Flags().Changed("base") {
-		if s.Base, _, err = readPolicy(o.base); err != nil {
+		if s.Base, _, err = readPolicy(cmd.ErrOrStderr(), o.base); err != nil {
 			return err
 		}
 	}
@@ -89,23 +93,39 @@ func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
 	}
 	_, err = cmd.OutOrStdout().Write(made.Text)
 	sayWhatCame(cmd.ErrOrStderr(), made, s.Base == nil)
-	return errors.Join(failed, err)
+	return errors.Join(failed, err, noPolicy(made))
+}
+
+// noPolicy says why what was printed is no policy although something was denied.
+func noPolicy(s *advice.Suggestion) error {
+	switch {
+	case s.TooLarge != nil:
+		return fmt.Errorf("there is no policy that the kernel would take: %w; the comments say what would help", s.TooLarge)
+	case s.Rules == 0 && s.Without > 0:
+		return fmt.Errorf("no rule can allow what was denied, %s: the comments say why, and there is no policy", some(s.Without, "object"))
+	}
+	return nil
 }
 
 // sayWhatCame tells a person what the policy in a file does not show at once.
 func sayWhatCame(stderr io.Writer, s *advice.Suggestion, fresh bool) {
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "ipe-auditd: "+format+"\n", args...) }
+	for _, u := range s.Unknown {
+		say("%v; a rule for it is in the policy because the kernel of the records has it", u)
+	}
+	if s.Trimmed != "" {
+		say("%s", s.Trimmed)
+		_, _ = stderr.Write(s.Notes)
+	}
 	switch {
 	case s.Helped+s.Allowed+s.Without == 0:
 		say("no denial was found, so there is nothing to suggest")
 	case s.Rules == 0 && s.Without == 0:
 		say("the base allows everything that was denied already: there is nothing to add")
-	case s.Rules == 0:
-		say("no rule can allow what was denied, %s: the comments say why, and there is no policy", some(s.Without, "object"))
-	case s.Without > 0:
-		say("no rule can allow %d of %s: the comments at the end say why", s.Without, some(s.Helped+s.Allowed+s.Without, "object"))
+	case s.Without > 0 && s.Rules > 0:
+		say("no rule can allow %d of %s: the comments say why", s.Without, some(s.Helped+s.Allowed+s.Without, "object"))
 	}
-	if s.Rules == 0 || !fresh {
+	if s.Rules == 0 || !fresh || s.TooLarge != nil {
 		return
 	}
 	fs := host.Securityfs{Root: "/sys"}

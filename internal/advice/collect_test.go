@@ -51,15 +51,15 @@ func TestDenialsAreOneForEachObject(t *testing.T) {
 
 	want := []Denial{
 		{
-			Op: "EXECUTE", Hooks: []string{"MMAP"}, Denied: 41, Since: 3000, Comms: []string{"a"}, Others: true,
+			Op: "EXECUTE", Named: true, Hooks: []string{"MMAP"}, Denied: 41, Since: 3000, Comms: []string{"a"}, Others: true,
 			Object: measure.Object{NoFile: true, PID: 7, Time: 4000},
 		},
 		{
-			Op: "EXECUTE", Hooks: []string{"BPRM_CHECK", "MMAP"}, Denied: 2, WouldDeny: 1, Since: 1000, Comms: []string{"b", "a"},
+			Op: "EXECUTE", Named: true, Hooks: []string{"BPRM_CHECK", "MMAP"}, Denied: 2, WouldDeny: 1, Since: 1000, Comms: []string{"b", "a"},
 			Object: measure.Object{Path: "/x", Dev: "vda", Ino: 3, PID: 7, Time: 2000},
 		},
 		{
-			Op: "EXECUTE", Hooks: []string{"MMAP"}, Denied: 1, WouldDeny: 6, Since: 2500, Comms: []string{"a", "b", "c", "d", "e"}, Others: true,
+			Op: "EXECUTE", Named: true, Hooks: []string{"MMAP"}, Denied: 1, WouldDeny: 6, Since: 2500, Comms: []string{"a", "b", "c", "d", "e"}, Others: true,
 			Object: measure.Object{
 				Path: "/x", Dev: "vda", Ino: 4, PID: 7, Time: 3000, Held: []policy.Property{{Key: policy.BootVerified}},
 			},

@@ -15,6 +15,7 @@ import (
 // Denial is an object that was denied, or would have been, for an operation.
 type Denial struct {
 	Op     string // as the kernel prints it
+	Named  bool   // and as a rule of the policy that judged names it
 	Hooks  []string
 	Object measure.Object
 
@@ -61,6 +62,7 @@ func (d *Denial) add(g *report.Group, o measure.Object, hook string) {
 	if !slices.Contains(d.Hooks, hook) {
 		d.Hooks = append(d.Hooks, hook)
 	}
+	d.Named = d.Named || named(g.Event.RuleKind)
 	if o.Time > d.Object.Time {
 		d.Object.Time, d.Object.PID = o.Time, o.PID
 	}
@@ -88,6 +90,10 @@ func (d *Denial) add(g *report.Group, o measure.Object, hook string) {
 	}
 	d.Others = d.Others || others > 0
 }
+
+// named reports whether a rule of that kind has the operation of the access, so
+// that policies of that kernel can name it.
+func named(kind ipe.RuleKind) bool { return kind == ipe.RuleExplicit || kind == ipe.RuleOpDefault }
 
 // maxComms is how many commands are named.
 const maxComms = 5

@@ -97,7 +97,7 @@ func (e *Explainer) Explain(ev *ipe.Event) Explanation {
 	text := e.policy(&x, ev)
 	x.rules(ev, &r, text)
 	if ev.Action == ipe.ActionDeny {
-		d := Denial{Op: string(ev.Op), Hooks: []string{string(ev.Hook)}, Object: o}
+		d := Denial{Op: string(ev.Op), Named: named(ev.RuleKind), Hooks: []string{string(ev.Hook)}, Object: o}
 		x.Allow = allowNote(&d, &r, text)
 	}
 	return x
@@ -167,7 +167,7 @@ func (e *Explainer) policy(x *Explanation, ev *ipe.Event) *policy.Policy {
 		n.Note = strings.TrimPrefix(n.Note+"; "+problem, "; ")
 		return nil
 	}
-	parsed, err := policy.Parse(text)
+	parsed, _, err := policy.ParseLenient(text)
 	if err != nil {
 		n.Note = strings.TrimPrefix(n.Note+"; its text cannot be parsed: "+err.Error(), "; ")
 		return nil
@@ -193,7 +193,7 @@ func (x *Explanation) rules(ev *ipe.Event, r *measure.Result, p *policy.Policy) 
 	x.Rule.Line = p.Rules[index].Line
 	for i := range p.Rules {
 		rule := &p.Rules[i]
-		if rule.Default || rule.Op != decided.Op || !decided.Default && i >= index {
+		if rule.Default || rule.IsFor(decided.Op) == policy.False || !decided.Default && i >= index {
 			continue
 		}
 		x.Earlier = append(x.Earlier, RuleNote{Line: rule.Line, Text: printable(rule.String()), Why: mismatch(rule, r)})
@@ -219,7 +219,7 @@ func ruleOf(ev *ipe.Event) policy.Rule {
 // sameRule reports whether a rule of the policy is that of a record.
 func sameRule(r, decided *policy.Rule) bool {
 	global := decided.Default && r.Op == policy.OpNone
-	return r.Default == decided.Default && (r.Op == decided.Op || global) && r.Action == decided.Action &&
+	return r.Default == decided.Default && (global || r.IsFor(decided.Op) != policy.False) && r.Action == decided.Action &&
 		slices.EqualFunc(r.Properties, decided.Properties, func(a, b policy.Property) bool { return a.String() == b.String() })
 }
 
@@ -245,6 +245,9 @@ func mismatch(rule *policy.Rule, r *measure.Result) string {
 		}
 	}
 	for _, p := range rule.Properties {
+		if p.Key == policy.KeyOther {
+			return "did not match; " + word(p.Name()) + " is not known to this version"
+		}
 		if p.Holds(&r.Facts) == policy.Unknown {
 			return fmt.Sprintf("did not match; %v is not known now: %s", p.Key, r.Why(p.Key))
 		}

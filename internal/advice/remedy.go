@@ -1,8 +1,12 @@
 package advice
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
+	"syscall"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
@@ -20,14 +24,21 @@ type proposal struct {
 // propose returns the narrowest rule that allows the object for the operation.
 // With signature, that it is signed is taken before what it is.
 func propose(d *Denial, r *measure.Result, signature bool) proposal {
-	op, known := policy.ParseOp(d.Op)
-	if !known || op == policy.OpNone {
+	op, mayBe := policy.ParseOp(d.Op)
+	if !mayBe || op == policy.OpNone {
 		return proposal{
 			reason: "no rule can name the operation " + word(d.Op),
 			remedy: "only the DEFAULT for all operations decides it",
 		}
 	}
-	if property, ok := narrowest(r, signature); ok {
+	property, ok := narrowest(r, signature)
+	if unknown := policy.UnknownOp(op); ok && !op.Known() && !d.Named && unknown.Origin == "" {
+		return proposal{
+			reason: unknown.String(),
+			remedy: fmt.Sprintf("if rules of this kernel name it, write by hand: op=%v %v action=ALLOW", op, property),
+		}
+	}
+	if ok {
 		return proposal{ok: true, rule: policy.Rule{Op: op, Properties: []policy.Property{property}, Action: policy.Allow}}
 	}
 	reason, remedy := hopeless(d, r)
@@ -80,9 +91,33 @@ func hopeless(d *Denial, r *measure.Result) (reason, remedy string) {
 	case measure.StateOverlay:
 		return r.Reason, "seal the file in its layer (fsverity enable) and name the digest of that, or the root hash of the layer's dm-verity volume: the kernel looks through the overlay"
 	case measure.StateUnreadable:
-		return r.Reason, "run suggest as root"
+		return r.Reason, unreadable(r.Err, os.Geteuid() == 0)
 	}
 	return r.Reason, "only who runs it can tell which file it was"
+}
+
+// unreadable says what would help against the error with which a file could not
+// be looked at.
+func unreadable(err error, root bool) string {
+	switch denied := errors.Is(err, fs.ErrPermission); {
+	case denied && !root:
+		return "run suggest as root"
+	case denied:
+		return "root may not look at it from here either: run suggest where no security module, container or file system of another user (FUSE, NFS) forbids it"
+	case errors.Is(err, syscall.ENAMETOOLONG):
+		return "reach the file by a shorter path: no system call takes one of more than 4095 bytes, or a name of more than 255"
+	case errors.Is(err, syscall.ELOOP):
+		return "reach the file by a path with fewer symbolic links"
+	case errors.Is(err, syscall.ENOKEY), errors.Is(err, syscall.EKEYREJECTED), errors.Is(err, syscall.EBADMSG):
+		return "the kernel cannot verify the file's signature: add the key to the keyring .fs-verity, or sign and seal the file again"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
+		return "run suggest again when the system has room for it"
+	case errors.Is(err, fs.ErrNotExist):
+		return "see that /proc and /sys are mounted, then run suggest again"
+	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ESTALE), errors.Is(err, syscall.ENOTCONN), errors.Is(err, syscall.ETIMEDOUT):
+		return "the file system itself fails: see that it works, then run suggest again"
+	}
+	return "see that the file can be opened, then run suggest again"
 }
 
 // withoutFile says it of what was never in a file.

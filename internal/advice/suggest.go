@@ -1,11 +1,8 @@
 package advice
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
@@ -48,6 +45,19 @@ type Suggestion struct {
 	Helped  int // objects that they allow
 	Allowed int // objects that the base allows already
 	Without int // objects that no rule can allow
+
+	// TooLarge says that the kernel would refuse the policy once it is signed,
+	// with and without comments: an *policy.Error with EMSGSIZE. All of Text is
+	// comments then, so that nobody loads it.
+	TooLarge error
+
+	// Notes are the comments that were left out of Text so that the policy can be
+	// loaded, without those about what is allowed; nil if none were.
+	Notes []byte
+	// Trimmed says in a sentence what was left out of Text.
+	Trimmed string
+
+	Unknown []policy.UnknownWord // operations of rules that were added
 }
 
 // The name and version of a policy without a base.
@@ -70,12 +80,21 @@ type addition struct {
 	broad   bool // it allows more than one file
 }
 
+// place is a line before which a rule stands, and its text.
+type place struct {
+	line int
+	rule string
+}
+
 // suggester collects what becomes of the denials.
 type suggester struct {
 	Options
 	base *policy.Policy
 
 	add     map[int][]*addition // by the line before which they go; 0: the end
+	index   map[place]*addition // the same by line and text
+	unknown int                 // words of the base that are not known
+	signed  int                 // objects with a signature that Signature would take
 	allowed []string
 	without []string
 	checks  []check
@@ -91,26 +110,25 @@ type check struct {
 // Suggest makes a policy. An error is a *policy.Error of the base, of the name
 // or of the version.
 func Suggest(o Options) (*Suggestion, error) {
-	s := suggester{Options: o, add: make(map[int][]*addition)}
+	s := suggester{Options: o, add: make(map[int][]*addition), index: make(map[place]*addition)}
 	if s.Base == nil {
 		s.Base = []byte(allowsNothing)
 	}
 	var err error
-	if s.base, err = policy.Parse(s.Base); err != nil {
+	var unknown []policy.UnknownWord
+	if s.base, unknown, err = policy.ParseLenient(s.Base); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.BaseName, err)
 	}
+	s.unknown = len(unknown)
 	if err := s.identity(o.Base == nil); err != nil {
 		return nil, err
 	}
 	for i := range s.Denials {
-		s.place(&s.Denials[i])
+		s.decide(&s.Denials[i])
 	}
 	s.result.Allowed, s.result.Without = len(s.allowed), len(s.without)
-	s.write()
-	if s.result.Rules > 0 {
-		if err := s.verify(); err != nil {
-			return nil, err
-		}
+	if err := s.write(); err != nil {
+		return nil, err
 	}
 	return &s.result, nil
 }
@@ -139,8 +157,8 @@ func (s *suggester) identity(fresh bool) error {
 	return nil
 }
 
-// place finds out what becomes of one denial.
-func (s *suggester) place(d *Denial) {
+// decide finds out what becomes of one denial.
+func (s *suggester) decide(d *Denial) {
 	r := s.Measure(d.Object)
 	op, _ := policy.ParseOp(d.Op)
 	j := s.base.Judge(op, &r.Facts)
@@ -161,7 +179,7 @@ func (s *suggester) place(d *Denial) {
 			if rule.Matches(&r.Facts) == policy.Unknown {
 				what = "may deny"
 			}
-			s.refuse(d, fmt.Sprintf("line %d of %s %s it by name: %v", line, s.BaseName, what, rule), "remove that line, if it is wrong")
+			s.refuse(d, fmt.Sprintf("line %d of %s %s it by name: %s", line, s.BaseName, what, printable(rule.String())), "remove that line, if it is wrong")
 			return
 		}
 	}
@@ -171,6 +189,9 @@ func (s *suggester) place(d *Denial) {
 			s.refuse(d, fmt.Sprintf("a rule by signature before line %d of %s would overrule those behind it that deny by name", line, s.BaseName), "order the rules by hand")
 			return
 		}
+	}
+	if !s.Signature && (r.Facts.FSVeritySignature == policy.True || r.Facts.DMVeritySignature == policy.True) {
+		s.signed++
 	}
 	s.insert(line, p.rule, d)
 	s.checks = append(s.checks, check{p.rule.Op, r.Facts})
@@ -182,6 +203,9 @@ func (s *suggester) place(d *Denial) {
 // which comes after all others wherever it stands.
 func obstacle(p *policy.Policy, j policy.Judgement) *policy.Rule {
 	for _, i := range append(slices.Clone(j.Maybe), j.Rule) {
+		if i < 0 {
+			continue
+		}
 		if r := &p.Rules[i]; r.Action == policy.Deny && !r.Default {
 			return r
 		}
@@ -189,16 +213,17 @@ func obstacle(p *policy.Policy, j policy.Judgement) *policy.Rule {
 	return nil
 }
 
-// byName reports whether the rule names what it is for by a digest.
+// byName reports whether the rule names what it is for by a digest, or perhaps
+// by a property that is not known.
 func byName(r *policy.Rule) bool {
-	return slices.ContainsFunc(r.Properties, func(p policy.Property) bool { return p.Key.IsDigest() })
+	return slices.ContainsFunc(r.Properties, func(p policy.Property) bool { return p.Key.IsDigest() || p.Key == policy.KeyOther })
 }
 
 // overrules reports whether a rule of op in front of that line would be before
 // one that denies by name.
 func (s *suggester) overrules(op policy.Op, line int) bool {
 	return slices.ContainsFunc(s.base.Rules, func(r policy.Rule) bool {
-		return r.Line >= line && r.Op == op && r.Action == policy.Deny && byName(&r)
+		return r.Line >= line && r.IsFor(op) != policy.False && r.Action == policy.Deny && byName(&r)
 	})
 }
 
@@ -208,129 +233,48 @@ func (s *suggester) refuse(d *Denial, reason, remedy string) {
 
 // insert adds a rule before the line, or the denial to the one that is there.
 func (s *suggester) insert(line int, rule policy.Rule, d *Denial) {
-	text := rule.String()
-	for _, a := range s.add[line] {
-		if a.rule.String() == text {
-			a.denials = append(a.denials, d.String())
-			return
-		}
+	at := place{line, rule.String()}
+	if a := s.index[at]; a != nil {
+		a.denials = append(a.denials, d.String())
+		return
 	}
-	s.add[line] = append(s.add[line], &addition{
-		rule: rule, denials: []string{d.String()}, broad: rule.Properties[0].Key != policy.FSVerityDigest,
-	})
+	a := &addition{rule: rule, denials: []string{d.String()}, broad: rule.Properties[0].Key != policy.FSVerityDigest}
+	s.add[line], s.index[at] = append(s.add[line], a), a
 	s.result.Rules++
-}
-
-// write writes the text: the lines of the base, with the header changed and the
-// additions between, then what has no rule.
-func (s *suggester) write() {
-	var out []byte
-	if s.result.Rules > 0 {
-		lines := policy.Lines(s.Base)
-		for i, line := range lines {
-			number := i + 1
-			out = s.appendAdditions(out, number)
-			if number == s.base.Line {
-				out = append(out, "policy_name="+s.Name+" policy_version="+s.Version.String()...)
-				line = afterHeader(line)
-				if bytes.HasPrefix(line, []byte("#")) {
-					out = append(out, ' ')
-				}
-			}
-			out = append(out, line...)
+	if !rule.Op.Known() {
+		s.unknown++
+		if u := policy.UnknownOp(rule.Op); !slices.Contains(s.result.Unknown, u) {
+			s.result.Unknown = append(s.result.Unknown, u)
 		}
-		if len(out) > 0 && out[len(out)-1] != '\n' {
-			out = append(out, '\n')
-		}
-		out = s.appendAdditions(out, 0)
 	}
-	out = appendList(out, "Allowed by the base already:", s.allowed)
-	out = appendList(out, "No rule can allow:", s.without)
-	s.result.Text = appendList(out, "There may be more than this:", s.Gaps)
-}
-
-// afterHeader returns what follows the two words of the header: its comment and
-// its end.
-func afterHeader(line []byte) []byte {
-	i := bytes.IndexAny(line, "#\r\n")
-	if i < 0 {
-		return nil
-	}
-	return line[i:]
-}
-
-// most is how many objects of one rule are listed.
-const most = 20
-
-func (s *suggester) appendAdditions(dst []byte, line int) []byte {
-	for _, a := range s.add[line] {
-		dst = append(dst, '\n')
-		for i, d := range a.denials {
-			if i == most {
-				dst = appendComment(dst, "and "+strconv.Itoa(len(a.denials)-most)+" more")
-				break
-			}
-			dst = appendComment(dst, d)
-		}
-		if a.broad {
-			dst = appendComment(dst, breadth(a.rule.Properties[0].Key))
-		}
-		dst = append(append(dst, a.rule.String()...), '\n')
-	}
-	if line > 0 && len(s.add[line]) > 0 {
-		dst = append(dst, '\n')
-	}
-	return dst
-}
-
-// breadth says what a rule allows that is for more than one file.
-func breadth(key policy.Key) string {
-	switch key {
-	case policy.DMVerityRootHash:
-		return "This allows all that is on the same dm-verity volume."
-	case policy.DMVeritySignature:
-		return "This allows all that is on any dm-verity volume with a signature."
-	}
-	return "This allows every file with a built-in signature."
-}
-
-func appendList(dst []byte, title string, list []string) []byte {
-	if len(list) == 0 {
-		return dst
-	}
-	if len(dst) > 0 {
-		dst = append(dst, '\n')
-	}
-	dst = appendComment(dst, title)
-	for _, item := range list {
-		dst = appendComment(dst, "- "+strings.ReplaceAll(item, "\n", "\n  "))
-	}
-	return dst
-}
-
-// appendComment appends text as comments. A line end in it is one of ours:
-// untrusted text has none (quote).
-func appendComment(dst []byte, text string) []byte {
-	for line := range strings.SplitSeq(text, "\n") {
-		dst = append(append(append(dst, "# "...), line...), '\n')
-	}
-	return dst
 }
 
 // verify parses what was written and judges by it what it is to allow: nobody
 // should sign what does not hold.
-func (s *suggester) verify() error {
-	p, err := policy.Parse(s.result.Text)
+func (s *suggester) verify(text []byte) error {
+	p, unknown, err := policy.ParseLenient(text)
 	if err != nil {
 		return fmt.Errorf("the policy came out wrong, which is a bug: %w", err)
 	}
-	if want := len(s.base.Rules) + s.result.Rules; p.Name != s.Name || p.Version != *s.Version || len(p.Rules) != want {
+	if want := len(s.base.Rules) + s.result.Rules; p.Name != s.Name || p.Version != *s.Version || len(p.Rules) != want || len(unknown) != s.unknown {
 		return fmt.Errorf("the policy came out wrong, which is a bug: %d rules, not %d", len(p.Rules), want)
 	}
 	for _, c := range s.checks {
-		if j := p.Judge(c.op, &c.facts); j.Action != policy.Allow {
-			return fmt.Errorf("the policy came out wrong, which is a bug: it does not allow %v", &p.Rules[j.Rule])
+		if !allows(p, c) {
+			return fmt.Errorf("the policy came out wrong, which is a bug: it does not allow a %v that it is for", c.op)
 		}
 	}
 	return nil
+}
+
+// allows reports whether p allows what c is for. An operation that is not known
+// is taken for one that the kernel has, as its records say.
+func allows(p *policy.Policy, c check) bool {
+	if c.op.Known() {
+		return p.Judge(c.op, &c.facts).Action == policy.Allow
+	}
+	i := slices.IndexFunc(p.Rules, func(r policy.Rule) bool {
+		return !r.Default && r.Op == c.op && r.Matches(&c.facts) != policy.False && (r.Action == policy.Deny || r.Matches(&c.facts) == policy.True)
+	})
+	return i >= 0 && p.Rules[i].Action == policy.Allow
 }

@@ -75,7 +75,7 @@ func (m *Measurer) measure(o *Object) Result {
 // find looks for the file where the record says, first as seen from here.
 func (m *Measurer) find(r *Result, o *Object) {
 	here, err := unix.Open(o.Path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	r.State, r.Reason = m.look(r, o, here, err, "self")
+	r.State, r.Reason, r.Err = m.look(r, o, here, err, "self")
 	if err == nil {
 		unix.Close(here)
 	}
@@ -112,7 +112,7 @@ func (m *Measurer) findInside(r *Result, o *Object) bool {
 	}
 	defer unix.Close(inside)
 	found := Result{Facts: r.Facts, why: r.why}
-	if found.State, found.Reason = m.look(&found, o, inside, nil, pid); found.State == StateGone || found.State == StateOther {
+	if found.State, found.Reason, found.Err = m.look(&found, o, inside, nil, pid); found.State == StateGone || found.State == StateOther {
 		return false
 	}
 	found.Path = "/proc/" + pid + "/root" + o.Path
@@ -127,28 +127,28 @@ const tick = 20 * time.Millisecond
 // look compares the file with the record and, when it is the same, asks it. fd
 // is one of open(2) with O_PATH, or err its error. process is whose mounts the
 // file belongs to.
-func (m *Measurer) look(r *Result, o *Object, fd int, err error, process string) (State, string) {
+func (m *Measurer) look(r *Result, o *Object, fd int, err error, process string) (State, string, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
-		return StateGone, "nothing is at " + quote(o.Path) + ", as seen from here"
+		return StateGone, "nothing is at " + quote(o.Path) + ", as seen from here", nil
 	case err != nil:
-		return StateUnreadable, fmt.Sprintf("open %s: %v", quote(o.Path), err)
+		return StateUnreadable, fmt.Sprintf("open %s: %v", quote(o.Path), err), err
 	}
 	var st unix.Statx_t
 	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_MNT_ID, &st); err != nil {
-		return StateUnreadable, fmt.Sprintf("statx %s: %v", quote(o.Path), err)
+		return StateUnreadable, fmt.Sprintf("statx %s: %v", quote(o.Path), err), err
 	}
 	if st.Ino != o.Ino {
-		return StateOther, fmt.Sprintf("another file is at %s: inode %d, not %d, as seen from here", quote(o.Path), st.Ino, o.Ino)
+		return StateOther, fmt.Sprintf("another file is at %s: inode %d, not %d, as seen from here", quote(o.Path), st.Ino, o.Ino), nil
 	}
 	dev, err := m.superBlockOf(&st, process)
 	switch {
 	case err != nil:
-		return StateUnreadable, fmt.Sprintf("on which device %s is cannot be found out: %v", quote(o.Path), err)
+		return StateUnreadable, fmt.Sprintf("on which device %s is cannot be found out: %v", quote(o.Path), err), err
 	case dev != o.Dev:
-		return StateOther, fmt.Sprintf("another file is at %s: on %s, not on %s, as seen from here", quote(o.Path), quote(dev), quote(o.Dev))
+		return StateOther, fmt.Sprintf("another file is at %s: on %s, not on %s, as seen from here", quote(o.Path), quote(dev), quote(o.Dev)), nil
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return StateOther, quote(o.Path) + " is no regular file"
+		return StateOther, quote(o.Path) + " is no regular file", nil
 	}
 	judged := time.UnixMilli(o.Time).Add(tick)
 	for _, change := range []struct {
@@ -158,13 +158,13 @@ func (m *Measurer) look(r *Result, o *Object, fd int, err error, process string)
 	}{{unix.STATX_BTIME, st.Btime, "made"}, {unix.STATX_MTIME, st.Mtime, "written"}} {
 		at := time.Unix(change.at.Sec, int64(change.at.Nsec))
 		if o.Time != 0 && st.Mask&change.mask != 0 && at.After(judged) {
-			return StateChanged, fmt.Sprintf("%s was %s after it was judged, at %s", quote(o.Path), change.what, at.UTC().Format("2006-01-02T15:04:05Z"))
+			return StateChanged, fmt.Sprintf("%s was %s after it was judged, at %s", quote(o.Path), change.what, at.UTC().Format("2006-01-02T15:04:05Z")), nil
 		}
 	}
 	if err := m.ask(r, fd); err != nil {
-		return StateUnreadable, fmt.Sprintf("open %s: %v", quote(o.Path), err)
+		return StateUnreadable, fmt.Sprintf("open %s: %v", quote(o.Path), err), err
 	}
-	return StateMeasured, ""
+	return StateMeasured, "", nil
 }
 
 // ask asks the file for what fs-verity knows of it.

@@ -240,7 +240,7 @@ func TestDevicesTellTheirProperties(t *testing.T) {
 		{"dm-0", policy.Facts{BootVerified: policy.False, DMVerityRootHash: hash, DMVeritySignature: policy.False}, ""},
 		{"dm-3", policy.Facts{BootVerified: policy.False, DMVerityRootHash: hash, DMVeritySignature: policy.True}, ""},
 		{"dm-1", plain, ""},
-		{"dm-2", unknown, "only root may read"},
+		{"dm-2", unknown, "may not be read: that takes root in the initial namespaces"},
 		{"dm-4", unknown, "too few words"},
 		{"dm-5", unknown, "device number"},
 		{"vdz", unknown, "no block device"},

@@ -83,6 +83,9 @@ type Result struct {
 	// empty when it is.
 	Reason string
 
+	// Err is the error of the system call, with StateUnreadable.
+	Err error
+
 	// Path is the name by which the file was reached, with StateMeasured.
 	Path string
 
@@ -111,6 +114,9 @@ const (
 // Why says in printable words why the property is not known; it is empty when
 // it is known.
 func (r *Result) Why(key policy.Key) string {
+	if key == policy.KeyOther {
+		return "it is not known to this version"
+	}
 	if int(key) >= len(r.why) || r.Known(key) {
 		return ""
 	}

@@ -82,7 +82,7 @@ func (m *Measurer) blockDevice(r *Result, name string) {
 	target, parameters, err := m.table(unix.Mkdev(major, minor))
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		unknown("only root may read the device-mapper table of " + quote(name))
+		unknown("the device-mapper table of " + quote(name) + " may not be read: that takes root in the initial namespaces (CAP_SYS_ADMIN)")
 	case err != nil:
 		unknown(fmt.Sprintf("the device-mapper table of %s: %v", quote(name), err))
 	case target != "verity":

@@ -171,9 +171,9 @@ func (c *Check) judge(groups []*report.Group, a *Answer) {
 		o := measure.ObjectOf(&ev)
 		o.Held = c.held.of(&ev)
 		found := c.Measure(o)
-		op, known := policy.ParseOp(string(ev.Op))
-		if !known {
-			a.Unknown = append(a.Unknown, Finding{Group: g, Why: "no operation that this release knows"})
+		op, mayBe := policy.ParseOp(string(ev.Op))
+		if !mayBe {
+			a.Unknown = append(a.Unknown, Finding{Group: g, Why: "no policy can name its operation"})
 			continue
 		}
 		j := c.Candidate.Judge(op, &found.Facts)
@@ -185,7 +185,7 @@ func (c *Check) judge(groups []*report.Group, a *Answer) {
 		case policy.Deny:
 			a.Denied = append(a.Denied, Finding{Group: g, Rule: rule})
 		case policy.ActionNone:
-			a.Unknown = append(a.Unknown, Finding{Group: g, Rule: rule, Why: c.why(&j, &found)})
+			a.Unknown = append(a.Unknown, Finding{Group: g, Rule: rule, Why: c.why(op, &j, &found)})
 		default:
 			a.Allowed++
 		}
@@ -193,14 +193,20 @@ func (c *Check) judge(groups []*report.Group, a *Answer) {
 }
 
 // why says which rule may match, and what of it is not known.
-func (c *Check) why(j *policy.Judgement, found *measure.Result) string {
+func (c *Check) why(op policy.Op, j *policy.Judgement, found *measure.Result) string {
 	for _, i := range j.Maybe {
 		r := &c.Candidate.Rules[i]
+		if words := r.Unknown(); len(words) > 0 {
+			return fmt.Sprintf("line %d: %v", r.Line, words[0])
+		}
 		for _, p := range r.Properties {
 			if why := found.Why(p.Key); p.Holds(&found.Facts) == policy.Unknown && why != "" {
 				return fmt.Sprintf("whether it has the %v of line %d: %s", p.Key, r.Line, why)
 			}
 		}
+	}
+	if j.Rule < 0 && !op.Known() {
+		return policy.UnknownOp(op).String()
 	}
 	return found.Reason
 }
