@@ -7,7 +7,8 @@ import (
 )
 
 // Append adds the records in order and returns the identity of the last one,
-// or of the newest entry there was when recs is empty. It copies them, never
+// or of the newest event there was when recs is empty or has only attachments.
+// It copies them, never
 // waits for a reader, and never fails: when the disk does, or does not return
 // within Options.StallTimeout, the records are kept in memory under a new id
 // before Append returns. They have then survived the end of this process only
@@ -24,7 +25,7 @@ func (s *Spool) Append(recs []Record) Cursor {
 	for len(recs) > 0 {
 		recs = recs[s.appendSome(recs, deadline):]
 	}
-	return Cursor{s.cur.id, s.cur.next - 1}
+	return s.newest()
 }
 
 // AppendWait is Append for input that can wait: instead of giving up entries
@@ -45,7 +46,7 @@ func (s *Spool) AppendWait(ctx context.Context, recs []Record) (Cursor, error) {
 				recs = recs[s.appendSome(recs, time.Now().Add(s.opts.StallTimeout)):]
 			}
 		}
-		last = Cursor{s.cur.id, s.cur.next - 1}
+		last = s.newest()
 		s.appendMu.Unlock()
 		switch {
 		case room != nil:
@@ -72,9 +73,9 @@ func (s *Spool) appendSome(recs []Record, deadline time.Time) int {
 		s.takeOver(err, deadline)
 	}
 	c := s.chunk(frameSize(&recs[0]), recs[0].Time)
-	p, n := c.encode(s.cur.id, recs, int64(len(c.buf)))
+	p, n, next := c.encode(s.cur.id, recs, int64(len(c.buf)))
 	s.mu.Lock()
-	s.publish(c, p, recs[:n])
+	s.publish(c, p, recs[:n], next)
 	s.mu.Unlock()
 	return n
 }
@@ -92,7 +93,8 @@ func (s *Spool) appendDisk(recs []Record, deadline time.Time) (int, error) {
 	}
 	c := s.chunk(frameSize(&recs[0]), recs[0].Time)
 	var n int
-	j.p, n = c.encode(e.id, recs, full-j.off)
+	var next point
+	j.p, n, next = c.encode(e.id, recs, full-j.off)
 
 	s.timer.Reset(max(0, time.Until(deadline)))
 	err := s.writer.do(j, s.timer)
@@ -120,12 +122,12 @@ func (s *Spool) appendDisk(recs []Record, deadline time.Time) (int, error) {
 	}
 	s.diskBytes -= g.bytes()
 	g.size = j.off + int64(len(j.p))
-	g.next += uint64(n)
+	g.next = next
 	s.diskBytes += g.bytes()
 	s.markUnsynced(g)
 	first := !s.dirty
 	s.dirty = true
-	s.publish(c, j.p, recs[:n])
+	s.publish(c, j.p, recs[:n], next)
 	s.mu.Unlock()
 	if first || urgent {
 		s.sync.kick(urgent)
@@ -135,12 +137,12 @@ func (s *Spool) appendDisk(recs []Record, deadline time.Time) (int, error) {
 
 // publish shows what was encoded at the end of c to the readers. It is called
 // with mu held.
-func (s *Spool) publish(c *chunk, p []byte, recs []Record) {
-	n := uint64(len(recs))
+func (s *Spool) publish(c *chunk, p []byte, recs []Record, next point) {
+	s.appended += next.seq - c.next.seq
+	s.attached += c.next.attachments(next)
 	c.n += len(p)
-	c.next += n
-	s.cur.next += n
-	s.appended += n
+	c.next = next
+	s.cur.next = next
 	for i := range recs {
 		if len(recs[i].Data) > MaxData {
 			s.cut++
@@ -186,7 +188,7 @@ func (s *Spool) chunk(size int, created int64) *chunk {
 		for old.memory == e.memory && *used > bound && len(old.chunks) > 0 {
 			*used -= int64(len(old.chunks[0].buf))
 			if old.memory {
-				s.given += old.chunks[0].next - old.chunks[0].first
+				s.given += old.chunks[0].next.seq - old.chunks[0].first.seq
 			}
 			old.chunks[0] = nil
 			old.chunks = old.chunks[1:]
@@ -210,7 +212,7 @@ func (s *Spool) giveUpSegments(size int64) []string {
 				break // it is being written
 			}
 			s.diskBytes -= g.bytes()
-			s.given += g.next - g.first
+			s.given += g.next.seq - g.first.seq
 			s.doomed = append(s.doomed, segmentName(g.ordinal))
 			e.segs = e.segs[1:]
 		}
@@ -252,7 +254,7 @@ func (s *Spool) fits(r *Record) bool {
 		used := s.memBytes + int64(max(size, s.opts.chunkSize()))
 		for old := s.oldest; old != nil; old = old.succ {
 			for i := 0; old.memory && i < len(old.chunks) && used > s.opts.Memory; i++ {
-				if !s.delivered(old, old.chunks[i].next) {
+				if !s.delivered(old, old.chunks[i].next.seq) {
 					return false
 				}
 				used -= int64(len(old.chunks[i].buf))
@@ -267,7 +269,7 @@ func (s *Spool) fits(r *Record) bool {
 	used := s.diskBytes + full
 	for old := s.oldest; old != nil; old = old.succ {
 		for i := 0; i < len(old.segs) && used > s.opts.Size; i++ {
-			if g := old.segs[i]; !s.delivered(old, g.next) {
+			if g := old.segs[i]; !s.delivered(old, g.next.seq) {
 				return false
 			} else {
 				used -= g.bytes()
@@ -277,11 +279,11 @@ func (s *Spool) fits(r *Record) bool {
 	return true
 }
 
-// delivered reports whether every blocking reader has delivered everything of
-// e below next.
-func (s *Spool) delivered(e *epoch, next uint64) bool {
+// delivered reports whether every blocking reader has delivered all events of e
+// below seq.
+func (s *Spool) delivered(e *epoch, seq uint64) bool {
 	for _, r := range s.blocking {
-		if !r.delivered.reached(e, next) {
+		if !r.delivered.reached(e, seq) {
 			return false
 		}
 	}

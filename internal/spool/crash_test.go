@@ -36,6 +36,9 @@ func appendForEver(dir string) {
 	for n := int(s.End().Seq); ; {
 		recs := text(n+1, 1+rand.IntN(100))
 		n += len(recs)
+		for range rand.IntN(4) {
+			recs = append(recs, Record{Data: []byte("who did it"), Attachment: true})
+		}
 		c := s.Append(recs)
 		file.Save(c) // fails on a full disk
 		out = fmt.Appendf(out[:0], "%v\n", c)

@@ -27,6 +27,19 @@
 //     was told of it. Anything else unsound there means a new id, and so does
 //     the absence of a mark.
 //
+// # Attachments
+//
+// What was learnt about an event behind it, such as the records of who did it,
+// is appended as an attachment. It takes no sequence number: the identity of
+// the events is not touched by how much there is to say about each. A reader
+// that asks for attachments (Start.Attachments) gets them in the order of the
+// log, with Entry.Attachment set; it has to join them to their events itself, by
+// Entry.Event or by what the data says. All others do not see them, nor the
+// gaps in which only attachments are missing. A cursor names an event: what
+// came right behind that one comes again.
+//
+// # The mark
+//
 // The mark is one small file. It is empty while entries go to the disk, is
 // removed before Append returns for the first one that does not, is made again
 // with the return to the disk, and holds the last cursor once the spool is

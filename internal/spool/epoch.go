@@ -10,7 +10,7 @@ type epoch struct {
 	id ID
 
 	memory bool       // its entries are in memory only
-	next   uint64     // sequence number of the next entry
+	next   point      // behind the last entry
 	segs   []*segment // on disk, oldest first
 	chunks []*chunk   // in memory, oldest first
 	cut    bool       // entries after the last one may have been damaged: how many is not known
@@ -21,12 +21,12 @@ type epoch struct {
 // boot do not change.
 type segment struct {
 	ordinal uint64
-	first   uint64 // sequence number of the first entry
+	first   point // before the first entry
 	boot    [16]byte
 	created int64
 
-	next uint64 // sequence number after the last entry
-	size int64  // bytes published, the header included
+	next point // behind the last entry
+	size int64 // bytes published, the header included
 
 	file     File // while it may have to be synced; then nil
 	sealed   bool // nothing will be added to it
@@ -36,15 +36,27 @@ type segment struct {
 
 // mark is a place in a segment where a frame begins.
 type mark struct {
-	seq uint64
+	at  point
 	off int64
 }
 
-// seek returns a place at or before the entry seq from which to scan.
-func (g *segment) seek(seq uint64) mark {
+// seek returns a place at or before the frame n from which to scan.
+func (g *segment) seek(n uint64) mark {
 	at := mark{g.first, headerSize}
 	for _, m := range g.marks {
-		if m.seq > seq {
+		if m.at.n > n {
+			break
+		}
+		at = m
+	}
+	return at
+}
+
+// seekEvent is seek for the event seq.
+func (g *segment) seekEvent(seq uint64) mark {
+	at := mark{g.first, headerSize}
+	for _, m := range g.marks {
+		if m.at.seq > seq {
 			break
 		}
 		at = m
@@ -60,36 +72,37 @@ func (g *segment) bytes() int64 { return max(g.size, 4096) }
 // change any more, so readers look at it without a lock, also after it was
 // given up.
 type chunk struct {
-	first   uint64
+	first   point // before the first entry
 	created int64 // receive time of the first entry
 
-	next uint64 // sequence number after the last entry
+	next point  // behind the last entry
 	n    int    // bytes published
 	buf  []byte // its length is the capacity of the chunk
 }
 
 // encode writes as many of recs as fit after what is published, and not more
 // than limit bytes unless the first one alone is longer. It returns the bytes
-// written and how many records they are.
-func (c *chunk) encode(id ID, recs []Record, limit int64) (p []byte, count int) {
-	end := c.n
+// written, how many records they are, and the point behind them.
+func (c *chunk) encode(id ID, recs []Record, limit int64) (p []byte, count int, next point) {
+	end, next := c.n, c.next
 	for i := range recs {
 		size := frameSize(&recs[i])
 		if end+size > len(c.buf) || i > 0 && int64(end+size-c.n) > limit {
 			break
 		}
-		end += putFrame(c.buf[end:], id, c.next+uint64(i), &recs[i])
+		end += putFrame(c.buf[end:], id, next, &recs[i])
+		next = next.behind(recs[i].Attachment)
 		count++
 	}
-	return c.buf[c.n:end], count
+	return c.buf[c.n:end], count, next
 }
 
-// chunkOf returns the chunk with the entry seq.
-func (e *epoch) chunkOf(seq uint64) *chunk {
+// chunkOf returns the chunk with the frame n.
+func (e *epoch) chunkOf(n uint64) *chunk {
 	// From the newest: that is where readers are.
 	for i := len(e.chunks) - 1; i >= 0; i-- {
-		if c := e.chunks[i]; c.first <= seq {
-			if seq < c.next {
+		if c := e.chunks[i]; c.first.n <= n {
+			if n < c.next.n {
 				return c
 			}
 			return nil
@@ -98,11 +111,11 @@ func (e *epoch) chunkOf(seq uint64) *chunk {
 	return nil
 }
 
-// segmentOf returns the segment with the entry seq.
-func (e *epoch) segmentOf(seq uint64) *segment {
+// segmentOf returns the segment with the frame n.
+func (e *epoch) segmentOf(n uint64) *segment {
 	for i := len(e.segs) - 1; i >= 0; i-- {
-		if g := e.segs[i]; g.first <= seq {
-			if seq < g.next {
+		if g := e.segs[i]; g.first.n <= n {
+			if n < g.next.n {
 				return g
 			}
 			return nil
@@ -111,32 +124,63 @@ func (e *epoch) segmentOf(seq uint64) *segment {
 	return nil
 }
 
-// available returns the lowest sequence number from seq on that is still
-// there, or next when there is none.
-func (e *epoch) available(seq uint64) uint64 {
-	n := e.next
+// available returns the first point from p on that a frame is still there for,
+// or next when there is none.
+func (e *epoch) available(p point) point {
+	q := e.next
 	for _, g := range e.segs {
-		if g.next > seq && g.first < g.next {
-			n = min(n, max(g.first, seq))
+		if g.next.n > p.n && g.first.n < g.next.n {
+			q = earlier(q, later(g.first, p))
 			break
 		}
 	}
 	for _, c := range e.chunks {
-		if c.next > seq && c.first < c.next {
-			n = min(n, max(c.first, seq))
+		if c.next.n > p.n && c.first.n < c.next.n {
+			q = earlier(q, later(c.first, p))
 			break
 		}
 	}
-	return n
+	return q
 }
 
-// position is a place between two entries: after seq-1, before seq.
+func earlier(p, q point) point {
+	if q.n < p.n {
+		return q
+	}
+	return p
+}
+
+func later(p, q point) point {
+	if q.n > p.n {
+		return q
+	}
+	return p
+}
+
+// before returns a point that no frame behind the event seq comes before: one
+// from which it is not far, where there is one, else the origin.
+func (e *epoch) before(seq uint64) point {
+	for i := len(e.chunks) - 1; i >= 0; i-- {
+		if c := e.chunks[i]; c.first.seq <= seq {
+			return c.first
+		}
+	}
+	for i := len(e.segs) - 1; i >= 0; i-- {
+		if g := e.segs[i]; g.first.seq <= seq {
+			return g.seekEvent(seq).at
+		}
+	}
+	return origin
+}
+
+// position is how far a blocking reader has delivered: after the event seq-1,
+// before seq. Attachments behind the last event do not count.
 type position struct {
 	epoch *epoch
 	seq   uint64
 }
 
-// reached reports whether everything of e below next lies before p.
-func (p position) reached(e *epoch, next uint64) bool {
-	return p.epoch.no > e.no || p.epoch.no == e.no && p.seq >= next
+// reached reports whether all events of e below seq lie before p.
+func (p position) reached(e *epoch, seq uint64) bool {
+	return p.epoch.no > e.no || p.epoch.no == e.no && p.seq >= seq
 }

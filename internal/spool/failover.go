@@ -26,7 +26,7 @@ func (s *Spool) takeOver(why error, deadline time.Time) {
 		s.writer = nil
 	}
 	s.mu.Lock()
-	e := &epoch{id: s.mint(), memory: true, next: 1}
+	e := &epoch{id: s.mint(), memory: true, next: origin}
 	if s.cur != nil {
 		for _, g := range s.cur.segs {
 			if !g.sealed {
@@ -111,7 +111,7 @@ func (s *Spool) tryReturn(e *epoch) error {
 	s.mu.Lock()
 	id := s.mint()
 	s.mu.Unlock()
-	h := s.newHeader(id, 1)
+	h := s.newHeader(id, origin)
 	f, err := s.newFile(h)
 	if err != nil {
 		sp.undo()
@@ -122,7 +122,7 @@ func (s *Spool) tryReturn(e *epoch) error {
 	s.writer = startWriter(s.opts.FS, s.opts.Dir, f)
 	s.backAt = time.Now()
 	s.mu.Lock()
-	d := &epoch{id: id, next: 1}
+	d := &epoch{id: id, next: origin}
 	s.attach(d, newSegment(h, f))
 	s.link(d)
 	s.mu.Unlock()
@@ -160,7 +160,7 @@ func (s *Spool) newFile(h *header) (File, error) {
 	return f, nil
 }
 
-func (s *Spool) newHeader(id ID, first uint64) *header {
+func (s *Spool) newHeader(id ID, first point) *header {
 	return &header{
 		id: id, ordinal: s.ordinal.Add(1) - 1, first: first,
 		boot: s.opts.BootID, created: time.Now().UnixNano(),
@@ -213,24 +213,23 @@ func (sp *spill) write() error {
 }
 
 // more returns the frames that are to be written next.
-func (sp *spill) more() (p []byte, first, next uint64, created int64) {
+func (sp *spill) more() (p []byte, first, next point, created int64) {
 	sp.s.mu.Lock()
 	defer sp.s.mu.Unlock()
-	seq := uint64(1)
+	at := origin
 	if sp.g != nil {
-		seq = sp.g.next
+		at = sp.g.next
 	}
-	seq = sp.e.available(seq) // what was overwritten meanwhile is a hole in the file
-	c := sp.e.chunkOf(seq)
+	at = sp.e.available(at) // what was overwritten meanwhile is a hole in the file
+	c := sp.e.chunkOf(at.n)
 	if c == nil {
-		return nil, 0, 0, 0
+		return nil, at, at, 0
 	}
 	p = c.buf[:c.n]
-	for at := c.first; at < seq; at++ {
-		_, size := getFrame(p)
-		p = p[size:]
+	for n := c.first.n; n < at.n; n++ {
+		p = p[sizeOf(p):]
 	}
-	return p, seq, c.next, c.created
+	return p, at, c.next, c.created
 }
 
 // finish makes the file durable and part of the spool. Its chunks turn from

@@ -16,10 +16,9 @@ type fileSource struct {
 	f       File
 	g       *segment // that f is open on
 	scan    scanner
-	next    uint64 // sequence number after the last entry published
+	next    point // behind the last entry published
 	reading bool
-	held    frame // read, but a gap had to be told before it
-	holds   bool
+	holds   bool // the frame of scan was read, but a gap had to be told before it
 }
 
 func (fs *fileSource) leave() { fs.reading, fs.holds = false, false }
@@ -33,8 +32,8 @@ func (fs *fileSource) close() {
 }
 
 // open begins to read g at a place before the next entry, up to size, where
-// the entry next will be.
-func (r *Reader) open(e *epoch, g *segment, at mark, next uint64, size int64) error {
+// next will be.
+func (r *Reader) open(e *epoch, g *segment, at mark, next point, size int64) error {
 	fs := &r.file
 	if fs.g != g {
 		fs.close()
@@ -42,7 +41,7 @@ func (r *Reader) open(e *epoch, g *segment, at mark, next uint64, size int64) er
 		switch {
 		case err == nil:
 			fs.f, fs.g, fs.boot = f, g, g.boot
-			fs.scan.reset(f, e.id, at.seq, at.off, size)
+			fs.scan.reset(f, e.id, at.at, at.off, size)
 		case errors.Is(err, os.ErrNotExist) && !r.listed(e, g):
 			return nil // given up just now: locate will tell the gap
 		case passing(err):
@@ -51,8 +50,8 @@ func (r *Reader) open(e *epoch, g *segment, at mark, next uint64, size int64) er
 			r.skip(next, err)
 			return nil
 		}
-	} else if fs.scan.from != r.seq.Load() || fs.scan.limit > size {
-		fs.scan.reset(fs.f, e.id, at.seq, at.off, size)
+	} else if fs.scan.from != r.at || fs.scan.limit > size {
+		fs.scan.reset(fs.f, e.id, at.at, at.off, size)
 	}
 	fs.scan.limit = size
 	fs.next, fs.reading = next, true
@@ -76,36 +75,37 @@ func passing(err error) bool {
 	return false
 }
 
-// fromFile returns the next frame of the open segment. It reports false when
-// something else comes first: a gap, or another segment.
-func (r *Reader) fromFile() (frame, bool, error) {
+// fromFile gets the next frame of the open segment: it is then that of the
+// scanner. It reports false when something else comes first: a gap, or another
+// segment.
+func (r *Reader) fromFile() (bool, error) {
 	fs := &r.file
+	f := &fs.scan.frame
 	for {
-		f, err := fs.held, error(nil)
+		var err error
 		if !fs.holds {
-			f, _, err = fs.scan.next()
+			_, err = fs.scan.next()
 		}
 		fs.holds = false
-		want := r.seq.Load()
 		switch {
 		case err != nil && passing(err):
-			return f, false, err
-		case err != nil || f.seq >= fs.next:
+			return false, err
+		case err != nil || f.at.n >= fs.next.n:
 			if err == nil || err == io.EOF {
 				err = ErrDamaged
 			}
 			fs.reading = false
-			if want < fs.next {
+			if r.at.n < fs.next.n {
 				fs.close() // come back by way of the marks, if at all
 				r.skip(fs.next, err)
 			}
-			return f, false, nil
-		case f.seq > want:
-			fs.held, fs.holds = f, true
-			r.skip(f.seq, ErrDamaged)
-			return f, false, nil
-		case f.seq == want:
-			return f, true, nil
+			return false, nil
+		case f.at.n > r.at.n:
+			fs.holds = true
+			r.skip(f.at, ErrDamaged)
+			return false, nil
+		case f.at.n == r.at.n:
+			return true, nil
 		}
 	}
 }

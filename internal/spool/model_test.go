@@ -27,21 +27,55 @@ type model struct {
 
 	s       *Spool
 	ids     []ID
-	texts   map[ID][]string
+	frames  map[ID][]modelFrame
 	cut     map[ID]bool // the end may be lost, by our own doing
-	synced  Cursor      // what a power cut spares,
+	synced  ID          // what a power cut spares of it,
+	frame   point       // up to where,
 	file    string      // and in which file that ends
 	spared  int64
+	last    Cursor // the newest event
 	readers []*modelReader
 	serial  int
+}
+
+type modelFrame struct {
+	text       string
+	attachment bool
+	event      uint64 // of an attachment
 }
 
 // modelReader checks what a reader gets: every entry of every id in order,
 // but for the gaps that it is told and that are really there.
 type modelReader struct {
-	r   *Reader
-	at  Cursor // last entry delivered or told missing; zero before the first
-	any bool   // the next entry may be any: told that the id is gone
+	r     *Reader
+	all   bool // wants attachments
+	id    ID   // 0 before the first entry
+	n     int  // how many frames of id are delivered, told missing, or not wanted
+	any   bool // the next entry may be any: told that the id is gone
+	loose bool // how many attachments are missing before the next entry is not known
+}
+
+// events returns how many of the frames are events.
+func events(frames []modelFrame) (n uint64) {
+	for _, f := range frames {
+		if !f.attachment {
+			n++
+		}
+	}
+	return n
+}
+
+// behind returns how many of the frames end with the event seq.
+func behind(frames []modelFrame, seq uint64) int {
+	for i, f := range frames {
+		if seq == 0 {
+			return i
+		}
+		if !f.attachment {
+			seq--
+		}
+	}
+	return len(frames)
 }
 
 func (m *model) open() {
@@ -55,14 +89,16 @@ func (m *model) open() {
 	} else if end.ID != m.ids[len(m.ids)-1] {
 		m.t.Fatalf("goes on with the older id %v", end.ID)
 	}
-	m.settle()
 	for _, r := range m.readers {
-		start := Start{}
-		if r.at.ID != 0 {
-			start.After = &r.at
+		start := Start{Attachments: r.all}
+		if r.id != 0 {
+			start.After = &Cursor{r.id, events(m.frames[r.id][:r.n])}
+			// What comes right behind that event comes again.
+			r.n, r.loose = behind(m.frames[r.id], start.After.Seq), true
 		}
 		r.r = s.NewReader(start)
 	}
+	m.settle()
 }
 
 // settle takes over from the spool how much of the old ids is left at their
@@ -70,11 +106,14 @@ func (m *model) open() {
 func (m *model) settle() {
 	for _, id := range m.ids {
 		if e := m.s.find(id); m.cut[id] && e != nil {
-			if id == m.synced.ID && e.next <= m.synced.Seq {
-				m.t.Fatalf("%v was synced, but %v ends at %d", m.synced, id, e.next-1)
+			if id == m.synced && e.next.n < m.frame.n {
+				m.t.Fatalf("%v was synced up to %v, but ends at %v", id, m.frame, e.next)
 			}
-			m.texts[id] = m.texts[id][:e.next-1]
+			m.frames[id] = m.frames[id][:e.next.n-1]
 		}
+	}
+	for _, r := range m.readers {
+		r.n = min(r.n, len(m.frames[r.id]))
 	}
 }
 
@@ -84,23 +123,33 @@ func (m *model) append(n int) {
 		m.serial++
 		recs[i].Data = fmt.Appendf(nil, "%0*d", 10+m.serial%150, m.serial)
 		recs[i].Context = contextOf(recs[i].Data)
+		recs[i].Attachment = m.serial%5 == 0
+		if m.serial%10 == 0 {
+			recs[i].Event = m.last
+		}
 	}
 	last := m.s.Append(recs)
 	// A failing disk splits a batch: the beginning is on disk already.
-	var split []string
 	if prev := m.ids[len(m.ids)-1]; last.ID != prev {
-		before := int(m.s.find(prev).next) - 1 - len(m.texts[prev])
-		for _, r := range recs[:before] {
-			split = append(split, string(r.Data))
-		}
-		m.texts[prev] = append(m.texts[prev], split...)
+		before := int(m.s.find(prev).next.n) - 1 - len(m.frames[prev])
+		m.add(prev, recs[:before])
 		m.ids = append(m.ids, last.ID)
+		recs = recs[before:]
 	}
-	for _, r := range recs[len(split):] {
-		m.texts[last.ID] = append(m.texts[last.ID], string(r.Data))
-	}
-	if want := uint64(len(m.texts[last.ID])); last.Seq != want {
+	m.add(last.ID, recs)
+	if want := events(m.frames[last.ID]); last.Seq != want {
 		m.t.Fatalf("Append returned %v, want seq %d", last, want)
+	}
+	m.last = last
+}
+
+func (m *model) add(id ID, recs []Record) {
+	for _, r := range recs {
+		f := modelFrame{text: string(r.Data), attachment: r.Attachment}
+		if r.Event.ID == id {
+			f.event = r.Event.Seq
+		}
+		m.frames[id] = append(m.frames[id], f)
 	}
 }
 
@@ -111,13 +160,9 @@ func (m *model) read(r *modelReader, n int) {
 		var gap *GapError
 		switch {
 		case errors.As(err, &gap) && gap.Known:
-			m.follow(r, Cursor{gap.ID, gap.First})
-			r.at.Seq = gap.Last
-			if e := m.s.find(gap.ID); gap.Err != nil || e != nil && e.available(gap.First) <= gap.Last {
-				m.t.Fatalf("%v, but it is there", gap)
-			}
+			m.skip(r, gap)
 		case errors.As(err, &gap) && errors.Is(err, errGone):
-			if m.s.find(gap.ID) != nil || gap.ID != r.at.ID {
+			if m.s.find(gap.ID) != nil || gap.ID != r.id {
 				m.t.Fatalf("%v, but it is there", gap)
 			}
 			r.any = true
@@ -128,20 +173,108 @@ func (m *model) read(r *modelReader, n int) {
 		case err != nil && err != io.EOF:
 			m.t.Fatal(err)
 		case !ok:
-			if end := (Cursor{m.s.cur.id, uint64(len(m.texts[m.s.cur.id]))}); r.at != end && end.Seq > 0 {
-				m.t.Fatalf("reader at %v has nothing to read, the end is %v", r.at, end)
+			left := m.frames[m.s.cur.id]
+			if r.id == m.s.cur.id {
+				left = left[r.n:]
+			}
+			if r.wants(left) > 0 {
+				m.t.Fatalf("reader at %v, %d has nothing to read, the end is %v", r.id, r.n, m.s.cur.next)
 			}
 			return
 		default:
-			m.follow(r, e.Cursor())
-			if want := m.texts[e.ID][e.Seq-1]; string(e.Data) != want {
-				m.t.Fatalf("entry %v says %q, want %q", e.Cursor(), e.Data, want)
-			}
-			if want := contextOf(e.Data); e.Context != want {
-				m.t.Fatalf("entry %v has context %d, want %d", e.Cursor(), e.Context, want)
+			m.follow(r, e.ID, e.Seq, e.Attachment)
+			f := m.frames[e.ID][r.n]
+			r.n++
+			want := Entry{ID: e.ID, Seq: e.Seq, Data: []byte(f.text), Attachment: f.attachment, Event: f.event, Context: contextOf(e.Data)}
+			got := *e
+			got.BootID, got.Time, got.Type = [16]byte{}, 0, 0
+			if diff := cmp.Diff(want, got); diff != "" {
+				m.t.Fatalf("entry %v (-want +got):\n%s", e.Cursor(), diff)
 			}
 		}
 	}
+}
+
+// wants returns how many of the frames the reader has to get.
+func (r *modelReader) wants(frames []modelFrame) int {
+	if r.all {
+		return len(frames)
+	}
+	return int(events(frames))
+}
+
+// skip checks a gap whose size is told, and puts the reader behind it.
+func (m *model) skip(r *modelReader, gap *GapError) {
+	if gap.Err != nil {
+		m.t.Fatalf("%v, but nothing is damaged", gap)
+	}
+	first := r.any || r.id == 0
+	m.enter(r, gap.ID)
+	frames := m.frames[gap.ID]
+	if first {
+		r.n, r.loose = behind(frames, gap.First-1), true
+	}
+	if want := events(frames[:r.n]) + 1; gap.First != want {
+		m.t.Fatalf("%v, but %d comes next", gap, want)
+	}
+	to := behind(frames, gap.Last)
+	if r.all && gap.Count == 0 || r.all && !r.loose {
+		to = r.n + int(gap.Count+gap.Attachments)
+		if got := events(frames[r.n:to]); got != gap.Count {
+			m.t.Fatalf("%v, but %d of these %d frames are events", gap, got, to-r.n)
+		}
+	}
+	// The spool may have given up more meanwhile, but it has nothing of these.
+	if e := m.s.find(gap.ID); e != nil && e.available(point{n: uint64(r.n) + 1}).n <= uint64(to) && !r.loose {
+		m.t.Fatalf("%v, but it is there", gap)
+	}
+	r.n, r.any = to, false
+}
+
+// enter goes on to another id, of which everything before is delivered.
+func (m *model) enter(r *modelReader, id ID) {
+	if r.any || r.id == 0 || r.id == id {
+		if r.id != id {
+			r.id, r.n, r.loose = id, 0, true
+		}
+		return
+	}
+	from, to := slices.Index(m.ids, r.id), slices.Index(m.ids, id)
+	// What came right behind an event that was delivered may be given up unsaid.
+	left := m.frames[r.id][r.n:]
+	if from > to || r.wants(left) > 0 && !(r.loose && events(left) == 0) {
+		m.t.Fatalf("%v follows %v, %d of %d", id, r.id, r.n, len(m.frames[r.id]))
+	}
+	for _, between := range m.ids[from+1 : to] {
+		if r.wants(m.frames[between]) > 0 && m.s.find(between) != nil {
+			m.t.Fatalf("%v follows %v, but there is %v between", id, r.id, between)
+		}
+	}
+	r.id, r.n, r.loose = id, 0, false
+}
+
+// follow checks that an entry comes right after where the reader is, and puts
+// the reader before it.
+func (m *model) follow(r *modelReader, id ID, seq uint64, attachment bool) {
+	first := r.any || r.id == 0
+	m.enter(r, id)
+	frames := m.frames[id]
+	at := r.n
+	if first {
+		if at = behind(frames, seq); !attachment {
+			at = behind(frames, seq-1)
+		}
+	}
+	// Attachments are left out by who does not want them, and may be where it
+	// is not known what comes next.
+	for at < len(frames) && frames[at].attachment && (!r.all || (r.loose || first) && string(r.r.entry.Data) != frames[at].text) {
+		at++
+	}
+	before := events(frames[:at])
+	if at == len(frames) || frames[at].attachment != attachment || attachment && seq != before || !attachment && seq != before+1 {
+		m.t.Fatalf("%v:%d (attachment: %v) follows frame %d of %d, behind event %d", id, seq, attachment, r.n, len(frames), events(frames[:r.n]))
+	}
+	r.n, r.any, r.loose = at, false, false
 }
 
 // contextOf returns the context of the record with this data: any number, but
@@ -152,28 +285,6 @@ func contextOf(data []byte) uint16 {
 		return 0
 	}
 	return uint16(n * 25033)
-}
-
-// follow checks that c comes right after where the reader is.
-func (m *model) follow(r *modelReader, c Cursor) {
-	switch {
-	case r.any || r.at.ID == 0:
-	case c.ID == r.at.ID:
-		if c.Seq != r.at.Seq+1 {
-			m.t.Fatalf("%v follows %v", c, r.at)
-		}
-	default:
-		from, to := slices.Index(m.ids, r.at.ID), slices.Index(m.ids, c.ID)
-		if c.Seq != 1 || from > to || uint64(len(m.texts[r.at.ID])) > r.at.Seq {
-			m.t.Fatalf("%v follows %v of %d", c, r.at, len(m.texts[r.at.ID]))
-		}
-		for _, id := range m.ids[from+1 : to] {
-			if len(m.texts[id]) > 0 && m.s.find(id) != nil {
-				m.t.Fatalf("%v follows %v, but there is %v between", c, r.at, id)
-			}
-		}
-	}
-	r.at, r.any = c, false
 }
 
 // end closes the readers. An id that is in memory only is gone with a crash.
@@ -192,14 +303,15 @@ func (m *model) end(stop func(*Spool)) {
 // lookOffline wants somebody who reads the directory beside the running spool to
 // get what a new reader does; in the memory form, what is on disk and that the
 // rest is missing.
-func (m *model) lookOffline(inMemory bool) {
+func (m *model) lookOffline(inMemory, all bool) {
 	o, err := OpenOffline(m.opts.Dir, m.opts.BootID, time.Time{})
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	defer o.Close()
+	o.Attachments = all
 	got := listing(o.Next)
-	r := m.s.NewReader(Start{})
+	r := m.s.NewReader(Start{Attachments: all})
 	defer r.Close()
 	want := listing(func() (*Entry, error) {
 		e, ok, err := r.TryNext()
@@ -236,7 +348,7 @@ func listing(next func() (*Entry, error)) (list []string) {
 		case err != nil:
 			list = append(list, err.Error())
 		default:
-			list = append(list, fmt.Sprintf("%v %x %d %s", e.Cursor(), e.BootID[0], e.Context, e.Data))
+			list = append(list, fmt.Sprintf("%v %x %d %v %d %s", e.Cursor(), e.BootID[0], e.Context, e.Attachment, e.Event, e.Data))
 		}
 	}
 }
@@ -250,7 +362,7 @@ func TestModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		m := &model{t: t, fs: &faultFS{}, texts: map[ID][]string{}, cut: map[ID]bool{}, back: make(chan Change, 1000)}
+		m := &model{t: t, fs: &faultFS{}, frames: map[ID][]modelFrame{}, cut: map[ID]bool{}, back: make(chan Change, 1000)}
 		m.opts = Options{
 			Dir: dir, BootID: boot(1), FS: m.fs, Size: 40 << 10, Memory: 12 << 10,
 			Sync: time.Hour, Retry: time.Millisecond, StallTimeout: time.Minute, // a busy disk is no failure
@@ -260,8 +372,8 @@ func TestModel(t *testing.T) {
 				}
 			},
 		}
-		for range 3 {
-			m.readers = append(m.readers, &modelReader{})
+		for i := range 4 {
+			m.readers = append(m.readers, &modelReader{all: i%2 == 0})
 		}
 		m.open()
 		broken := false
@@ -280,7 +392,7 @@ func TestModel(t *testing.T) {
 			"start anew": func(t *rapid.T) {
 				r := rapid.SampledFrom(m.readers).Draw(t, "reader")
 				r.r.Close()
-				*r = modelReader{r: m.s.NewReader(Start{})}
+				*r = modelReader{r: m.s.NewReader(Start{Attachments: r.all}), all: r.all}
 			},
 			"reopen": func(t *rapid.T) {
 				heal()
@@ -338,7 +450,7 @@ func TestModel(t *testing.T) {
 					t.Fatal(err)
 				}
 				g := m.s.cur.segs[len(m.s.cur.segs)-1]
-				m.synced, m.file, m.spared = Cursor{m.s.cur.id, m.s.cur.next - 1}, m.s.path(segmentName(g.ordinal)), g.size
+				m.synced, m.frame, m.file, m.spared = m.s.cur.id, m.s.cur.next, m.s.path(segmentName(g.ordinal)), g.size
 			},
 			"power cut": func(t *rapid.T) {
 				heal()
@@ -347,7 +459,7 @@ func TestModel(t *testing.T) {
 				if path == m.file {
 					floor = m.spared
 				} else {
-					m.synced = Cursor{}
+					m.synced = 0
 				}
 				info, err := os.Stat(path)
 				if err != nil {
@@ -378,7 +490,7 @@ func TestModel(t *testing.T) {
 				broken = true
 			},
 			"disk is back":      func(t *rapid.T) { heal() },
-			"look from outside": func(*rapid.T) { m.lookOffline(broken) },
+			"look from outside": func(t *rapid.T) { m.lookOffline(broken, rapid.Bool().Draw(t, "all")) },
 		})
 		heal()
 		for _, r := range m.readers {

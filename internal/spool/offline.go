@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -27,6 +28,10 @@ var ErrUnclosed = errors.New("the spool was not closed in order")
 // end that was never published; the mark is empty while entries go to the
 // disk; a segment that disappears was given up for newer ones.
 type Offline struct {
+	// Attachments says that attachments are wanted too. It is set before the
+	// first call of Next. They come as Start.Attachments says.
+	Attachments bool
+
 	dir   string
 	since int64 // pass over older entries until one is not
 
@@ -38,9 +43,8 @@ type Offline struct {
 	file     File     // being read; nil between two
 	head     header   // of the segment read last
 	scan     scanner
-	next     uint64 // expected in head.id; 0 before the first segment
-	held     frame  // read, but a gap had to be told before it
-	holds    bool
+	next     point     // expected in head.id; zero before the first segment
+	holds    bool      // the frame of scan was read, but a gap had to be told before it
 	gap      *GapError // to be told next
 	why      error     // what damaged the entries after the last one; nil when nothing did
 	vanished bool      // a segment was given up since the last one
@@ -55,7 +59,7 @@ type Offline struct {
 // or says why nothing in dir can be read. Close must be called, unless there is
 // an error.
 func OpenOffline(dir string, boot [16]byte, since time.Time) (*Offline, error) {
-	o := &Offline{dir: dir, boot: boot, since: -1 << 63}
+	o := &Offline{dir: dir, boot: boot, since: math.MinInt64}
 	// The mark before the names: what the spool does meanwhile adds entries to
 	// those that the mark speaks of.
 	o.end, o.mark = readMark(osFS{}, dir)
@@ -149,23 +153,26 @@ func (o *Offline) Next() (*Entry, error) {
 			continue
 		}
 		f, ok := o.frame()
-		if !ok || f.time < o.since {
+		switch {
+		case !ok, f.attachment && !o.Attachments:
+			continue
+		case o.since == math.MinInt64:
+		case f.attachment || f.time < o.since:
 			continue
 		}
-		o.since = -1 << 63
-		o.entry = Entry{ID: o.head.id, Seq: f.seq, Time: f.time, BootID: o.head.boot, Type: f.typ, Context: f.ctx, Data: f.data}
+		o.since = math.MinInt64
+		o.entry.ID, o.entry.BootID = o.head.id, o.head.boot
+		o.entry.set(f)
 		return &o.entry, nil
 	}
 }
 
 // frame returns the next frame of the open segment. It reports false when a gap
 // comes first, or the segment is over.
-func (o *Offline) frame() (frame, bool) {
-	f := o.held
+func (o *Offline) frame() (*frame, bool) {
+	f := &o.scan.frame
 	if !o.holds {
-		var skipped int64
-		var err error
-		if f, skipped, err = o.scan.next(); err != nil {
+		if skipped, err := o.scan.next(); err != nil {
 			if err != io.EOF {
 				o.why = err
 			} else if skipped > 0 && !o.beingWritten() {
@@ -176,12 +183,12 @@ func (o *Offline) frame() (frame, bool) {
 		}
 	}
 	o.holds = false
-	if f.seq > o.next {
-		o.tell(f.seq, ErrDamaged)
-		o.held, o.holds = f, true
+	if f.at.n > o.next.n {
+		o.tell(f.at, ErrDamaged)
+		o.holds = true
 		return f, false
 	}
-	o.next = f.seq + 1
+	o.next = f.next()
 	return f, true
 }
 
@@ -198,23 +205,30 @@ func (o *Offline) alive() bool {
 	return o.mark == markRunning && o.head.boot == o.boot && o.boot != [16]byte{}
 }
 
-// tell makes the entries from the next one to the one before to a gap.
-func (o *Offline) tell(to uint64, why error) {
-	o.gap = &GapError{ID: o.head.id, First: o.next, Last: to - 1, Count: to - o.next, Known: true, Err: why}
+// tell makes the frames from the next one to the one before to a gap, if any of
+// them is wanted.
+func (o *Offline) tell(to point, why error) {
+	gap := &GapError{
+		ID: o.head.id, First: o.next.seq, Last: to.seq - 1, Count: to.seq - o.next.seq, Known: true,
+		Attachments: o.next.attachments(to), Err: why,
+	}
+	if gap.Count > 0 || o.Attachments {
+		o.gap = gap
+	}
 	o.next = to
 }
 
 // tellRest makes all that may follow under the id read last a gap of unknown
 // size.
 func (o *Offline) tellRest(why error) {
-	o.gap = &GapError{ID: o.head.id, First: o.next, Err: why}
+	o.gap = &GapError{ID: o.head.id, First: o.next.seq, Err: why}
 }
 
 // advance opens the next segment, and finds out what is missing before it.
 func (o *Offline) advance() {
 	if len(o.todo) == 0 {
 		o.over = true
-		whole := !o.vanished && o.alive() || o.mark == markClean && o.head.id == o.end.ID && o.next > o.end.Seq
+		whole := !o.vanished && o.alive() || o.mark == markClean && o.head.id == o.end.ID && o.next.seq > o.end.Seq
 		if o.why != nil || !whole {
 			o.tellRest(cmp.Or(o.why, ErrUnclosed))
 		}
@@ -245,7 +259,7 @@ func (o *Offline) advance() {
 		return
 	}
 	o.missing(&h)
-	o.file, o.head, o.next, o.why, o.vanished = f, h, max(h.first, 1), nil, false
+	o.file, o.head, o.next, o.why, o.vanished = f, h, h.first, nil, false
 	o.scan.reset(f, h.id, h.first, headerSize, info.Size())
 }
 
@@ -253,18 +267,18 @@ func (o *Offline) advance() {
 // with header h. What was before the first one is not missed.
 func (o *Offline) missing(h *header) {
 	switch {
-	case o.next == 0:
+	case o.next == point{}:
 		if o.why != nil {
-			o.gap = &GapError{ID: h.id, First: h.first, Err: o.why}
+			o.gap = &GapError{ID: h.id, First: h.first.seq, Err: o.why}
 		}
 	case h.id == o.head.id:
-		if h.first > o.next {
+		if h.first.n > o.next.n {
 			o.tell(h.first, o.why)
 		}
 	case o.why != nil || o.vanished:
 		o.tellRest(o.why)
-	case h.first > 1:
-		o.gap = &GapError{ID: h.id, First: 1, Last: h.first - 1, Count: h.first - 1, Known: true}
+	case h.first.seq > 1:
+		o.gap = &GapError{ID: h.id, First: 1, Last: h.first.seq - 1, Count: h.first.seq - 1, Known: true}
 	}
 }
 

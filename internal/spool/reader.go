@@ -15,10 +15,15 @@ import (
 // returned once for each gap; the reader then goes on behind it.
 type GapError struct {
 	ID          ID
-	First, Last uint64 // sequence numbers; Last only if Known
-	Count       uint64 // entries; only if Known
+	First, Last uint64 // sequence numbers of events; Last only if Known
+	Count       uint64 // events; only if Known
 	Known       bool   // how many is known
 	Err         error  // what damaged them; nil when they were overwritten
+
+	// Attachments is how many attachments are missing, as far as that is
+	// known. Only a reader of attachments is told of a gap without events;
+	// its Last is First-1.
+	Attachments uint64
 }
 
 // Error describes the gap.
@@ -29,6 +34,9 @@ func (g *GapError) Error() string {
 	}
 	if !g.Known {
 		return fmt.Sprintf("entries from %v on missing, how many is not known: %s", Cursor{g.ID, g.First}, why)
+	}
+	if g.Count == 0 {
+		return fmt.Sprintf("%d attachments before %v missing: %s", g.Attachments, Cursor{g.ID, g.First}, why)
 	}
 	return fmt.Sprintf("%d entries from %v to %d missing: %s", g.Count, Cursor{g.ID, g.First}, g.Last, why)
 }
@@ -60,6 +68,11 @@ type Start struct {
 	// Blocking makes AppendWait wait for what this reader has told by
 	// Delivered. Without, and for Append, entries are overwritten.
 	Blocking bool
+
+	// Attachments says that the reader wants attachments too. They come where
+	// they were appended: behind their event, but other events may come
+	// before. Of those right behind the event After, all come again.
+	Attachments bool
 }
 
 // Reader reads the spool from one position on. Its methods are for one
@@ -68,7 +81,7 @@ type Reader struct {
 	s     *Spool
 	woken chan struct{} // one slot
 
-	seq atomic.Uint64 // of the next entry; stored by the reader's goroutine
+	seq atomic.Uint64 // of the next event; stored by the reader's goroutine
 
 	// Guarded by Spool.mu.
 	epoch     *epoch
@@ -77,18 +90,22 @@ type Reader struct {
 	closed    bool
 
 	// Owned by the reader's goroutine.
+	at    point     // before the next frame
+	from  uint64    // frames before this sequence number are passed over
+	all   bool      // wants attachments
 	gap   *GapError // to be told next
-	since int64     // pass over older entries until one is not
+	since int64     // pass over older events until one is not
 	entry Entry
+	frame frame  // of the window
 	chunk *chunk // the window views it; nil when there is none
 	win   []byte // published frames not yet read
-	at    int    // where in the chunk the window ends
+	end   int    // where in the chunk the window ends
 	file  fileSource
 }
 
 // NewReader returns a reader that begins at start. It must be closed.
 func (s *Spool) NewReader(start Start) *Reader {
-	r := &Reader{s: s, woken: make(chan struct{}, 1)}
+	r := &Reader{s: s, woken: make(chan struct{}, 1), all: start.Attachments}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.seek(start)
@@ -156,14 +173,14 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Lag returns how many entries come after the last one that the reader got,
+// Lag returns how many events come after the last one that the reader got,
 // those included that are overwritten meanwhile.
 func (r *Reader) Lag() uint64 {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	n := r.epoch.next - min(r.seq.Load(), r.epoch.next)
+	n := r.epoch.next.seq - min(r.seq.Load(), r.epoch.next.seq)
 	for e := r.epoch.succ; e != nil; e = e.succ {
-		n += e.next - 1
+		n += e.next.seq - 1
 	}
 	return n
 }
@@ -178,50 +195,63 @@ func (r *Reader) seek(start Start) {
 		if e := s.find(start.After.ID); e != nil {
 			seq := start.After.Seq + 1
 			if e == s.cur {
-				seq = min(seq, e.next) // skip nothing that will be appended
+				seq = min(seq, e.next.seq) // skip nothing that will be appended
 			}
-			r.move(e, seq)
+			r.move(e, e.before(seq-1), seq)
 			return
 		}
 		r.gap = &GapError{ID: start.After.ID, First: start.After.Seq + 1, Err: errGone}
 	case !start.Since.IsZero():
 		r.since = start.Since.UnixNano()
-		r.move(s.before(r.since))
+		e, at := s.before(r.since)
+		r.move(e, at, at.seq)
 		return
 	case start.End:
-		r.move(s.cur, s.cur.next)
+		r.move(s.cur, s.cur.next, s.cur.next.seq)
 		return
 	}
-	r.move(s.oldest, s.oldest.available(1))
+	at := s.oldest.available(origin)
+	r.move(s.oldest, at, at.seq)
 }
 
-func (r *Reader) move(e *epoch, seq uint64) {
-	r.epoch = e
+// move goes to the frames of e from the event seq on, of which none comes
+// before at. Attachments between the event before and that one are among them.
+func (r *Reader) move(e *epoch, at point, seq uint64) {
+	r.epoch, r.at, r.from = e, at, seq
 	r.seq.Store(seq)
 }
 
-// before returns a position with no entry from time t on before it: the first
+// pass goes on behind a frame, or a gap, that ends at p.
+func (r *Reader) pass(p point) {
+	r.at = p
+	if p.seq > r.from {
+		r.from = p.seq
+		r.seq.Store(p.seq)
+	}
+}
+
+// before returns a place with no entry from time t on before it: the first
 // segment or chunk that is followed by one made after t, or the last.
-func (s *Spool) before(t int64) (*epoch, uint64) {
-	at, seq := s.oldest, s.oldest.available(1)
+func (s *Spool) before(t int64) (*epoch, point) {
+	of, at := s.oldest, s.oldest.available(origin)
 	for e := s.oldest; e != nil; e = e.succ {
 		for _, g := range e.segs {
 			if g.created > t {
-				return at, seq
+				return of, at
 			}
-			at, seq = e, g.first
+			of, at = e, g.first
 		}
 		for _, c := range e.chunks {
 			if !e.memory {
 				break
 			}
 			if c.created > t {
-				return at, seq
+				return of, at
 			}
-			at, seq = e, c.first
+			of, at = e, c.first
 		}
 	}
-	return at, seq
+	return of, at
 }
 
 // Next returns the next entry and waits for one if there is none. Beside the
@@ -253,25 +283,22 @@ func (r *Reader) TryNext() (e *Entry, ok bool, err error) {
 // reader then stands in the line of those to be woken.
 func (r *Reader) next(wait bool) (*Entry, error) {
 	for {
-		var f frame
+		f := &r.frame
 		switch {
 		case r.gap != nil:
 			gap := r.gap
 			r.gap = nil
 			return nil, gap
 		case len(r.win) > 0:
-			var size int
-			f, size = getFrame(r.win)
-			r.win = r.win[size:]
+			r.win = r.win[f.get(r.win):]
 			r.entry.BootID = r.s.opts.BootID
 		case r.file.reading:
-			var ok bool
-			var err error
-			if f, ok, err = r.fromFile(); err != nil {
+			if ok, err := r.fromFile(); err != nil {
 				return nil, err
 			} else if !ok {
 				continue
 			}
+			f = &r.file.scan.frame
 			r.entry.BootID = r.file.boot
 		default:
 			if more, err := r.locate(wait); err != nil || !more {
@@ -279,13 +306,19 @@ func (r *Reader) next(wait bool) (*Entry, error) {
 			}
 			continue
 		}
-		r.seq.Store(f.seq + 1)
-		if f.time < r.since {
+		passed := f.at.seq < r.from
+		r.pass(f.next())
+		if passed || f.attachment && !r.all {
 			continue
 		}
-		r.since = math.MinInt64
+		if r.since != math.MinInt64 {
+			if f.attachment || f.time < r.since {
+				continue
+			}
+			r.since = math.MinInt64
+		}
 		r.entry.ID = r.file.id
-		r.entry.Seq, r.entry.Time, r.entry.Type, r.entry.Context, r.entry.Data = f.seq, f.time, f.typ, f.ctx, f.data
+		r.entry.set(f)
 		return &r.entry, nil
 	}
 }
@@ -294,20 +327,20 @@ func (r *Reader) next(wait bool) (*Entry, error) {
 func (r *Reader) locate(wait bool) (bool, error) {
 	s := r.s
 	s.mu.Lock()
-	e, seq := r.epoch, r.seq.Load()
+	e, n := r.epoch, r.at.n
 	if r.closed {
 		s.mu.Unlock()
 		return false, ErrClosed
 	}
-	if seq >= e.next {
+	if n >= e.next.n {
 		defer s.mu.Unlock()
 		switch {
 		case e.succ != nil:
 			if e.cut {
-				r.gap = &GapError{ID: e.id, First: seq, Err: ErrDamaged}
+				r.gap = &GapError{ID: e.id, First: r.from, Err: ErrDamaged}
 			}
 			r.chunk = nil
-			r.move(e.succ, 1)
+			r.move(e.succ, origin, origin.seq)
 			return true, nil
 		case s.closed:
 			return false, io.EOF
@@ -318,43 +351,53 @@ func (r *Reader) locate(wait bool) (bool, error) {
 		return false, nil
 	}
 	r.file.id = e.id
-	if c := e.chunkOf(seq); c != nil {
+	if c := e.chunkOf(n); c != nil {
 		published := c.buf[:c.n:c.n]
 		s.mu.Unlock()
-		r.window(c, published, seq)
+		r.window(c, published, n)
 		return true, nil
 	}
 	r.chunk = nil
-	if g := e.segmentOf(seq); g != nil {
-		at, next, size := g.seek(seq), g.next, g.size
+	if g := e.segmentOf(n); g != nil {
+		at, next, size := g.seek(n), g.next, g.size
 		s.mu.Unlock()
 		return true, r.open(e, g, at, next, size)
 	}
-	to := e.available(seq)
+	to := e.available(r.at)
 	s.mu.Unlock()
 	r.skip(to, nil)
 	return true, nil
 }
 
-// window makes the published frames of c from seq on the next to be read.
-func (r *Reader) window(c *chunk, published []byte, seq uint64) {
+// window makes the published frames of c from the frame n on the next to be
+// read.
+func (r *Reader) window(c *chunk, published []byte, n uint64) {
 	at := 0
 	if c == r.chunk {
 		// Everything of the old window was read: go on behind it.
-		at = r.at
+		at = r.end
 	} else {
-		for n := c.first; n < seq; n++ {
-			_, size := getFrame(published[at:])
-			at += size
+		for m := c.first.n; m < n; m++ {
+			at += sizeOf(published[at:])
 		}
 	}
 	r.file.close() // or a segment that is given up would keep its place on the disk
-	r.chunk, r.win, r.at = c, published[at:], len(published)
+	r.chunk, r.win, r.end = c, published[at:], len(published)
 }
 
-// skip tells a gap from the next entry to the one before to.
-func (r *Reader) skip(to uint64, why error) {
-	seq := r.seq.Load()
-	r.gap = &GapError{ID: r.file.id, First: seq, Last: to - 1, Count: to - seq, Known: true, Err: why}
-	r.seq.Store(to)
+// skip tells a gap from the next frame to the one before to, as far as the
+// reader wants those frames.
+func (r *Reader) skip(to point, why error) {
+	gap := &GapError{ID: r.file.id, First: r.from, Known: true, Err: why}
+	if r.at.seq == r.from {
+		gap.Attachments = r.at.attachments(to)
+	}
+	if to.seq > r.from {
+		gap.Count = to.seq - r.from
+	}
+	gap.Last = r.from + gap.Count - 1
+	if gap.Count > 0 || gap.Attachments > 0 && r.all {
+		r.gap = gap
+	}
+	r.pass(to)
 }

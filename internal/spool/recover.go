@@ -62,7 +62,7 @@ func (s *Spool) recover() (*recovery, error) {
 		}
 		sameBoot := g.boot == s.opts.BootID && g.boot != [16]byte{}
 		end, mark := readMark(s.opts.FS, s.opts.Dir)
-		clean := mark == markClean && end == (Cursor{e.id, e.next - 1}) && found.tail == 0
+		clean := mark == markClean && end == (Cursor{e.id, e.next.seq - 1}) && found.tail == 0
 		short := mark == markClean && !clean      // it ended cleanly, but not here
 		killed := mark == markRunning && sameBoot // all that it had appended is in the page cache
 		rec.resume = whole && (clean || killed && (found.tail == 0 || found.torn))
@@ -118,8 +118,8 @@ func (s *Spool) add(h *header, size int64) error {
 		s.link(e)
 	} else {
 		last := e.segs[len(e.segs)-1]
-		if h.first < last.first {
-			return fmt.Errorf("%w: sequence numbers go back", errHeader)
+		if h.first.n < last.first.n || h.first.seq < last.first.seq {
+			return fmt.Errorf("%w: the numbers go back", errHeader)
 		}
 		last.next = h.first
 	}
@@ -148,7 +148,7 @@ func (s *Spool) scanTail(e *epoch, g *segment) (d damage, err error) {
 	sc.reset(f, e.id, g.first, headerSize, g.size)
 	for n := 0; ; n++ {
 		at := sc.pos()
-		fr, skipped, err := sc.next()
+		skipped, err := sc.next()
 		if err == io.EOF {
 			d.tail, d.torn = skipped, sc.torn
 			break
@@ -159,9 +159,9 @@ func (s *Spool) scanTail(e *epoch, g *segment) (d damage, err error) {
 			break
 		}
 		d.inner += skipped
-		g.next = fr.seq + 1
+		g.next = sc.frame.next()
 		if n%1024 == 0 && skipped == 0 {
-			g.marks = append(g.marks, mark{fr.seq, at})
+			g.marks = append(g.marks, mark{sc.frame.at, at})
 		}
 	}
 	s.diskBytes -= g.bytes()
@@ -186,12 +186,12 @@ func (s *Spool) begin(rec *recovery) error {
 	if rec.resume {
 		return s.resume(rec.torn)
 	}
-	h := s.newHeader(s.mint(), 1)
+	h := s.newHeader(s.mint(), origin)
 	f, err := s.newFile(h)
 	if err != nil {
 		return err
 	}
-	e := &epoch{id: h.id, next: 1}
+	e := &epoch{id: h.id, next: origin}
 	s.attach(e, newSegment(h, f))
 	s.link(e)
 	s.writer = startWriter(s.opts.FS, s.opts.Dir, f)

@@ -36,8 +36,9 @@ func edit(t *testing.T, path string, change func([]byte) []byte) {
 // frameAt returns the offset of the frame of an entry.
 func frameAt(b []byte, seq uint64) int {
 	for at := headerSize; ; {
-		f, n := getFrame(b[at:])
-		if f.seq == seq {
+		var f frame
+		n := f.get(b[at:])
+		if f.at.seq == seq && !f.attachment {
 			return at
 		}
 		at += n
@@ -65,7 +66,7 @@ func TestRecovery(t *testing.T) {
 			name: "torn batch after a kill",
 			change: func(b []byte) []byte {
 				more := make([]byte, 100)
-				n := putFrame(more, ID(binary.LittleEndian.Uint64(b[12:])), 21, &Record{Data: []byte("never told")})
+				n := putFrame(more, ID(binary.LittleEndian.Uint64(b[12:])), point{21, 21}, &Record{Data: []byte("never told")})
 				return append(b, more[:n-1]...)
 			},
 			keeps: true, told: TornTail, read: 20,
@@ -198,7 +199,7 @@ func TestDamagedMiddleSegmentIsAGap(t *testing.T) {
 	}
 	segs := s.cur.segs
 	crash(s)
-	first, next := segs[1].first, segs[1].next
+	first, next := segs[1].first.seq, segs[1].next.seq
 	edit(t, filepath.Join(o.Dir, segmentName(segs[1].ordinal)), func(b []byte) []byte {
 		clear(b[headerSize:])
 		return b
@@ -226,14 +227,14 @@ func TestRemovedSegmentIsAGap(t *testing.T) {
 	if err := os.Remove(filepath.Join(o.Dir, segmentName(g.ordinal))); err != nil {
 		t.Fatal(err)
 	}
-	r := s.NewReader(Start{After: &Cursor{s.cur.id, g.first + 3}})
+	r := s.NewReader(Start{After: &Cursor{s.cur.id, g.first.seq + 3}})
 	defer r.Close()
 	_, err := r.Next(t.Context())
 	var gap *GapError
-	if !errors.As(err, &gap) || gap.First != g.first+4 || gap.Last != g.next-1 || !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("got %v, want the gap from %d to %d", err, g.first+4, g.next-1)
+	if !errors.As(err, &gap) || gap.First != g.first.seq+4 || gap.Last != g.next.seq-1 || !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("got %v, want the gap from %d to %d", err, g.first.seq+4, g.next.seq-1)
 	}
-	wantText(t, datas(t, r, int(500-g.next+1)), int(g.next))
+	wantText(t, datas(t, r, int(500-g.next.seq+1)), int(g.next.seq))
 }
 
 // TestReaderSurvivesErrors gives a reader errors that say nothing about the
@@ -268,12 +269,12 @@ func TestReaderSurvivesErrors(t *testing.T) {
 			return nil
 		}
 	})
-	wantText(t, datas(t, r, int(g.first)-11), 11)
+	wantText(t, datas(t, r, int(g.first.seq)-11), 11)
 	var gap *GapError
-	if _, err := r.Next(t.Context()); !errors.As(err, &gap) || gap.Count != g.next-g.first || !errors.Is(err, syscall.EIO) {
-		t.Fatalf("got %v, want a gap of %d", err, g.next-g.first)
+	if _, err := r.Next(t.Context()); !errors.As(err, &gap) || gap.Count != g.next.seq-g.first.seq || !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v, want a gap of %d", err, g.next.seq-g.first.seq)
 	}
-	wantText(t, datas(t, r, int(500-g.next+1)), int(g.next))
+	wantText(t, datas(t, r, int(500-g.next.seq+1)), int(g.next.seq))
 }
 
 // TestDirectoryIsLockedWhileItIsRead closes a spool of which a reader has not
@@ -381,9 +382,12 @@ func TestSmallerBoundIsKeptFromTheStart(t *testing.T) {
 // the same frames whatever it is given at once.
 func FuzzScanner(f *testing.F) {
 	var good []byte
-	for i := range 3 {
+	at := origin
+	for i := range 4 {
 		b := make([]byte, 100)
-		n := putFrame(b, 7, uint64(i+1), &Record{Type: 1420, Context: uint16(i), Time: 5, Data: []byte("some record")})
+		r := Record{Type: 1420, Context: uint16(i), Time: 5, Data: []byte("some record"), Attachment: i == 2, Event: Cursor{7, 1}}
+		n := putFrame(b, 7, at, &r)
+		at = at.behind(r.Attachment)
 		good = append(good, b[:n]...)
 	}
 	f.Add(good)
@@ -400,20 +404,27 @@ func FuzzScanner(f *testing.F) {
 		}
 		defer file.Close()
 		var sc scanner
-		sc.reset(file, 7, 1, 0, int64(len(b)))
-		var last uint64
+		sc.reset(file, 7, origin, 0, int64(len(b)))
+		last := origin
 		var sum int64
 		for {
-			fr, skipped, err := sc.next()
+			skipped, err := sc.next()
+			fr := &sc.frame
 			sum += skipped
 			if err != nil {
 				break
 			}
 			sum += frameHeader + int64(len(fr.data))
-			if fr.seq <= last {
-				t.Fatalf("entry %d after %d", fr.seq, last)
+			if fr.attachment {
+				sum += reference
+				if fr.event >= fr.at.seq {
+					t.Fatalf("an attachment before its event %d: %v", fr.event, fr.at)
+				}
 			}
-			last = fr.seq
+			if fr.at.n < last.n || fr.at.seq < last.seq || fr.at.seq-last.seq > fr.at.n-last.n {
+				t.Fatalf("a frame at %v after %v", fr.at, last)
+			}
+			last = fr.next()
 		}
 		if sum != int64(len(b)) {
 			t.Fatalf("accounted for %d of %d bytes", sum, len(b))

@@ -9,50 +9,52 @@ const scanBuffer = 64 << 10
 type scanner struct {
 	f     File
 	id    ID
-	from  uint64 // no sound frame has a lower sequence number
-	limit int64  // end of the file, or of what is published of it
+	from  point // no sound frame comes before it
+	limit int64 // end of the file, or of what is published of it
 
 	buf  []byte
 	a, b int   // buf[a:b] is read, not yet scanned
 	off  int64 // position of buf[b] in the file
+
+	frame frame // the last sound one
 
 	good int64 // end of the last sound frame
 	torn bool  // set with io.EOF: the file ends inside a frame that began right after good
 }
 
 // reset begins at off, where a frame begins. The buffer is kept.
-func (s *scanner) reset(f File, id ID, from uint64, off, limit int64) {
+func (s *scanner) reset(f File, id ID, from point, off, limit int64) {
 	*s = scanner{f: f, id: id, from: from, limit: limit, off: off, good: off, buf: s.buf}
 	if s.buf == nil {
 		s.buf = make([]byte, scanBuffer)
 	}
 }
 
-// next returns the next sound frame, whose data lives until the following
-// call, and how many bytes it had to pass over to find it. At the end it
-// returns io.EOF; the bytes passed over are then those after the last sound
-// frame.
-func (s *scanner) next() (f frame, skipped int64, err error) {
+// next puts the next sound frame into s.frame, where it lives with its data until
+// the following call, and returns how many bytes it had to pass over to find it.
+// At the end it returns io.EOF; the bytes passed over are then those after the
+// last sound frame.
+func (s *scanner) next() (skipped int64, err error) {
 	for {
-		f, size, st := checkFrame(s.buf[s.a:s.b], s.id, s.from)
+		size, st := checkFrame(s.buf[s.a:s.b], s.id, s.from)
 		if st == frameShort {
 			switch more, err := s.fill(size); {
 			case err != nil:
-				return frame{}, skipped, err
+				return skipped, err
 			case more:
 				continue
 			case s.a == s.b:
-				return frame{}, skipped, io.EOF
+				return skipped, io.EOF
 			case skipped == 0:
 				s.torn = true
 			}
 		}
 		if st == frameSound {
-			s.a += size
+			s.a += s.frame.get(s.buf[s.a:s.b])
 			s.good = s.off - int64(s.b-s.a)
-			s.from = f.seq + 1
+			s.from = s.frame.next()
 			s.torn = false
-			return f, skipped, nil
+			return skipped, nil
 		}
 		// Look for a frame at every following byte: a damaged length says
 		// nothing about where the next frame begins.

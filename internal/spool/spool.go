@@ -54,6 +54,7 @@ type Spool struct {
 	readers   int  // that are not closed
 	settled   bool // Close is done: the last reader unlocks the directory
 	appended  uint64
+	attached  uint64
 	cut       uint64
 	given     uint64
 	syncs     uint64
@@ -74,7 +75,7 @@ func Open(opts Options) (*Spool, error) {
 	s.ordinal.Store(1)
 	if opts.Dir == "" {
 		s.tell = startNotifier(opts.Notify)
-		s.link(&epoch{id: s.mint(), memory: true, next: 1})
+		s.link(&epoch{id: s.mint(), memory: true, next: origin})
 		s.end = Cursor{ID: s.cur.id}
 		return s, nil
 	}
@@ -99,13 +100,17 @@ func Open(opts Options) (*Spool, error) {
 	if err := s.begin(rec); err != nil {
 		s.takeOver(err, time.Now().Add(opts.StallTimeout))
 	}
-	s.end = Cursor{s.cur.id, s.cur.next - 1}
+	s.end = s.newest()
 	return s, nil
 }
 
 // End returns the end of the spool as it was before the first Append: where a
 // reader begins that wants nothing of what earlier processes left.
 func (s *Spool) End() Cursor { return s.end }
+
+// newest returns the newest event, or what stands before the first one. It is
+// called with appendMu or mu held, or before anybody else has the spool.
+func (s *Spool) newest() Cursor { return Cursor{s.cur.id, s.cur.next.seq - 1} }
 
 // mint draws a new id.
 func (s *Spool) mint() ID {
@@ -172,7 +177,7 @@ func (s *Spool) Close() error {
 	for e := s.oldest; e != nil && s.lock != nil; e = e.succ {
 		if e.memory {
 			for _, c := range e.chunks {
-				lost += c.next - c.first
+				lost += c.next.seq - c.first.seq
 			}
 		}
 	}
@@ -252,21 +257,22 @@ func (s *Spool) finish() error {
 		s.opts.FS.Remove(s.path(markName))
 		return err
 	}
-	return markEnd(s.opts.FS, s.opts.Dir, Cursor{s.cur.id, s.cur.next - 1})
+	return markEnd(s.opts.FS, s.opts.Dir, s.newest())
 }
 
 // Stats is what there is to say about a spool at one moment.
 type Stats struct {
 	ID       ID     // current
-	Last     uint64 // sequence number of the newest entry of ID; 0 when there is none
+	Last     uint64 // sequence number of the newest event of ID; 0 when there is none
 	OnDisk   bool   // new entries go to the disk
 	Disk     int64  // bytes on disk
 	Memory   int64  // bytes of memory for entries, the buffer of entries that are on disk included
-	Entries  uint64 // that can be read
-	Oldest   Cursor // oldest entry that can be read; zero when there is none
-	Appended uint64 // entries since Open
+	Entries  uint64 // events that can be read
+	Oldest   Cursor // oldest event that can be read; zero when there is none
+	Appended uint64 // events since Open
+	Attached uint64 // attachments since Open
 	Cut      uint64 // entries whose data was longer than MaxData, since Open
-	GivenUp  uint64 // entries given up for the bound since Open, read or not
+	GivenUp  uint64 // events given up for the bound since Open, read or not
 	Syncs    uint64 // successful syncs since Open
 	Failures uint64 // times the disk failed since Open
 	Err      error  // why the disk failed last; nil when it never did
@@ -277,17 +283,17 @@ func (s *Spool) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Stats{
-		ID: s.cur.id, Last: s.cur.next - 1, OnDisk: !s.cur.memory,
+		ID: s.cur.id, Last: s.cur.next.seq - 1, OnDisk: !s.cur.memory,
 		Disk: s.diskBytes, Memory: s.memBytes + s.bufBytes,
-		Appended: s.appended, Cut: s.cut, GivenUp: s.given,
+		Appended: s.appended, Attached: s.attached, Cut: s.cut, GivenUp: s.given,
 		Syncs: s.syncs, Failures: s.failures, Err: s.err,
 	}
 	for e := s.oldest; e != nil; e = e.succ {
-		first := e.available(1)
-		if first < e.next && st.Oldest.ID == 0 {
+		first := e.available(origin).seq
+		if first < e.next.seq && st.Oldest.ID == 0 {
 			st.Oldest = Cursor{e.id, first}
 		}
-		st.Entries += e.next - first
+		st.Entries += e.next.seq - first
 	}
 	return st
 }
