@@ -155,6 +155,7 @@ func identify(notices []notice) (string, error) {
 		{"Apache-2.0", []string{"Apache License", "Version 2.0"}},
 		{"BSD-3-Clause", []string{"Redistribution and use in source and binary forms", "Neither the name"}},
 		{"BSD-2-Clause", []string{"Redistribution and use in source and binary forms"}},
+		{"CC0-1.0", []string{"CC0 1.0 Universal"}},
 		{"MIT", []string{"Permission is hereby granted, free of charge", "THE SOFTWARE IS PROVIDED"}},
 	}
 	for _, mark := range marks {

@@ -3,6 +3,7 @@ package input
 import (
 	"encoding/binary"
 	"io"
+	"slices"
 )
 
 const (
@@ -62,6 +63,27 @@ func (r *Reader) isCapture() bool {
 	}
 	second := parseHeader(p[end:])
 	return second.plausible() && second.monotonic >= h.monotonic
+}
+
+// isDamagedCapture reports whether the input is a capture but for its first
+// header: a datagram with a record stands where one would stand behind it.
+func (r *Reader) isDamagedCapture() bool {
+	if p, _ := r.br.Peek(8); len(p) < 8 || !slices.ContainsFunc(p, isBinary) {
+		return false // text; it may be somebody who writes slowly
+	}
+	const stamp = "audit("
+	p, _ := r.br.Peek(captureHeader + nlmsghdrSize + len(stamp))
+	if len(p) < captureHeader+nlmsghdrSize+len(stamp) {
+		return false
+	}
+	datagram := p[captureHeader:]
+	typ := binary.LittleEndian.Uint16(datagram[4:])
+	return string(datagram[nlmsghdrSize:]) == stamp && typ >= 1000 && typ < 3000
+}
+
+// isBinary reports whether text does not begin with c.
+func isBinary(c byte) bool {
+	return c < ' ' && c != '\t' && c != '\n' && c != '\r' && c != escape || c >= 0xf8
 }
 
 // nextDatagram yields the next datagram of a capture.

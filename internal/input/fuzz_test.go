@@ -36,8 +36,8 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := NewReader(bytes.NewReader(in))
 		got, err := read(r)
-		var damage *DamageError
-		if err != io.EOF && !errors.As(err, &damage) {
+		var unread *UnreadError
+		if err != io.EOF && !errors.As(err, &unread) {
 			t.Fatalf("got %v", err)
 		}
 		for _, rec := range got {

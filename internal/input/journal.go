@@ -3,7 +3,6 @@ package input
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"io"
 	"slices"
 	"strconv"
@@ -12,12 +11,16 @@ import (
 // The fields of a journal entry that matter (systemd.journal-fields(7); what
 // journald writes for audit is in src/journal/journald-audit.c).
 const (
-	fieldMessage   = iota // MESSAGE
-	fieldTransport        // _TRANSPORT
-	fieldType             // _AUDIT_TYPE
-	fieldSerial           // _AUDIT_ID
-	fieldTime             // _SOURCE_REALTIME_TIMESTAMP, in µs
-	fieldFacility         // SYSLOG_FACILITY
+	fieldMessage    = iota // MESSAGE
+	fieldTransport         // _TRANSPORT
+	fieldType              // _AUDIT_TYPE
+	fieldSerial            // _AUDIT_ID
+	fieldTime              // _SOURCE_REALTIME_TIMESTAMP, in µs
+	fieldFacility          // SYSLOG_FACILITY
+	fieldIdentifier        // SYSLOG_IDENTIFIER
+	fieldUID               // _UID
+	fieldHost              // _HOSTNAME
+	fieldBoot              // _BOOT_ID, 32 hexadecimal digits
 	fieldCount
 )
 
@@ -33,13 +36,15 @@ type entry struct {
 	fields [fieldCount]field
 	open   bool // export: fields are being read
 	named  bool // export: it began as journalctl begins them, with __CURSOR and the like
+	holds  bool // a field that does not matter holds a record of IPE
+	boot   []byte
 }
 
 func (e *entry) reset() {
 	for i := range e.fields {
 		e.fields[i] = field{value: e.fields[i].value[:0]}
 	}
-	e.open, e.named = false, false
+	e.open, e.named, e.holds = false, false, false
 }
 
 // field returns the field of that name, or nil if it does not matter or is set
@@ -59,6 +64,14 @@ func (e *entry) field(name []byte) *field {
 		i = fieldTime
 	case "SYSLOG_FACILITY":
 		i = fieldFacility
+	case "SYSLOG_IDENTIFIER":
+		i = fieldIdentifier
+	case "_UID":
+		i = fieldUID
+	case "_HOSTNAME":
+		i = fieldHost
+	case "_BOOT_ID":
+		i = fieldBoot
 	}
 	if i < 0 || e.fields[i].set {
 		return nil
@@ -84,25 +97,59 @@ func (e *entry) is(transport string) bool {
 	return string(e.fields[fieldTransport].value) == transport
 }
 
-// entryRecord fills rec if the entry in r.entry is an audit record: of the
-// audit transport, or of the kernel log as the kernel itself wrote it. Clients
-// of journald cannot make the fields that begin with an underscore.
+// entryRecord fills rec if the entry in r.entry is an audit record: of the audit
+// transport, of the kernel log as the kernel itself wrote it, or what auditd hands
+// to syslog, as root. Clients of journald cannot make the fields that begin with
+// an underscore. It sets r.other if the entry is a record of another type.
 func (r *Reader) entryRecord(rec *Record) bool {
 	f := &r.entry.fields
-	if !f[fieldMessage].set {
-		return false
-	}
+	r.host, r.other = nil, false
+	message, ok := f[fieldMessage].value, false
 	switch {
+	case !f[fieldMessage].set:
+		return false
 	case r.entry.is("kernel"):
 		if f[fieldFacility].set && string(f[fieldFacility].value) != "0" {
 			return false // a process wrote it to /dev/kmsg
 		}
-		rest, ok := bytes.CutPrefix(f[fieldMessage].value, []byte("audit: "))
-		return ok && recordLine(rest, rec)
+		if message, ok = bytes.CutPrefix(message, []byte("audit: ")); ok {
+			if ok = r.record(message, rec); ok {
+				rec.Truncated = isCut(message, rec)
+			}
+		}
 	case r.entry.is("audit"), !f[fieldTransport].set && f[fieldType].set:
-		return r.auditEntry(rec)
+		ok = r.auditEntry(rec)
+	case r.entry.is("syslog") && string(f[fieldUID].value) == "0" && isAuditd(f[fieldIdentifier].value):
+		if ok = r.nodeLine(message, rec); ok {
+			r.finish(rec)
+		}
 	}
-	return false
+	if !ok {
+		return false
+	}
+	if rec.Host = r.host; rec.Host == nil && len(f[fieldHost].value) > 0 {
+		rec.Host = f[fieldHost].value
+	}
+	rec.BootID = r.entry.bootID()
+	return true
+}
+
+// bootID returns the id of the boot as the kernel writes it, with hyphens. What is
+// no such id is returned as it is, and nil if there is none.
+func (e *entry) bootID() []byte {
+	id := e.fields[fieldBoot].value
+	switch {
+	case len(id) == 0:
+		return nil
+	case len(id) != 32:
+		return id
+	}
+	e.boot = append(e.boot[:0], id[:8]...)
+	for i := 8; i < 20; i += 4 {
+		e.boot = append(append(e.boot, '-'), id[i:i+4]...)
+	}
+	e.boot = append(append(e.boot, '-'), id[20:]...)
+	return e.boot
 }
 
 // auditEntry fills rec from an entry of the audit transport, whose message is
@@ -115,12 +162,34 @@ func (r *Reader) auditEntry(rec *Record) bool {
 		typ, ok = parseType(f[fieldType].value)
 	}
 	if !ok {
+		r.other = !f[fieldType].set && isTypeName(name)
 		return false
 	}
 	r.built = appendStamp(r.built[:0], f[fieldTime].value, f[fieldSerial].value)
 	r.built = append(r.built, body...)
 	rec.Type, rec.Text, rec.Truncated = typ, r.built, f[fieldMessage].omitted
 	return true
+}
+
+// passEntry counts an entry that gave no record. text is all of it, as far as it
+// is known.
+func (r *Reader) passEntry(text []byte) {
+	e := &r.entry
+	message := e.fields[fieldMessage].value
+	holds := !r.other && (e.holds || holdsIPE(message) || holdsIPE(text))
+	r.passed++
+	r.unread.pass(nil, r.other)
+	r.unread.content = true
+	r.other = false
+	switch {
+	case !holds:
+	case e.fields[fieldTransport].set:
+		r.unread.add(causeProcess)
+	case len(text) > 0:
+		r.unread.add(causeJSON)
+	default:
+		r.unread.add(causeForm)
+	}
 }
 
 // appendStamp appends the stamp of a record as the kernel writes it
@@ -177,24 +246,26 @@ func (r *Reader) exportLine(rec *Record) (done bool, err error) {
 			e.reset()
 			e.open, e.named = true, bytes.HasPrefix(line, []byte("__"))
 		} else if bytes.HasPrefix(line, []byte("__CURSOR=")) {
-			r.unread = true
+			r.again = true
 			return r.closeEntry(rec), nil
 		}
 		name, value, _ := bytes.Cut(line, []byte("="))
 		if f := e.field(name); f != nil {
 			f.value, f.set = append(f.value, value...), true
+		} else if line[0] != '_' && holdsIPE(value) {
+			e.holds = true
 		}
 		return false, nil
 	}
 	if fieldName(line) < len(line) {
-		r.unread = true
+		r.again = true
 		return r.closeEntry(rec), nil
 	}
 	took, err := r.binaryField(line)
 	if took || err != nil {
 		return false, err
 	}
-	r.passed++ // and not unread: r.text may be overwritten by now
+	r.passed++ // and not again: r.text may be overwritten by now
 	return r.closeEntry(rec), nil
 }
 
@@ -203,7 +274,7 @@ func (r *Reader) closeEntry(rec *Record) bool {
 	r.entry.open, r.entry.named = false, false
 	ok := r.entryRecord(rec)
 	if !ok {
-		r.passed++
+		r.passEntry(nil)
 	}
 	return ok
 }
@@ -212,6 +283,9 @@ func (r *Reader) closeEntry(rec *Record) bool {
 // behind it may be missing, but nothing else.
 func (r *Reader) endExport(rec *Record) error {
 	if r.entry.named && !r.entry.complete() {
+		if r.entry.holds || holdsIPE(r.entry.fields[fieldMessage].value) {
+			r.unread.add(causeForm)
+		}
 		return r.entryCut()
 	}
 	if !r.closeEntry(rec) {
@@ -229,6 +303,9 @@ func (r *Reader) entryCut() error {
 // is no such field.
 func (r *Reader) binaryField(name []byte) (bool, error) {
 	f := r.entry.field(name) // now, because name views the buffer
+	if len(r.rest) > 0 || r.nul {
+		return false, nil // no LF ended the name
+	}
 	p, err := r.br.Peek(8)
 	if err != nil && err != io.EOF {
 		return false, r.readError(err)
@@ -265,87 +342,4 @@ func (r *Reader) binaryField(name []byte) (bool, error) {
 	}
 	r.off += int64(8 + size + 1)
 	return true, nil
-}
-
-// cutJSON returns the object in a line of journalctl -o json, json-sse or
-// json-seq.
-func cutJSON(line []byte) ([]byte, bool) {
-	line = bytes.TrimPrefix(line, []byte("data: "))
-	line = bytes.TrimPrefix(line, []byte("\x1e"))
-	return line, len(line) > 0 && line[0] == '{'
-}
-
-// isEvent reports whether a JSON object, if it is one, is rather an event of
-// ours than an entry of the journal, whose fields are never in lower case
-// (systemd.journal-fields(7)). Of half a line its beginning must do.
-func isEvent(object []byte, whole bool) bool {
-	return len(object) > 2 && object[1] == '"' && 'a' <= object[2] && object[2] <= 'z' &&
-		(!whole || bytes.HasPrefix(object, []byte(`{"spool":`)) || bytes.Contains(object, []byte(`"event"`)))
-}
-
-// jsonEntry fills rec if object is a journal entry and an audit record.
-func (r *Reader) jsonEntry(object []byte, rec *Record) (bool, error) {
-	if r.whole && !mayBeAudit(object) {
-		return false, nil
-	}
-	var members map[string]json.RawMessage // not a struct, whose names would match in any case
-	if json.Unmarshal(object, &members) != nil {
-		if !r.whole {
-			return false, r.entryCut()
-		}
-		return false, nil
-	}
-	r.entry.reset()
-	for name, value := range members {
-		if f := r.entry.field([]byte(name)); f != nil {
-			f.setJSON(value)
-		}
-	}
-	return r.entryRecord(rec), nil
-}
-
-// mayBeAudit spares most entries of a journal the decoding.
-func mayBeAudit(object []byte) bool {
-	for _, word := range [...]string{"audit", "AUDIT", "kernel"} {
-		if bytes.Contains(object, []byte(word)) {
-			return true
-		}
-	}
-	return false
-}
-
-// setJSON sets the field to a value of journalctl -o json: a string, a number,
-// null if it is longer than 4096 bytes (and --all was not given), a list of
-// numbers if it is not printable UTF-8, a list of any of these if there are
-// several. Of those the first counts; the trusted fields have only one.
-func (f *field) setJSON(value json.RawMessage) {
-	switch value[0] {
-	case 'n':
-		f.set, f.omitted = true, true
-	case '"':
-		var s string
-		if json.Unmarshal(value, &s) == nil {
-			f.value, f.set = append(f.value, s...), true
-		}
-	case '[':
-		list := value
-		switch first := bytes.TrimLeft(value[1:], " \t")[0]; first {
-		case '[', '"', 'n':
-			var several []json.RawMessage
-			if json.Unmarshal(value, &several) != nil {
-				return
-			}
-			if list = several[0]; first != '[' {
-				f.setJSON(list)
-				return
-			}
-		}
-		if f.set = json.Unmarshal(list, &f.value) == nil; !f.set {
-			f.value = f.value[:0]
-		}
-	default:
-		if digits(value) == len(value) {
-			f.value, f.set = append(f.value, value...), true
-		}
-	}
 }

@@ -214,7 +214,7 @@ func TestJSONEntries(t *testing.T) {
 				if frame == "%" && errors.As(err, &damage) && tt.name == "two objects" {
 					continue
 				}
-				if d := cmp.Diff(tt.want, got); d != "" || err != io.EOF {
+				if d := cmp.Diff(tt.want, got); d != "" || !ended(err) {
 					t.Errorf("%q: %v, -want +got\n%s", frame, err, d)
 				}
 			}
@@ -239,7 +239,7 @@ func TestMemoryIsBoundedWhateverTheFieldsSay(t *testing.T) {
 	in := strings.Repeat("_TRANSPORT="+strings.Repeat("x", maxLine-20)+"\n\n", 3) +
 		strings.Repeat("A=1\n", 100_000)
 	r := NewReader(io.MultiReader(strings.NewReader(in), bytes.NewReader(nil)))
-	if _, err := read(r); err != io.EOF {
+	if _, err := read(r); !ended(err) {
 		t.Fatal(err)
 	}
 	held := cap(r.long) + cap(r.built)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/auditrec"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // maxIndent is how far a line may be indented, or quoted as in mails. journalctl
@@ -12,22 +13,151 @@ import (
 // is written there is not the kernel's.
 const maxIndent = 12
 
-// textLine fills rec if line is a record in one of the text forms.
+// textLine fills rec if line is a record in one of the text forms. It sets
+// r.other if it is a record of another type.
 func (r *Reader) textLine(line []byte, rec *Record) bool {
+	if r.wrapped(line, rec) {
+		r.finish(rec)
+		return true
+	}
+	if r.other || bytes.IndexByte(line, escape) < 0 {
+		return false
+	}
+	if r.wrapped(cutColours(line), rec) {
+		r.finish(rec)
+		return true
+	}
+	return false
+}
+
+// wrapped is textLine for a line without colours.
+func (r *Reader) wrapped(line []byte, rec *Record) bool {
+	r.host, r.other = nil, false
 	text := bytes.TrimLeft(line, " \t>")
 	if len(line)-len(text) > maxIndent {
 		return false
 	}
-	if rest, ok := bytes.CutPrefix(text, []byte("node=")); ok {
-		if _, text, ok = bytes.Cut(rest, []byte(" ")); !ok {
+	if r.nodeLine(text, rec) || r.other {
+		return !r.other
+	}
+	rest, kernel, ok := r.cutTag(text)
+	if !ok {
+		return false
+	}
+	if !kernel {
+		return r.nodeLine(rest, rec)
+	}
+	if !r.record(rest, rec) {
+		return false
+	}
+	rec.Truncated = isCut(rest, rec)
+	return true
+}
+
+// nodeLine fills rec if p is a record, which may have the name of its host before
+// it. The name may be anything, also with blanks.
+func (r *Reader) nodeLine(p []byte, rec *Record) bool {
+	node, ok := bytes.CutPrefix(p, []byte("node="))
+	if !ok {
+		return r.record(p, rec)
+	}
+	for i := 0; ; i++ {
+		n := bytes.Index(node[i:], []byte(" type="))
+		if n < 0 {
 			return false
 		}
+		if i += n; r.record(node[i+1:], rec) || r.other {
+			if i > 0 {
+				r.host = node[:i]
+			}
+			return !r.other
+		}
 	}
-	if recordLine(text, rec) {
+}
+
+// record fills rec if p is a record, and sets r.other if it is one of another
+// type.
+func (r *Reader) record(p []byte, rec *Record) bool {
+	if recordLine(p, rec) {
 		return true
 	}
-	rest, ok := r.cutTag(text)
-	return ok && recordLine(rest, rec)
+	r.other = otherRecord(p)
+	return false
+}
+
+// maxPrintk is the length of the longest message in the kernel log, which cuts
+// what is longer (kernel/printk/printk.c, PRINTKRB_RECORD_MAX, with or without
+// the NUL that vsnprintf counts).
+const maxPrintk = 1024
+
+// isCut reports whether the kernel log has cut the record in p, which stands
+// behind "audit: ": it is as long as can be, and an access without its end.
+func isCut(p []byte, rec *Record) bool {
+	n := len("audit: ") + len(p)
+	return rec.Type == ipe.TypeAccess && (n == maxPrintk || n == maxPrintk-1) && p[len(p)-1] != '"'
+}
+
+// finish cuts off what tools have put to a record, and hands back what else is in
+// the line.
+func (r *Reader) finish(rec *Record) {
+	rec.Host = r.host
+	policy := isPolicyRecord(rec.Type)
+	if bytes.IndexByte(rec.Text, escape) >= 0 {
+		if policy {
+			rec.Text = trimColours(rec.Text)
+		} else {
+			rec.Text = cutColours(rec.Text)
+		}
+	}
+	if i := joint(rec.Text); i > 0 {
+		r.text, r.again = rec.Text[i:], true
+		rec.Text = rec.Text[:i]
+	}
+	rec.Text = cutTail(rec.Text)
+	if policy {
+		rec.Text = unescapeControls(rec.Text)
+	}
+}
+
+// isPolicyRecord reports whether a record of this type can have the name of a
+// policy, which the kernel prints as it is, control characters and all.
+func isPolicyRecord(typ uint16) bool {
+	switch typ {
+	case ipe.TypeAccess, ipe.TypeMACStatus, ipe.TypeLandlockAccess:
+		return false
+	}
+	return ipe.Carries(typ)
+}
+
+// joint returns where in the text of a record another line begins, which has lost
+// its LF, as where two files were put together; 0 if there is none. The kernel
+// puts no blank into a value but a rule, and no stamp into a rule.
+func joint(text []byte) int {
+	const stamp = "audit("
+	for from := len(stamp); from < len(text); {
+		i := bytes.Index(text[from:], []byte(stamp))
+		if i < 0 {
+			return 0
+		}
+		i += from
+		n := stampLen(text[i:])
+		if from = i + len(stamp); n == 0 || !bytes.HasPrefix(text[i+n:], []byte(": ")) {
+			continue
+		}
+		// The line begins behind the rule, or with its type.
+		head := bytes.LastIndex(text[:i], []byte("type="))
+		if head <= 0 {
+			continue
+		}
+		if node := bytes.LastIndex(text[:head], []byte("node=")); node > 0 {
+			head = node
+		}
+		if quote := bytes.LastIndexByte(text[:head], '"'); quote >= 0 {
+			return quote + 1
+		}
+		return head
+	}
+	return 0
 }
 
 // recordLine fills rec if p is a record with its type before it:

@@ -3,16 +3,13 @@ package input
 import (
 	"bufio"
 	"bytes"
-	"compress/flate"
-	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 )
 
 const (
 	bufferSize = 64 << 10 // bytes read at once
-	maxLine    = 1 << 20  // bytes of the longest line, journal message and datagram taken
+	maxLine    = 1 << 20  // bytes of the longest line, object, journal message and datagram taken
 )
 
 // Record is one audit record as it was found.
@@ -24,87 +21,108 @@ type Record struct {
 	// call of Next and may be changed by the caller.
 	Text []byte
 
+	// Host and BootID are what the input says of the record: node=, the host of a
+	// syslog line, _HOSTNAME and _BOOT_ID of the journal, the latter as the kernel
+	// writes it. They are nil where it says nothing, and live as long as Text.
+	Host, BootID []byte
+
 	Event     bool  // no record: Text is one JSON object, in all likelihood an event of ours
 	Forged    bool  // captures: the sender was not the kernel; Text is the sender's
 	Truncated bool  // the end of the text is missing, and the form says so
 	Monotonic int64 // captures: CLOCK_MONOTONIC of the receipt in ns; 0 elsewhere
 }
 
-// DamageError says where an input ends that should not end there, or where it
-// stops to make sense. Everything before was delivered.
-type DamageError struct {
-	Offset int64  // in bytes from the start, after decompression
-	What   string // never contains anything of the input
-}
-
-// Error returns the place and what is wrong there.
-func (e *DamageError) Error() string {
-	return fmt.Sprintf("offset %d: %s", e.Offset, e.What)
-}
-
 // Reader yields the records of one input. One goroutine at a time may use it.
 type Reader struct {
+	input  packed
 	br     *bufio.Reader
 	next   func(*Reader, *Record) error // nil until the form is found out
-	gzip   bool
-	err    error // what ended the input; Next returns it for ever
+	err    error                        // what ended the input; Next returns it for ever
 	passed uint64
+	unread unread
 
 	off int64 // of the datagram, line or binary field that is read next
 
-	text   []byte // the line, without its end
-	whole  bool   // the line had an end
-	unread bool   // text was handed back, for the next readLine
+	text    []byte // the line, without its end
+	whole   bool   // the line had an end
+	again   bool   // text was handed back, for the next readLine
+	nul     bool   // NUL bytes ended the line before
+	rest    []byte // what was read behind the line, up to the next LF
+	restErr error  // what comes behind rest
 
 	long  []byte // a line or datagram that does not fit br
 	built []byte // a text that is not to be found in the input as it is
+	host  []byte // of the line
+	other bool   // the line is an audit record of a type that is not known here
 	entry entry  // the journal entry being read
+	block block  // the JSON of several lines being read
+	line  []byte // an object of it in one line
 }
 
 // NewReader returns a Reader of r. Nothing is read before the first Next.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{br: bufio.NewReaderSize(r, bufferSize)}
+	nr := &Reader{input: packed{r: r}}
+	nr.br = bufio.NewReaderSize(&nr.input, bufferSize)
+	return nr
 }
 
 // Passed returns how many lines and journal entries were passed over so far:
 // whatever was no record, empty lines left out.
 func (r *Reader) Passed() uint64 { return r.passed }
 
-// Next puts the next record into rec. It returns io.EOF at the end of the
-// input, a [*DamageError] if the input is cut or damaged there, and the error
-// of the underlying reader otherwise. After an error it returns that error
+// Next puts the next record into rec. At the end of the input it returns io.EOF
+// if everything was read, and otherwise an [*UnreadError] that says what was not,
+// or the error of the underlying reader. After an error it returns that error
 // again.
 func (r *Reader) Next(rec *Record) error {
 	*rec = Record{}
-	if r.err == nil && r.next == nil {
-		r.err = r.detect()
+	if r.err != nil {
+		return r.err
 	}
-	if r.err == nil {
-		r.err = r.next(r, rec)
+	var err error
+	if r.next == nil {
+		err = r.detect()
 	}
-	return r.err
+	if err == nil {
+		err = r.next(r, rec)
+	}
+	if err != nil {
+		r.err = r.unread.end(err)
+		return r.err
+	}
+	r.unread.known++
+	return nil
 }
 
 // detect finds out the form. It looks no further ahead than it must: the input
 // may be a pipe into which somebody writes slowly.
 func (r *Reader) detect() error {
-	p, err := r.br.Peek(3)
-	if !r.gzip && bytes.Equal(p, []byte("\x1f\x8b\x08")) { // RFC 1952, section 2.3.1
-		z, err := gzip.NewReader(r.br)
-		r.gzip = true
-		if err != nil {
-			return r.readError(err)
+	for depth := 0; compressionOf(r.br) != compressionNone; depth++ {
+		if depth == maxNesting {
+			return r.damage(string(errNesting))
 		}
-		r.br = bufio.NewReaderSize(z, bufferSize)
-		return r.detect()
+		r.br = bufio.NewReaderSize(&unpacker{in: r.br, input: &r.input}, bufferSize)
 	}
-	if len(p) == 0 {
+	if p, err := r.br.Peek(1); len(p) == 0 {
 		return r.readError(err)
 	}
-	r.next = (*Reader).nextLine
+	if err := refusal(r.br, false); err != nil {
+		return err
+	}
 	if r.isCapture() {
 		r.next = (*Reader).nextDatagram
+		return nil
 	}
+	if err := refusal(r.br, true); err != nil {
+		return err
+	}
+	if r.isDamagedCapture() {
+		return r.damage("the header of the first datagram of the capture is damaged")
+	}
+	if order := utf16Order(r.br); order != nil {
+		r.br = bufio.NewReaderSize(&utf16Reader{br: r.br, order: order}, bufferSize)
+	}
+	r.next = (*Reader).nextLine
 	return nil
 }
 
@@ -115,14 +133,9 @@ func (r *Reader) damage(what string) error {
 
 // readError returns what Next has to say about an error of reading.
 func (r *Reader) readError(err error) error {
-	var corrupt flate.CorruptInputError
-	switch {
-	case !r.gzip || err == io.EOF:
-		return err
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return r.damage("the compressed data is cut off")
-	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.As(err, &corrupt):
-		return r.damage("the compressed data is damaged")
+	var unpack unpackError
+	if errors.As(err, &unpack) {
+		return r.damage(string(unpack))
 	}
 	return err
 }
@@ -131,8 +144,8 @@ func (r *Reader) readError(err error) error {
 func (r *Reader) nextLine(rec *Record) error {
 	for {
 		if err := r.readLine(); err != nil {
-			if err == io.EOF && r.entry.open {
-				return r.endExport(rec)
+			if err == io.EOF {
+				return r.endText(rec)
 			}
 			return err
 		}
@@ -145,80 +158,54 @@ func (r *Reader) nextLine(rec *Record) error {
 	}
 }
 
+// endText ends what is open at the end of a text.
+func (r *Reader) endText(rec *Record) error {
+	if r.entry.open {
+		return r.endExport(rec)
+	}
+	if r.block.open {
+		r.block.open = false
+		r.pass(r.block.buf)
+		return r.damage("the JSON object is cut off")
+	}
+	return io.EOF
+}
+
 // parseLine looks at the line in r.text. It reports whether rec is complete.
 func (r *Reader) parseLine(rec *Record) (done bool, err error) {
+	if bytes.HasPrefix(r.text, []byte(byteOrderMark)) {
+		r.text = r.text[len(byteOrderMark):]
+	}
 	line := r.text
+	if r.block.open {
+		return r.blockLine(rec), nil
+	}
 	if r.entry.open || isExport(line) {
 		return r.exportLine(rec)
 	}
 	if len(line) == 0 {
 		return false, nil
 	}
-	if object, ok := cutJSON(line); ok && isEvent(object, r.whole) {
-		rec.Event, rec.Text, done = true, object, true
-	} else if ok {
-		done, err = r.jsonEntry(object, rec)
-	} else {
-		done = r.textLine(r.cutNUL(line), rec)
+	if object, ok := cutJSON(line); ok {
+		return r.jsonLine(object, rec)
 	}
-	if !done && err == nil {
-		r.passed++
+	if beginsBlock(line) {
+		return r.beginBlock(rec), nil
 	}
-	return done, err
+	if r.textLine(line, rec) || !r.other && taggedEvent(line, rec) {
+		return true, nil
+	}
+	r.pass(line)
+	return false, nil
 }
 
-// cutNUL ends the line at its first NUL byte, and hands what follows back as a
-// line of its own. A crash leaves NULs between the half of a line and the next
-// one, copytruncate leaves them at the beginning, a careless writer at the end.
-func (r *Reader) cutNUL(line []byte) []byte {
-	line = bytes.TrimLeft(line, "\x00")
-	line, rest, _ := bytes.Cut(line, []byte{0})
-	if rest = bytes.TrimLeft(rest, "\x00"); len(rest) > 0 {
-		r.text, r.unread = rest, true
-	}
-	return line
+// pass counts a line that gave no record.
+func (r *Reader) pass(line []byte) {
+	r.passed++
+	r.unread.pass(line, r.other)
+	r.other = false
 }
 
-// readLine reads the next line into r.text, without LF or CR LF. Lines of more
-// than maxLine bytes are passed over.
-func (r *Reader) readLine() error {
-	if r.unread {
-		r.unread = false
-		return nil
-	}
-	r.long = r.long[:0]
-	tooLong := false
-	for {
-		p, err := r.br.ReadSlice('\n')
-		r.off += int64(len(p))
-		if err == bufio.ErrBufferFull {
-			if tooLong = tooLong || len(r.long)+len(p) > maxLine; !tooLong {
-				r.long = append(r.long, p...)
-			}
-			continue
-		}
-		if err != nil && err != io.EOF {
-			return r.readError(err) // and forget the piece of a line before it
-		}
-		if len(r.long) > 0 {
-			if tooLong = tooLong || len(r.long)+len(p) > maxLine; !tooLong {
-				r.long = append(r.long, p...)
-				p = r.long
-			}
-		}
-		if tooLong {
-			r.passed++
-			if err != nil {
-				return err
-			}
-			r.long, tooLong = r.long[:0], false
-			continue
-		}
-		if len(p) == 0 {
-			return io.EOF
-		}
-		p, r.whole = bytes.CutSuffix(p, []byte("\n"))
-		r.text = bytes.TrimSuffix(p, []byte("\r"))
-		return nil
-	}
-}
+// Reject says that the record or event that was returned last gave no event: it is
+// not IPE's, or cannot be read. If its text says otherwise it counts as unread.
+func (r *Reader) Reject(rec *Record) { r.unread.reject(rec) }

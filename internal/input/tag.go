@@ -2,8 +2,8 @@ package input
 
 import "bytes"
 
-// cutTag returns what follows the tag of a line of the kernel log or of the
-// short forms of journalctl:
+// cutTag returns what follows the tag of a line of the kernel log, of the short
+// forms of journalctl, and of what auditd hands to syslog:
 //
 //	[   12.345678] audit: type=1420 ...                    dmesg, also -T, -d, -e, -r, -x
 //	2026-11-23T13:31:41,244000+00:00 audit: type=1420 ...  dmesg --time-format=iso
@@ -13,33 +13,136 @@ import "bytes"
 //	Nov 23 13:31:41 vm kern.notice kernel: audit: type=1420 ...      busybox syslogd
 //	<5>1 2026-11-23T13:31:41Z vm kernel - - - audit: type=1420 ...   RFC 5424
 //	audit: type=1420 ...
+//	Nov 23 13:31:41 vm audisp-syslog[700]: node=vm type=UNKNOWN[1420] ...
+//	<14>1 2026-11-23T13:31:41Z vm audispd 700 - - type=UNKNOWN[1420] ...
 //
-// The result may view r.built.
-func (r *Reader) cutTag(p []byte) ([]byte, bool) {
-	p, kmsg, ok := cutPriority(p)
+// kernel says that it is the kernel's or journald's, and not auditd's. r.host
+// becomes the host before the tag. The result may view r.built.
+func (r *Reader) cutTag(p []byte) (rest []byte, kernel, ok bool) {
+	p, facility, ok := cutPriority(p)
 	if !ok {
-		return nil, false
+		return nil, false, false
 	}
-	if kmsg {
+	if facility == facilityKmsg {
 		r.built = appendUnescaped(r.built[:0], p)
-		return bytes.CutPrefix(r.built, []byte("audit: "))
+		rest, ok = bytes.CutPrefix(r.built, []byte("audit: "))
+		return rest, true, ok
 	}
 	p, rfc5424 := bytes.CutPrefix(p, []byte("1 "))
 	p, timed := cutTime(p)
-	if rest, ok := cutKernelTag(p); ok || !timed {
-		return rest, ok
+	if rfc5424 && !timed {
+		p, timed = bytes.CutPrefix(p, []byte("- ")) // NILVALUE
+	}
+	mayBeKernel := facility != facilityOther
+	if !rfc5424 {
+		if rest, ok := cutKernelTag(p); ok || !timed {
+			return rest, true, ok && mayBeKernel
+		}
+		if rest, ok := cutAuditdTag(p); ok {
+			return rest, false, true
+		}
 	}
 	host, rest, ok := bytes.Cut(p, []byte(" "))
 	if !ok || !isHost(host) {
+		return nil, false, false
+	}
+	r.host = host
+	if rfc5424 {
+		if string(host) == "-" {
+			r.host = nil
+		}
+		name, message, ok := cutHeader(rest)
+		switch {
+		case !ok:
+			return nil, false, false
+		case string(name) == "kernel":
+			rest, ok = cutKernelMessage(bytes.TrimPrefix(message, []byte(" ")))
+			return rest, true, ok && mayBeKernel
+		}
+		return message, false, isAuditd(name)
+	}
+	rest, fromKernel := cutFacility(rest)
+	if message, ok := cutAuditdTag(rest); ok {
+		return message, false, true
+	}
+	rest, ok = cutKernelTag(rest)
+	return rest, true, ok && mayBeKernel && fromKernel
+}
+
+// cutFacility cuts the word facility.level that busybox puts before a tag. kernel
+// says that it does not speak against the kernel.
+func cutFacility(p []byte) (rest []byte, kernel bool) {
+	word, rest, ok := bytes.Cut(p, []byte(" "))
+	facility, level, dotted := bytes.Cut(word, []byte("."))
+	if !ok || !dotted || len(facility) == 0 || !isLower(facility) || !isLower(level) {
+		return p, true
+	}
+	return rest, string(facility) == "kern"
+}
+
+func isLower(p []byte) bool {
+	for _, c := range p {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+// isAuditd reports whether name is that of auditd's program that hands records to
+// syslog: audispd before auditd 3, audisp-syslog since.
+func isAuditd(name []byte) bool {
+	return string(name) == "audisp-syslog" || string(name) == "audispd"
+}
+
+// cutAuditdTag cuts the tag of such a program, with or without its pid.
+func cutAuditdTag(p []byte) ([]byte, bool) {
+	if !bytes.HasPrefix(p, []byte("audisp")) {
 		return nil, false
 	}
-	if rfc5424 {
-		if rest, ok = bytes.CutPrefix(rest, []byte("kernel - - - ")); !ok {
-			return nil, false
-		}
-		return cutKernelMessage(bytes.TrimPrefix(rest, []byte(" ")))
+	tag, rest, ok := bytes.Cut(p, []byte(": "))
+	name, pid, hasPID := bytes.Cut(tag, []byte("["))
+	if !ok || !isAuditd(name) || hasPID && (digits(pid) == 0 || string(pid[digits(pid):]) != "]") {
+		return nil, false
 	}
-	return cutKernelTag(bytes.TrimPrefix(rest, []byte("kern.notice ")))
+	return rest, true
+}
+
+// cutHeader cuts the name, the process, the message's type and the structured data
+// of a message of RFC 5424 (section 6), and the byte order mark that may follow.
+func cutHeader(p []byte) (name, message []byte, ok bool) {
+	name, p, ok = bytes.Cut(p, []byte(" "))
+	for range 2 {
+		if ok {
+			_, p, ok = bytes.Cut(p, []byte(" "))
+		}
+	}
+	if !ok {
+		return nil, nil, false
+	}
+	if p, ok = cutStructured(p); !ok {
+		return nil, nil, false
+	}
+	return name, bytes.TrimPrefix(p, []byte(byteOrderMark)), true
+}
+
+// cutStructured cuts structured data and the blank behind it.
+func cutStructured(p []byte) ([]byte, bool) {
+	if rest, ok := bytes.CutPrefix(p, []byte("- ")); ok {
+		return rest, true
+	}
+	quoted := false
+	for i, c := range p {
+		switch {
+		case i == 0 && c != '[':
+			return nil, false
+		case c == '"' && (i == 0 || p[i-1] != '\\'):
+			quoted = !quoted
+		case c == ']' && !quoted && i+1 < len(p) && p[i+1] == ' ':
+			return p[i+2:], true
+		}
+	}
+	return nil, false
 }
 
 // isHost reports whether p can be the name of a host, and not somebody's tag,
@@ -48,7 +151,7 @@ func isHost(p []byte) bool {
 	for _, c := range p {
 		switch {
 		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z':
-		case c == '.', c == '-', c == '_', c == ':':
+		case c == '.', c == '-', c == '_', c == ':', c == '%', c == '@', c == '/':
 		default:
 			return false
 		}
@@ -86,25 +189,35 @@ func cutKernelMessage(p []byte) ([]byte, bool) {
 	return bytes.CutPrefix(p, []byte("audit: "))
 }
 
-// cutPriority cuts the facility and level before a line of the kernel log: "<5>"
-// of dmesg -r, "kern  :notice: " of dmesg -x, and "5,165,324717,-;" of
-// /dev/kmsg, whose text is escaped. It refuses lines of other facilities than
-// the kernel's, 0: a process wrote those (kernel/printk/printk.c,
-// devkmsg_write).
-func cutPriority(p []byte) (rest []byte, kmsg, ok bool) {
+// facility is what a line of the kernel log says of its facility.
+type facility uint8
+
+const (
+	facilityKernel facility = iota // or nothing is said
+	facilityOther                  // a process wrote it (kernel/printk/printk.c, devkmsg_write)
+	facilityKmsg                   // the kernel's, in the form of /dev/kmsg, whose text is escaped
+)
+
+// cutPriority cuts the facility and level before a line: "<5>" of dmesg -r and of
+// syslog, "kern  :notice: " of dmesg -x, and "5,165,324717,-;" of /dev/kmsg. The
+// latter two it refuses for other facilities than the kernel's.
+func cutPriority(p []byte) (rest []byte, f facility, ok bool) {
 	if rest, ok := bytes.CutPrefix(p, []byte("<")); ok {
 		prio, rest, ok := bytes.Cut(rest, []byte(">"))
-		return rest, false, ok && len(prio) == 1 && prio[0] >= '0' && prio[0] <= '7'
+		if len(prio) != 1 || prio[0] > '7' {
+			f = facilityOther
+		}
+		return rest, f, ok && len(prio) > 0 && len(prio) <= 3 && digits(prio) == len(prio)
 	}
 	if len(p) > 1 && p[0] >= '0' && p[0] <= '7' && p[1] == ',' {
 		head, rest, ok := bytes.Cut(p, []byte(";"))
-		return rest, true, ok && bytes.Count(head, []byte(",")) >= 3
+		return rest, facilityKmsg, ok && bytes.Count(head, []byte(",")) >= 3
 	}
 	if level, ok := bytes.CutPrefix(p, []byte("kern  :")); ok {
 		_, rest, ok := bytes.Cut(level, []byte(": "))
-		return rest, false, ok
+		return rest, facilityKernel, ok
 	}
-	return p, false, true
+	return p, facilityKernel, true
 }
 
 // cutTime cuts the time before a line. It reports whether there was one.
@@ -115,6 +228,8 @@ func cutTime(p []byte) ([]byte, bool) {
 	for _, form := range [...]string{
 		"aaa __ 00:00:00",         // Nov 23 13:31:41
 		"0000-00-00T00:00:00",     // 2026-11-23T13:31:41+00:00
+		"0000-00-00 00:00:00",     // 2026-11-23 13:31:41
+		"aaa __ 0000 00:00:00",    // Nov 23 2026 13:31:41
 		"aaa 0000-00-00 00:00:00", // Mon 2026-11-23 13:31:41 UTC
 		"0000000000.",             // 1795440701.244000
 	} {

@@ -37,10 +37,10 @@ func Types() []uint16 {
 	return []uint16{TypeMACStatus, TypeAccess, TypeConfigChange, TypePolicyLoad, TypeLandlockAccess}
 }
 
-// carries reports whether IPE ever used the record type. Text in records of
+// Carries reports whether IPE ever used the record type. Text in records of
 // other types is never believed: user space may put there what it likes, also
 // a whole IPE record (AUDIT_USER_AVC, msg='...').
-func carries(typ uint16) bool {
+func Carries(typ uint16) bool {
 	switch typ {
 	case TypeMACStatus, TypeAccess, TypeConfigChange, TypePolicyLoad, TypeLandlockAccess,
 		typeMACPolicyLoad, typeMACConfigChange, typeIntegrityStatus, typeIntegrityPolicyRule,
@@ -73,7 +73,7 @@ func (c Class) String() string { return name(classNames[:], int(c)) }
 // text is a record with its stamp or the body alone. Classify says of every
 // record what [Decoder.Decode] says, and is as safe to call.
 func Classify(typ uint16, text []byte) Class {
-	if !carries(typ) {
+	if !Carries(typ) {
 		return ClassForeign
 	}
 	_, body, _ := auditrec.CutStamp(text)

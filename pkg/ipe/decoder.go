@@ -30,7 +30,7 @@ type Decoder struct {
 // its scratch space are large enough, and it keeps no reference to text.
 func (d *Decoder) Decode(ev *Event, typ uint16, text []byte) Class {
 	ev.Reset()
-	if !carries(typ) {
+	if !Carries(typ) {
 		return ClassForeign
 	}
 	stamp, body, stamped := auditrec.CutStamp(text)
