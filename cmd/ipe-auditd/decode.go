@@ -89,7 +89,7 @@ func (d *decoder) file(name string, stdin io.Reader) error {
 	prompt := input.Live(r)
 	records := history.NewRecords(r)
 	for {
-		err := records.Next(&d.event)
+		err := records.Next(&d.event, &d.context.Identity)
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil

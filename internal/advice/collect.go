@@ -20,6 +20,7 @@ type Collector struct {
 	foreign  uint64
 	another  string // one of the hosts of those
 	failed   uint64
+	unread   report.Unread
 }
 
 // Add takes the next event.
@@ -54,7 +55,11 @@ func Foreign(ev *history.Event, host string) bool {
 }
 
 // Fail takes an error that ended a source too early.
-func (c *Collector) Fail(error) { c.failed++ }
+func (c *Collector) Fail(err error) {
+	if !c.unread.Fail(err) {
+		c.failed++
+	}
+}
 
 // Denials returns what was denied, the worst first.
 func (c *Collector) Denials() []Denial { return Denials(c.groups.List()) }
@@ -70,6 +75,7 @@ func (c *Collector) Gaps() []string {
 	add(c.foreign, "Denials on other hosts, such as %s: %d. Run suggest there.", quote(c.another), c.foreign)
 	add(c.lost, "Events that tell of losses: %d. What was lost cannot be known.", c.lost)
 	add(c.unparsed, "Records that cannot be read: %d.", c.unparsed)
+	add(c.unread.Sources(), "Files of which not everything could be read: %d.", c.unread.Sources())
 	add(c.failed, "Files that could not be read to their end: %d.", c.failed)
 	add(c.groups.GivenUp, "Denials of %d more kinds, %d events, for which there was no room.", c.groups.GivenUp, c.groups.GivenUpEvents)
 	return gaps

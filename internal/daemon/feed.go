@@ -92,6 +92,7 @@ func (d *daemon) read(ctx context.Context) error {
 			truncated++
 		}
 		if class != ipe.ClassIPE {
+			r.Reject(&record)
 			continue
 		}
 		if err := f.add(ctx, &record); err != nil {

@@ -12,13 +12,15 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// Records turns the records of one input into events: those of IPE, and events
-// of ours about forged and omitted ones. Other records are passed over.
+// Records turns the records of one input into events: those of IPE, events of ours
+// in JSON, and events about forged and omitted records. Other records are passed
+// over.
 type Records struct {
 	in      *input.Reader
 	record  input.Record
 	waits   bool // record has not been looked at
 	decoder ipe.Decoder
+	parser  format.Parser
 	err     error // that ended the input
 
 	omitted     uint64 // messages that journalctl left out as too long
@@ -29,51 +31,50 @@ type Records struct {
 // NewRecords returns the events of r.
 func NewRecords(r io.Reader) *Records { return &Records{in: input.NewReader(r)} }
 
-// Next reads the next event, which lives until the next call. It returns io.EOF
-// at the end, and other errors where the input is damaged or cannot be read;
-// everything before that was returned. Lines that hold an event of ours in JSON
-// are passed over.
-func (r *Records) Next(ev *ipe.Event) error {
-	for {
-		if line, err := r.next(ev); line == nil {
-			return err
-		}
-	}
-}
-
-// next is Next, but returns the lines with events of ours.
-func (r *Records) next(ev *ipe.Event) (line []byte, err error) {
+// Next reads the next event, and what the input says of its identity, host and
+// boot. They live until the next call. It returns io.EOF at the end if everything
+// was read, an [*input.UnreadError] if not, and other errors where the input
+// cannot be read on; everything before that was returned. A line that may have
+// been an event of ours, but cannot be read, is of KindUnparsed.
+func (r *Records) Next(ev *ipe.Event, id *format.Identity) error {
+	*id = format.Identity{}
 	for {
 		over := r.err != nil
 		switch {
 		// At most one event for each second of the capture.
 		case r.forged > 0 && (over || r.waits && r.record.Monotonic-r.forgedSince >= int64(time.Second)):
 			tell(ev, ledger.Forged, &r.forged)
-			return nil, nil
+			return nil
 		case over && r.omitted > 0:
 			tell(ev, ledger.Truncated, &r.omitted)
-			return nil, nil
+			return nil
 		case over:
-			return nil, r.err
+			return r.err
 		case !r.waits:
 			r.err = r.in.Next(&r.record)
 			r.waits = r.err == nil
 			continue
 		}
 		r.waits = false
-		if r.record.Event {
-			return r.record.Text, nil
-		}
-		if r.take(ev) {
-			return nil, nil
+		if r.take(ev, id) {
+			return nil
 		}
 	}
 }
 
-// take decodes the record and reports whether it is an event.
-func (r *Records) take(ev *ipe.Event) bool {
+// take makes ev and id of the record and reports whether it is an event.
+func (r *Records) take(ev *ipe.Event, id *format.Identity) bool {
 	record := &r.record
 	switch {
+	case record.Event:
+		switch err := r.parser.Parse(ev, id, record.Text); {
+		case errors.Is(err, format.ErrUnreadable):
+			ev.Raw = record.Text
+		case err != nil:
+			r.in.Reject(record)
+			return false
+		}
+		return true
 	case record.Forged:
 		if r.forged == 0 {
 			r.forgedSince = record.Monotonic
@@ -81,13 +82,15 @@ func (r *Records) take(ev *ipe.Event) bool {
 		r.forged++
 		return false
 	case record.Type == 0:
-		return false // no type of the kernel's; to the decoder, our own events
+		return false // no type of the kernel's
 	}
+	id.Host, id.BootID = record.Host, record.BootID
 	switch class := r.decoder.Decode(ev, record.Type, record.Text); {
 	case class == ipe.ClassEmpty && record.Truncated:
 		r.omitted++
 		return false
 	case class != ipe.ClassIPE:
+		r.in.Reject(record)
 		return false
 	case record.Truncated:
 		entry.MakeUnparsed(ev)
@@ -106,7 +109,26 @@ type file struct {
 	name    string
 	closer  io.Closer // nil for stdin
 	records *Records
-	parser  lineParser
+}
+
+func (f *file) next(ev *Event) error {
+	ev.Reset()
+	var id format.Identity
+	if err := f.records.Next(&ev.Event, &id); err != nil {
+		var unread *input.UnreadError
+		if errors.As(err, &unread) {
+			unread.Source = f.name
+		}
+		return err
+	}
+	ev.identify(&id)
+	return nil
+}
+
+func (f *file) close() {
+	if f.closer != nil {
+		f.closer.Close()
+	}
 }
 
 // lineParser reads events in JSON.
@@ -123,23 +145,4 @@ func (p *lineParser) read(ev *Event, line []byte) bool {
 	}
 	ev.identify(&id)
 	return err == nil
-}
-
-func (f *file) next(ev *Event) error {
-	for {
-		ev.Reset()
-		line, err := f.records.next(&ev.Event)
-		if line == nil {
-			return err
-		}
-		if f.parser.read(ev, line) {
-			return nil
-		}
-	}
-}
-
-func (f *file) close() {
-	if f.closer != nil {
-		f.closer.Close()
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/report"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -42,6 +43,7 @@ type Answer struct {
 	Wanted   time.Duration // of it; 0: any
 	Accesses uint64
 	Earlier  uint64 // denials by other policies, which do not count
+	Unread   report.Unread
 }
 
 // enough is how much of the wanted time must have been observed, in percent: a
@@ -53,7 +55,7 @@ func (c *Check) Answer() *Answer {
 	if c.Live {
 		c.observation.until(c.observation.now)
 	}
-	a := &Answer{Policy: c.current, Observed: c.observation.sum, Accesses: c.accesses}
+	a := &Answer{Policy: c.current, Observed: c.observation.sum, Accesses: c.accesses, Unread: c.unread}
 	if !c.Since.IsZero() {
 		a.Wanted = c.Now.Sub(c.Since)
 	}
@@ -95,6 +97,7 @@ func (c *Check) reasons(a *Answer) {
 	add(c.unparsed > 0, "unreadable", "could not be read: %s", some(c.unparsed, "record", "records"))
 	givenUp := int(c.judged.GivenUp + c.vague.GivenUp)
 	add(givenUp > 0, "given_up", "there was no room to remember %s", kinds(givenUp))
+	add(c.unread.Sources() > 0, "unread", "not all that was given could be read: %s", c.unreadText())
 	for _, err := range c.errors {
 		add(true, "source", "%s", err)
 	}
@@ -124,6 +127,14 @@ func (c *Check) lossText() string {
 	default:
 		return text
 	}
+}
+
+func (c *Check) unreadText() string {
+	text := some(c.unread.Sources(), "source", "sources")
+	if n := c.unread.Lines(); n > 0 {
+		return some(n, "line", "lines") + " of " + text
+	}
+	return "something in " + text
 }
 
 // Round returns d in at most two units, rounded down.

@@ -51,6 +51,7 @@ type Check struct {
 	skipped  int64
 	unparsed uint64
 	errors   []error
+	unread   report.Unread
 }
 
 // New returns a Check that has seen nothing.
@@ -84,7 +85,11 @@ func (c *Check) Add(ev *history.Event) {
 }
 
 // Fail takes an error that ended a source too early.
-func (c *Check) Fail(err error) { c.errors = append(c.errors, err) }
+func (c *Check) Fail(err error) {
+	if !c.unread.Fail(err) {
+		c.errors = append(c.errors, err)
+	}
+}
 
 // follow keeps the policy in force. What another one denied does not count for
 // it, nor does the time for which that was watched.

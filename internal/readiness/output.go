@@ -31,6 +31,7 @@ type document struct {
 	Denied   []json.RawMessage `json:"denied"`
 	Unknown  []json.RawMessage `json:"unknown"`
 	Reasons  []reason          `json:"reasons"`
+	Unread   []json.RawMessage `json:"unread"`
 }
 
 type observed struct {
@@ -50,7 +51,7 @@ func (a *Answer) AppendJSON(dst []byte, h *Heading) []byte {
 		Answer: a.Verdict.String(), Origin: report.Quote(h.Origin), Policy: a.policyJSON(h),
 		Observed: observed{int64(a.Observed.Permissive / time.Second), int64(a.Observed.Enforcing / time.Second), int64(a.Wanted / time.Second)},
 		Accesses: a.Accesses, Earlier: a.Earlier,
-		Denied: findings(a.Denied), Unknown: findings(a.Unknown), Reasons: []reason{},
+		Denied: findings(a.Denied), Unknown: findings(a.Unknown), Reasons: []reason{}, Unread: a.Unread.JSON(),
 	}
 	if !h.Since.IsZero() {
 		d.Since = report.Instant(h.Since.UnixMilli())

@@ -30,6 +30,7 @@ type document struct {
 	Denials  []json.RawMessage `json:"denials"`
 	GivenUp  givenUp           `json:"given_up"`
 	Errors   []json.RawMessage `json:"errors"`
+	Unread   []json.RawMessage `json:"unread"`
 }
 
 type verdicts struct {
@@ -83,6 +84,7 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 	for _, err := range r.errors {
 		d.Errors = append(d.Errors, Quote(err))
 	}
+	d.Unread = r.Unread.JSON()
 	return AppendDocument(dst, &d)
 }
 

@@ -24,6 +24,9 @@ type Report struct {
 	lost     loss
 	errors   []string
 
+	// Unread is what was not read of the sources.
+	Unread Unread
+
 	first, last int64 // times of the events that have one, with timed
 	timed       bool
 
@@ -85,6 +88,7 @@ func Times(ev *ipe.Event) uint64 {
 
 // Fail takes an error that ended a source too early.
 func (r *Report) Fail(err error) {
+	r.Unread.Fail(err)
 	if len(r.errors) < maxErrors {
 		r.errors = append(r.errors, err.Error())
 	}
