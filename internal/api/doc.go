@@ -23,7 +23,7 @@
 //	events= verdicts= ops= hooks= paths=   only these, as in a match of the
 //	                  configuration; values by comma (\, is none), or the key again
 //	not.events= …     but not these
-//	format=json       or text, or colour: text for a terminal
+//	format=json       or text, or colour (text for a terminal), or spool: see below
 //	raw=true          add the record text as received
 //	cursor=true       begin every line with SPOOL:SEQ and a blank, the place to go
 //	                  on behind it; a line of nothing else says that everything
@@ -34,6 +34,19 @@
 // comes as an event "lost" of stage "spool" without an identity, whatever the
 // stream selects. A stream that ends in the middle of a chunk (curl: exit status
 // 18) was ended by an error; go on with after=.
+//
+// # Entries
+//
+// With format=spool the stream has the entries of the spool as they are: type, time
+// of receipt and record as the kernel sent it, with spool id, sequence number and
+// boot, the attachments of events, the policies that contexts stand for, the name of
+// the host, and what the reader missed. Whoever reads it decodes by itself ([Client.Entries] and package
+// entry), which costs less than JSON, loses nothing, and reads what an older
+// daemon received with a newer decoder. The form is binary, has a version and is
+// written down in frames.go. Its last frame says that it is complete: a stream
+// without it was cut, which is an error for the reader. All parameters work but raw
+// and cursor, whose answers the entries have anyway; without any that selects,
+// entries come too that are no events.
 //
 // # What a client can do to others
 //

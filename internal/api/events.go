@@ -34,9 +34,12 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { <-s.streams }()
-	if q.form == "json" {
+	switch q.form {
+	case "json":
 		w.Header().Set("Content-Type", "application/x-ndjson")
-	} else {
+	case formSpool:
+		w.Header().Set("Content-Type", "application/octet-stream")
+	default:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	}
 	if r.Method == http.MethodHead {
@@ -47,6 +50,8 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		decoder: entry.Decoder{Policy: s.options.Policy, Host: []byte(s.options.Host)},
 		out:     w, control: http.NewResponseController(w), patience: s.patience.write,
 		context: format.Context{Raw: q.raw},
+		host:    s.options.Host,
+		frames:  frames{policy: s.options.Policy},
 	}
 	if err := st.run(r.Context(), s.closing); err != nil {
 		// The client must be able to tell this end from that of the spool.
@@ -69,6 +74,8 @@ type stream struct {
 	decoder entry.Decoder
 	event   ipe.Event
 	context format.Context
+	host    string
+	frames  frames // of format=spool
 
 	buf    []byte
 	events uint64       // in buf
@@ -86,6 +93,9 @@ func (st *stream) run(ctx, closing context.Context) error {
 	}
 	defer st.reader.Close()
 	st.feed.opened.Add(1)
+	if st.form == formSpool {
+		st.buf = st.frames.appendHeader(st.buf, st.host)
+	}
 	// The header tells the client that nothing escapes it any more.
 	if err := st.flush(); err != nil {
 		return err
@@ -103,6 +113,7 @@ func (st *stream) run(ctx, closing context.Context) error {
 		}
 		if done {
 			st.tellPlace()
+			st.tellEnd()
 		}
 		if done || len(st.buf) >= maxBatch {
 			if err := st.flush(); err != nil {
@@ -164,10 +175,13 @@ func (st *stream) take(e *spool.Entry) (done bool) {
 		return true
 	}
 	st.place = e.Cursor()
-	if st.wanted(e) {
-		st.append()
+	if st.form == formSpool && (st.match == nil || e.Attachment) {
+		st.append(e) // whatever it is: the client decodes
+	} else if st.wanted(e) {
+		st.append(e)
 	}
-	return !st.follow && st.place == st.end
+	// Attachments of the last event may follow it.
+	return !st.follow && st.place == st.end && st.form != formSpool
 }
 
 // tellGap says that the client missed something. It is said whatever the client
@@ -177,17 +191,33 @@ func (st *stream) tellGap(g *spool.GapError) {
 	if g.Known {
 		st.feed.lost.Add(g.Count)
 	}
-	st.append()
+	if st.form == formSpool {
+		st.buf = appendGap(st.buf, g)
+		st.events++
+		return
+	}
+	st.append(nil)
 }
 
-// append adds the event to what is sent next.
-func (st *stream) append() {
-	if st.cursor {
-		st.buf = append(appendCursor(st.buf, st.place), ' ')
-		st.told = st.place
+// append adds the event, which is that of e, to what is sent next.
+func (st *stream) append(e *spool.Entry) {
+	if st.form == formSpool {
+		st.buf = st.frames.appendEntry(st.buf, e)
+	} else {
+		if st.cursor {
+			st.buf = append(appendCursor(st.buf, st.place), ' ')
+			st.told = st.place
+		}
+		st.buf = st.format(st.buf, &st.event, &st.context)
 	}
-	st.buf = st.format(st.buf, &st.event, &st.context)
 	st.events++
+}
+
+// tellEnd says that the stream is complete, where the form has a word for that.
+func (st *stream) tellEnd() {
+	if st.form == formSpool {
+		st.buf = appendEnd(st.buf, st.place)
+	}
 }
 
 // tellPlace says how far the stream is where the last line did not. It is called

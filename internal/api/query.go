@@ -27,8 +27,8 @@ type query struct {
 	last   int           // -1: not given
 	follow bool
 	match  *match.Matcher // nil: everything
-	format format.Func
-	form   string // the name of format
+	format format.Func    // nil: entries of the spool
+	form   string         // the name of format
 	raw    bool
 	cursor bool
 }
@@ -63,8 +63,12 @@ func parseQuery(raw string, now time.Time) (*query, error) {
 			return nil, err
 		}
 	}
-	if q.format = formats()[q.form]; q.format == nil {
-		return nil, fmt.Errorf("format=%q: want json, text or colour", q.form)
+	q.format = formats()[q.form]
+	switch {
+	case q.form == formSpool && (q.raw || q.cursor):
+		return nil, errors.New("format=spool has every record and its place; leave out raw and cursor")
+	case q.format == nil && q.form != formSpool:
+		return nil, fmt.Errorf("format=%q: want json, text, colour or spool", q.form)
 	}
 	if q.after != nil && (!q.since.IsZero() || q.last >= 0) {
 		return nil, errors.New("after says where to begin; leave out since and last")
@@ -104,7 +108,10 @@ func (q *query) set(key, value string, now time.Time) (err error) {
 	return nil
 }
 
-// formats returns the formats that a stream can have.
+// formSpool is the name of the format of entries as they are.
+const formSpool = "spool"
+
+// formats returns the formats in which events are written.
 func formats() map[string]format.Func {
 	return map[string]format.Func{
 		"json":   format.AppendJSON,

@@ -14,12 +14,18 @@ func (st *stream) seek(ctx context.Context) error {
 	case st.last > 0:
 		return st.seekLast(ctx)
 	case st.last == 0:
-		st.reader = st.spool.NewReader(spool.Start{After: &st.end})
+		st.open(spool.Start{After: &st.end})
 		st.place = st.end
 	default:
-		st.reader = st.spool.NewReader(spool.Start{After: st.after, Since: st.since})
+		st.open(spool.Start{After: st.after, Since: st.since})
 	}
 	return nil
+}
+
+// open opens the reader.
+func (st *stream) open(start spool.Start) {
+	start.Attachments = st.form == formSpool
+	st.reader = st.spool.NewReader(start)
 }
 
 // seekLast opens the reader before the last events that are wanted. The spool
@@ -41,7 +47,7 @@ func (st *stream) seekLast(ctx context.Context) error {
 			if n > 0 {
 				begin = found.oldest()
 			}
-			st.reader = st.spool.NewReader(spool.Start{After: &begin})
+			st.open(spool.Start{After: &begin})
 			st.place = begin
 			return nil
 		}

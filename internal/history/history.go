@@ -213,8 +213,8 @@ func (s *stream) name(err error) error {
 	switch s := s.source.(type) {
 	case *file:
 		return fmt.Errorf("%s: %w", s.name, err)
-	case *directory:
-		return fmt.Errorf("%s: %w", s.name, err)
+	case *stored:
+		return fmt.Errorf("%s: %w", s.origin, err)
 	}
 	return err
 }
