@@ -77,7 +77,7 @@ is a real-time tail that needs no configuration.`,
 
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newDecode(), newCheckConfig(), newTail(), newStatus(), newReport(), newReadiness(), newSuggest(), newExplain(),
-		newDoctor(), newVersion())
+		newDoctor(), newVersion(), newLost())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

@@ -108,6 +108,7 @@ func (c *root) has(t *testing.T, name string) bool {
 
 const (
 	wantsSocket  = "etc/systemd/system/sockets.target.wants/ipe-auditd.socket"
+	wantsHelper  = "etc/systemd/system/sockets.target.wants/ipe-auditd-lost.socket"
 	wantsService = "etc/systemd/system/multi-user.target.wants/ipe-auditd.service"
 )
 
@@ -120,7 +121,7 @@ func quietLife(t *testing.T, c *root) {
 	if got := c.run(t, "ipe-auditd version"); !strings.HasPrefix(got, "ipe-auditd "+olderVersion+" ") {
 		t.Errorf("installed %s", got)
 	}
-	if !c.has(t, wantsSocket) || !c.has(t, wantsService) {
+	if !c.has(t, wantsSocket) || !c.has(t, wantsHelper) || !c.has(t, wantsService) {
 		t.Error("not enabled, though Debian's presets enable what is installed")
 	}
 	c.run(t, "id ipe-auditd; journalctl --list-catalog 19fc762b0ed393ce9525d0d3b41be070 | grep ipe-auditd")
@@ -181,12 +182,12 @@ esac
 		return strings.ReplaceAll(strings.ReplaceAll(c.run(t, "cat /asked"), "--quiet --system ", ""), "--system ", "")
 	}
 	for _, step := range []struct{ script, want string }{
-		{"dpkg -i /old.deb", "start ipe-auditd.socket\nstart ipe-auditd.service"},
-		{"dpkg -i /new.deb", "start ipe-auditd.socket\nrestart ipe-auditd.service"},
-		{"dpkg -i /old.deb", "start ipe-auditd.socket\nrestart ipe-auditd.service"},
-		{"dpkg -r ipe-auditd", "stop ipe-auditd.socket ipe-auditd.service"},
-		{"dpkg -i /new.deb", "start ipe-auditd.socket\nrestart ipe-auditd.service"},
-		{"dpkg -P ipe-auditd", "stop ipe-auditd.socket ipe-auditd.service"},
+		{"dpkg -i /old.deb", "start ipe-auditd.socket ipe-auditd-lost.socket\nstart ipe-auditd.service"},
+		{"dpkg -i /new.deb", "start ipe-auditd.socket ipe-auditd-lost.socket\nrestart ipe-auditd.service"},
+		{"dpkg -i /old.deb", "start ipe-auditd.socket ipe-auditd-lost.socket\nrestart ipe-auditd.service"},
+		{"dpkg -r ipe-auditd", "stop ipe-auditd.socket ipe-auditd.service\nstop ipe-auditd-lost.socket ipe-auditd-lost.service"},
+		{"dpkg -i /new.deb", "start ipe-auditd.socket ipe-auditd-lost.socket\nrestart ipe-auditd.service"},
+		{"dpkg -P ipe-auditd", "stop ipe-auditd.socket ipe-auditd.service\nstop ipe-auditd-lost.socket ipe-auditd-lost.service"},
 	} {
 		if got := asked(step.script); got != step.want {
 			t.Errorf("%s: systemctl was asked\n%s\nwant\n%s", step.script, got, step.want)
@@ -197,7 +198,7 @@ esac
 func disabledLife(t *testing.T, c *root) {
 	c.write(t, "etc/systemd/system-preset/00-hardened.preset", "disable *\n")
 	c.run(t, "dpkg -i /old.deb; dpkg -i /new.deb")
-	if c.has(t, wantsSocket) || c.has(t, wantsService) {
+	if c.has(t, wantsSocket) || c.has(t, wantsHelper) || c.has(t, wantsService) {
 		t.Error("enabled against the preset policy")
 	}
 }

@@ -117,6 +117,8 @@ func (r *testRelease) contents(t *testing.T, format string, files []string) {
 		"-rwxr-xr-x root/root /usr/sbin/ipe-auditd",
 		"-rw-r--r-- root/root /usr/lib/systemd/system/ipe-auditd.socket",
 		"-rw-r--r-- root/root /usr/lib/systemd/system/ipe-auditd.service",
+		"-rw-r--r-- root/root /usr/lib/systemd/system/ipe-auditd-lost.socket",
+		"-rw-r--r-- root/root /usr/lib/systemd/system/ipe-auditd-lost.service",
 		"-rw-r--r-- root/root /usr/lib/systemd/catalog/ipe-auditd.catalog",
 		"-rw-r--r-- root/root /usr/lib/sysusers.d/ipe-auditd.conf",
 		"-rw-r--r-- root/root /usr/lib/tmpfiles.d/ipe-auditd.conf",

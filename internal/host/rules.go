@@ -8,10 +8,13 @@ import (
 )
 
 // The lists and the action of rules that matter here (AUDIT_FILTER_TASK,
-// AUDIT_FILTER_EXCLUDE and AUDIT_NEVER in uapi/linux/audit.h).
+// AUDIT_FILTER_EXIT, AUDIT_FILTER_EXCLUDE, AUDIT_FILTER_FS and AUDIT_NEVER in
+// uapi/linux/audit.h).
 const (
 	listTask    = 1
+	listExit    = 4
 	listExclude = 5
+	listFS      = 6
 	actionNever = 0
 )
 

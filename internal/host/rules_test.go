@@ -6,7 +6,6 @@ import (
 )
 
 const (
-	listExit     = 4 // AUDIT_FILTER_EXIT
 	actionAlways = 2 // AUDIT_ALWAYS
 	fieldUID     = 1 // AUDIT_UID
 )

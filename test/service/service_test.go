@@ -20,6 +20,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/auditstate"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 )
 
@@ -27,6 +28,10 @@ const (
 	units   = "../../deploy/systemd"
 	service = "ipe-auditd.service"
 	socket  = "ipe-auditd.socket"
+
+	// The helper that asks the kernel what it lost.
+	lostService = "ipe-auditd-lost.service"
+	lostSocket  = "ipe-auditd-lost.socket"
 )
 
 // unit is the settings of a unit, in their order, by "Section.Key".
@@ -110,7 +115,9 @@ func install(t *testing.T, chosen []string) string {
 		t.Fatal(err)
 	}
 	put(service, service)
-	put(socket, socket)
+	for _, name := range []string{socket, lostService, lostSocket} {
+		put(name, name)
+	}
 	for _, name := range chosen {
 		put("drop-ins/"+name, service+".d/"+name)
 	}
@@ -141,7 +148,8 @@ func TestSystemdUnderstandsTheUnits(t *testing.T) {
 		t.Run(variantName(chosen), func(t *testing.T) {
 			t.Parallel()
 			dir := install(t, chosen)
-			out, err := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, service), filepath.Join(dir, socket)).CombinedOutput()
+			out, err := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, service), filepath.Join(dir, socket),
+				filepath.Join(dir, lostService), filepath.Join(dir, lostSocket)).CombinedOutput()
 			if version < 253 {
 				out = openFileUnknown.ReplaceAll(out, nil)
 			}
@@ -169,6 +177,59 @@ func TestUnitsExposeNoMoreThanPromised(t *testing.T) {
 				t.Errorf("more than %d tenths (%v):\n%s", most, err, out)
 			}
 		})
+	}
+}
+
+// TestHelperExposesNoMoreThanPromised is about the one unit with a capability.
+func TestHelperExposesNoMoreThanPromised(t *testing.T) {
+	t.Parallel()
+	systemd(t)
+	const most = 6 // tenths
+	out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager",
+		"--threshold="+strconv.Itoa(most), filepath.Join(install(t, nil), lostService)).CombinedOutput()
+	if err != nil {
+		t.Errorf("more than %d tenths (%v):\n%s", most, err, out)
+	}
+}
+
+// TestHelperHasOneRightAndTakesNoOrders holds what a well-meant change would
+// break.
+func TestHelperHasOneRightAndTakesNoOrders(t *testing.T) {
+	t.Parallel()
+	main, s, k := parse(t, service), parse(t, lostService), parse(t, lostSocket)
+	for _, tt := range []struct {
+		unit unit
+		key  string
+		want []string
+		why  string
+	}{
+		{k, "Socket.ListenStream", []string{auditstate.Socket}, "where the daemon asks"},
+		{k, "Socket.SocketUser", main["Service.User"], "the daemon, and root"},
+		{k, "Socket.SocketMode", []string{"0600"}, "nobody else"},
+		{k, "Socket.Accept", nil, "one process, whatever the number of connections"},
+		{k, "Socket.TriggerLimitIntervalSec", []string{"0"}, "a limit closes the socket for good"},
+		{k, "Unit.Conflicts", nil, "the daemon asks while the system goes down"},
+		{k, "Unit.DefaultDependencies", []string{"no"}, "else it conflicts with shutdown.target"},
+		{k, "Install.WantedBy", []string{"sockets.target"}, ""},
+		{s, "Unit.DefaultDependencies", []string{"no"}, "else it is not started while the system goes down"},
+		{s, "Unit.StartLimitIntervalSec", []string{"0"}, "a limit closes the socket too"},
+		{s, "Service.Restart", []string{"on-failure"}, "RestartSec= is the pace of a helper that fails, and else there is none"},
+		{s, "Service.ExecStart", []string{"/usr/sbin/ipe-auditd lost"}, ""},
+		{s, "Service.DynamicUser", []string{"yes"}, "the daemon's user may signal processes of its own"},
+		{s, "Service.User", nil, "as above"},
+		{s, "Service.AmbientCapabilities", []string{"CAP_AUDIT_CONTROL"}, "and nothing else"},
+		{s, "Service.CapabilityBoundingSet", []string{"CAP_AUDIT_CONTROL"}, "and nothing else"},
+		{s, "Service.RestrictAddressFamilies", []string{"AF_NETLINK"}, "it has no socket of another family but the one it is given"},
+		{s, "Service.PrivateNetwork", []string{"yes"}, ""},
+		{s, "Service.PrivateUsers", nil, "the kernel answers in the initial user namespace only"},
+		{s, "Service.PrivatePIDs", nil, "and in the initial pid namespace only"},
+		{s, "Service.StandardInput", nil, "it reads nothing"},
+		{main, "Unit.After", []string{lostSocket}, "the daemon asks while it stops"},
+		{main, "Unit.Requires", nil, "it works without"},
+	} {
+		if diff := gocmp.Diff(tt.want, tt.unit[tt.key]); diff != "" {
+			t.Errorf("%s: %s\n%s", tt.key, tt.why, diff)
+		}
 	}
 }
 
@@ -203,7 +264,7 @@ func TestUnitsDoWhatKeepsRecords(t *testing.T) {
 		{s, "Service.KillMode", []string{"mixed"}, "commands of exec sinks get what is spooled before they end"},
 		{s, "Service.OOMPolicy", []string{"continue"}, "a command of an exec sink must not take the daemon with it"},
 		{s, "Install.WantedBy", []string{"multi-user.target"}, ""},
-		{s, "Install.Also", []string{socket}, ""},
+		{s, "Install.Also", []string{socket + " " + lostSocket}, ""},
 		{parse(t, "drop-ins/own-socket.conf"), "Service.CapabilityBoundingSet", []string{"CAP_AUDIT_READ"}, "and nothing else"},
 		{parse(t, "drop-ins/own-socket.conf"), "Service.RestartPreventExitStatus", []string{"69 77 78"}, "not 2, by which a panic and the watchdog's abort end"},
 	} {
