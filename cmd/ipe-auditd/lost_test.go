@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,12 +41,16 @@ func activated(t *testing.T, before ...string) (socket string, cmd *exec.Cmd, sa
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() }) //nolint:errcheck // it may have ended
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(socket); err == nil {
-			return socket, cmd, said
-		}
-		if time.Now().After(end) {
-			t.Fatal("systemd-socket-activate does not listen")
+	return socket, cmd, said
+}
+
+// ask asks as soon as somebody listens.
+func ask(t *testing.T, socket string) (auditstate.State, error) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		st, err := auditstate.Ask(t.Context(), socket)
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(end) {
+			return st, err
 		}
 	}
 }
@@ -74,7 +80,7 @@ func TestHelperIsStartedByItsSocketAndAsksTheKernel(t *testing.T) {
 			}
 			socket, cmd, said := activated(t, before...)
 			for range 2 {
-				st, err := auditstate.Ask(t.Context(), socket)
+				st, err := ask(t, socket)
 				if err != nil {
 					cmd.Process.Kill()
 					cmd.Wait()
@@ -94,7 +100,7 @@ func TestHelperWithoutTheCapabilitySaysSo(t *testing.T) {
 		t.Skip("needs root and setpriv, to give a capability away")
 	}
 	socket, _, _ := activated(t, "setpriv", "--bounding-set=-audit_control", "--inh-caps=-audit_control")
-	if _, err := auditstate.Ask(t.Context(), socket); err == nil || !strings.Contains(err.Error(), "the kernel refuses it") {
+	if _, err := ask(t, socket); err == nil || !strings.Contains(err.Error(), "the kernel refuses it") {
 		t.Errorf("got %v, want that the kernel refuses it", err)
 	}
 }

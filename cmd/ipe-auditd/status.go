@@ -79,6 +79,9 @@ func printStatus(out io.Writer, st *api.Status, now time.Time) error {
 	}
 	row("received", "%d messages; skipped %s", st.Received, describeCounts(st.Skipped))
 	row("lost", "%s; forged %d", describeLosses(st.Lost), st.Forged)
+	if k := st.KernelLosses; k != nil {
+		row("", "%s", describeKernelLosses(k, now))
+	}
 	row("spool", "%s", describeSpool(&st.Spool, now))
 	row("feed", "%d of %d clients; %d refused, %d events overwritten before a client got them", st.Feed.Clients, st.Feed.MaxClients, st.Feed.Refused, st.Feed.Lost)
 	if err := w.Flush(); err != nil {
@@ -119,13 +122,31 @@ func describeLosses(losses []api.Loss) string {
 	var list []string
 	for _, l := range losses {
 		switch {
-		case l.Accuracy != "exact":
+		case l.Accuracy != "exact" && (l.Count > 0 || !l.Last.IsZero()):
 			list = append(list, fmt.Sprintf("at least %d at stage %s", l.Count, l.Stage))
 		case l.Count > 0:
 			list = append(list, fmt.Sprintf("%d at stage %s", l.Count, l.Stage))
 		}
 	}
 	return cmp.Or(strings.Join(list, ", "), "none")
+}
+
+// describeKernelLosses says how well losses at stage kernel are known.
+func describeKernelLosses(k *api.KernelLosses, now time.Time) string {
+	source := map[string]string{
+		"own":        "by asking the kernel",
+		"helper":     "by ipe-auditd-lost",
+		"kernel_log": "by the kernel log",
+		"none":       "since nobody says it",
+	}[k.Source]
+	text := fmt.Sprintf("stage kernel: %s, %s", k.Accuracy, cmp.Or(source, k.Source))
+	if !k.Asked.IsZero() {
+		text += fmt.Sprintf(", asked %s ago", ago(now, k.Asked))
+	}
+	if k.Error != "" {
+		text += "; " + k.Error
+	}
+	return text
 }
 
 func describeSpool(s *api.Spool, now time.Time) string {

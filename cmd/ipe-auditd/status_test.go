@@ -40,11 +40,12 @@ func TestStatusIsForAPerson(t *testing.T) {
 	before := func(d time.Duration) time.Time { return now.Add(-d) }
 	st := &api.Status{
 		Version: "1.2.3", PID: 7, Since: before(50 * time.Hour), Healthy: false, Kernel: "6.12.9", Received: 1234,
-		Reasons: []string{`sink "siem" fails: connection refused`},
-		Socket:  &api.Socket{Inherited: true, Buffer: 208 << 10, Asked: 128 << 20, Types: []uint16{1404, 1420}},
-		Skipped: map[string]uint64{"empty": 3, "landlock": 2, "foreign": 0},
-		Lost:    []api.Loss{{Stage: "socket", Accuracy: "exact"}, {Stage: "kernel", Accuracy: "at_least", Count: 5}, {Stage: "truncated", Accuracy: "exact", Count: 1}},
-		Spool:   api.Spool{ID: "0123456789abcdef", Form: api.FormDisk, Dir: "/var/lib/ipe-auditd", Disk: 1536 << 10, Limit: 256 << 20, Entries: 99, Oldest: before(90 * time.Minute), GivenUp: 4},
+		Reasons:      []string{`sink "siem" fails: connection refused`},
+		Socket:       &api.Socket{Inherited: true, Buffer: 208 << 10, Asked: 128 << 20, Types: []uint16{1404, 1420}},
+		Skipped:      map[string]uint64{"empty": 3, "landlock": 2, "foreign": 0},
+		Lost:         []api.Loss{{Stage: "socket", Accuracy: "exact"}, {Stage: "kernel", Accuracy: "at_least", Count: 5}, {Stage: "truncated", Accuracy: "exact", Count: 1}},
+		KernelLosses: &api.KernelLosses{Source: "kernel_log", Accuracy: "at_least", Asked: before(90 * time.Second), Error: "no answer\x1b"},
+		Spool:        api.Spool{ID: "0123456789abcdef", Form: api.FormDisk, Dir: "/var/lib/ipe-auditd", Disk: 1536 << 10, Limit: 256 << 20, Entries: 99, Oldest: before(90 * time.Minute), GivenUp: 4},
 		Sinks: []api.Sink{
 			{Name: "local", Type: "file", State: "ok", Since: before(49 * time.Hour), Delivered: 99},
 			{Name: "siem", Type: "syslog", State: "retrying", Since: before(65 * time.Second), LagEvents: 9, LagSeconds: 64.8, Delivered: 90, Overwritten: 1, Retries: 8, LastError: "connection refused", LastErrorTime: before(2 * time.Second)},
@@ -57,6 +58,7 @@ kernel      Linux 6.12.9
 socket      inherited, receive buffer 208KiB (asked for 128MiB, which the kernel did not grant), filter for types 1404 1420
 received    1234 messages; skipped 2 landlock, 3 empty
 lost        at least 5 at stage kernel, 1 at stage truncated; forged 0
+            stage kernel: at_least, by the kernel log, asked 1m30s ago; no answer` + "\uFFFD" + `
 spool       0123456789abcdef on disk in /var/lib/ipe-auditd, 1.5MiB of 256MiB, 99 events, the oldest 1h30m old, 4 given up for newer ones
 feed        2 of 64 clients; 0 refused, 0 events overwritten before a client got them
 

@@ -27,9 +27,12 @@ type Status struct {
 	Skipped  map[string]uint64 `json:"skipped"`          // messages that are not IPE's, by reason: ipe.Class
 	Lost     []Loss            `json:"lost"`             // before the spool; what a sink missed stands with the sink
 	Forged   uint64            `json:"forged"`           // messages refused: not sent by the kernel
-	Spool    Spool             `json:"spool"`
-	Sinks    []Sink            `json:"sinks"`
-	Feed     Feed              `json:"feed"`
+
+	KernelLosses *KernelLosses `json:"kernel_losses,omitempty"` // absent with --input
+
+	Spool Spool  `json:"spool"`
+	Sinks []Sink `json:"sinks"`
+	Feed  Feed   `json:"feed"`
 }
 
 // Socket is how the daemon hears the kernel.
@@ -46,6 +49,14 @@ type Loss struct {
 	Count    uint64    `json:"count"`         // records
 	Accuracy string    `json:"accuracy"`      // of Count: exact or at_least, as in an event
 	Last     time.Time `json:"last,omitzero"` // when it was last told; zero if never, or not known
+}
+
+// KernelLosses is how well it is known what the kernel loses before any socket.
+type KernelLosses struct {
+	Source   string    `json:"source"`         // own or helper (AUDIT_GET), kernel_log, none
+	Accuracy string    `json:"accuracy"`       // that a loss would be told with now: exact, at_least, unknown
+	Asked    time.Time `json:"asked,omitzero"` // when AUDIT_GET was answered last; zero if never
+	Error    string    `json:"error,omitempty"`
 }
 
 // Spool is where events rest.

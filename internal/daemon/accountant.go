@@ -15,12 +15,18 @@ import (
 type accountant struct {
 	conn   *netlinkaudit.Conn
 	ledger *ledger.Ledger
+	kernel *ledger.KernelWatch
 	active <-chan struct{}
 
 	drops   uint64    // told, or told by an earlier process
 	checked time.Time // when Drops was that number; zero if that is not known
 	stats   netlinkaudit.Stats
 }
+
+// burst is how many records in a second suggest that the kernel's queue, which
+// has room for 64 unless told otherwise, may have been full. They are of the types
+// that we ask for; others take places too.
+const burst = 32
 
 // run checks until ctx ends, and once more then.
 func (a *accountant) run(ctx context.Context) {
@@ -56,5 +62,8 @@ func (a *accountant) check(now time.Time) {
 	stats := a.conn.Stats()
 	add(ledger.Forged, stats.Forged-a.stats.Forged)
 	add(ledger.Truncated, stats.Truncated-a.stats.Truncated)
+	if stats.Received-a.stats.Received >= burst {
+		a.kernel.Busy()
+	}
 	a.stats, a.checked = stats, now
 }

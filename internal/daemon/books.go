@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/auditstate"
 	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
@@ -34,8 +35,11 @@ func (d *daemon) openBooks() *books {
 	b.standIn = d.Protocol != 0
 	b.ledger = ledger.New(b.tell)
 	b.ledger.Added = b.added
-	b.kernel = ledger.NewKernelWatch(b.ledger)
-	b.kernel.Begun = b.begun
+	b.kernel = ledger.NewKernelWatch(b.ledger, auditstate.Socket)
+	if d.AuditState != "" {
+		b.kernel.AskHelper(d.AuditState)
+	}
+	b.kernel.Begun, b.kernel.Changed = b.begun, b.changed
 	fresh := ledger.State{BootID: d.boot.String(), Cookie: d.conn.Cookie()}
 	if dir := d.dir(""); dir != "" {
 		last, err := ledger.LoadState(dir)
@@ -43,9 +47,9 @@ func (d *daemon) openBooks() *books {
 			d.log.Warn("what was told of losses before is not known, and may be told again", zap.Error(err))
 		}
 		if last.BootID == fresh.BootID && fresh.BootID != "" {
-			if last.Known {
-				b.kernel.Resume(last.Lost, last.At)
-				fresh.Lost, fresh.Known = last.Lost, true
+			if last.Kernel.Known {
+				b.kernel.Resume(last.Kernel, last.At)
+				fresh.Kernel = last.Kernel
 			}
 			if last.Cookie == fresh.Cookie {
 				fresh.Drops, b.sameSocket = last.Drops, true
@@ -65,13 +69,25 @@ func (b *books) watch(ctx context.Context) {
 	kmsg := b.d.Inherited.Kmsg
 	if kmsg == nil {
 		var err error
-		if kmsg, err = ledger.OpenKmsg(); err != nil && !b.kernel.Permitted() {
-			b.d.log.Warn("what the kernel loses before any socket cannot be known here: it needs CAP_AUDIT_CONTROL, or the right to read /dev/kmsg", zap.Error(err))
-			return
+		if kmsg, err = ledger.OpenKmsg(); err != nil {
+			b.d.log.Debug("the kernel log does not tell here that the kernel loses something", zap.Error(err))
 		}
 	}
 	if err := b.kernel.Run(ctx, kmsg); err != nil {
-		b.d.log.Warn("what the kernel loses before any socket can no longer be known", zap.Error(err))
+		b.d.log.Warn("the kernel log no longer tells that the kernel loses something", zap.Error(err))
+	}
+}
+
+// changed says how well it is known what the kernel loses.
+func (b *books) changed(st ledger.KernelStatus) {
+	log := b.d.log.With(zap.String("source", string(st.Source)))
+	switch st.Source {
+	case ledger.SourceOwn, ledger.SourceHelper:
+		log.Info("the kernel is asked how many records it loses before any socket")
+	case ledger.SourceLog:
+		log.Info("what the kernel loses before any socket is told as a lower bound, or without a number: ipe-auditd-lost.socket does not answer", zap.Error(st.Err))
+	default:
+		log.Warn("what the kernel loses before any socket cannot be known here: it needs ipe-auditd-lost.socket, CAP_AUDIT_CONTROL, or the right to read /dev/kmsg", zap.Error(st.Err))
 	}
 }
 
@@ -86,7 +102,7 @@ func (b *books) added(a ledger.Account) {
 // begun is called once the kernel's count is known. What it had lost by then may
 // be missing from the queue of the socket.
 func (b *books) begun() {
-	if lost, _ := b.kernel.Told(); lost > 0 && !b.resumed && !b.standIn {
+	if b.kernel.Told().Lost > 0 && !b.resumed && !b.standIn {
 		b.d.witness.Lost(time.Now().UnixMilli())
 	}
 	b.save()
@@ -113,8 +129,10 @@ func (d *daemon) logLoss(ev *ipe.Event) {
 	switch {
 	case ev.Kind == ipe.KindForged:
 		d.log.Warn("refused audit messages that a process sent, not the kernel", fields...)
+	case ev.Accuracy == ipe.AccuracyUnknown && string(ev.Stage) == ledger.Kernel.Stage() && d.books.kernel.Uncountable():
+		d.log.Warn("with audit=1 and no auditd, or with one that does not read, the kernel's count of lost records includes those that we received, so what it loses before any listener cannot be told: run auditd, or boot without audit=1", fields...)
 	case ev.Accuracy == ipe.AccuracyUnknown && string(ev.Stage) == ledger.Kernel.Stage():
-		d.log.Warn("with audit=1 and no auditd the kernel's count of lost records includes those that we received, so what it loses before any listener cannot be told: run auditd, or boot without audit=1", fields...)
+		d.log.Warn("the kernel may have lost audit records before any listener could get them, and its log does not say how many: enable ipe-auditd-lost.socket, and raise audit_backlog_limit", fields...)
 	case string(ev.Stage) == ledger.Kernel.Stage():
 		d.log.Warn("the kernel lost audit records before any listener could get them: raise audit_backlog_limit", fields...)
 	default:
@@ -130,7 +148,7 @@ func (b *books) save() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.state.Lost, b.state.Known = b.kernel.Told()
+	b.state.Kernel = b.kernel.Told()
 	b.state.At = time.Now()
 	if err := b.state.Save(dir); err != nil {
 		b.d.log.Warn("what was told of losses may be told again by the next start", zap.Error(err))

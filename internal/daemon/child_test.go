@@ -32,6 +32,9 @@ func runChild() int {
 	o.Config.Spool.Sync = 10 * time.Millisecond
 	o.Protocol = audittest.Protocol
 	o.Inherited.Audit = os.NewFile(3, "audit")
+	if helper := filepath.Join(os.Getenv(childEnv), helperSocket); exists(helper) {
+		o.AuditState = helper
+	}
 	ready := os.NewFile(4, "ready")
 	o.Notify = func(state string) {
 		if state[:7] == "READY=1" {

@@ -63,9 +63,11 @@ type Options struct {
 	Watchdog time.Duration
 
 	// For tests: the netlink protocol and network namespace in place of those of
-	// the audit group, as in netlinkaudit.Config, and what stands for /sys.
+	// the audit group, as in netlinkaudit.Config, what stands for /sys, and where
+	// the helper is that is asked even where we may ask ourselves.
 	Protocol, NetNS int
 	Sysfs           string
+	AuditState      string
 }
 
 // Run is the daemon. It returns when ctx ends and everything was delivered that
@@ -231,7 +233,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.receiver = newReceiver(d.conn, d.witness)
 	d.resume()
 	accounts := &accountant{
-		conn: d.conn, ledger: d.books.ledger, active: d.receiver.active,
+		conn: d.conn, ledger: d.books.ledger, kernel: d.books.kernel, active: d.receiver.active,
 		drops: d.books.state.Drops, checked: d.books.state.At,
 	}
 

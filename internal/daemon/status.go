@@ -102,11 +102,19 @@ func (d *daemon) status() api.Status {
 
 // status fills in what the ledger knows.
 func (b *books) status(st *api.Status) {
+	kernel := b.kernel.Status()
+	st.KernelLosses = &api.KernelLosses{Source: string(kernel.Source), Accuracy: kernel.Accuracy.String(), Asked: kernel.Asked}
+	if kernel.Err != nil {
+		st.KernelLosses.Error = kernel.Err.Error()
+	}
 	for _, a := range []ledger.Account{ledger.Socket, ledger.Kernel, ledger.Truncated} {
 		n, exact := b.ledger.Total(a)
 		accuracy := ipe.AccuracyExact
 		if !exact {
 			accuracy = ipe.AccuracyAtLeast
+		}
+		if a == ledger.Kernel && kernel.Accuracy != ipe.AccuracyExact {
+			accuracy = ipe.AccuracyAtLeast // more may have been lost than anybody says
 		}
 		st.Lost = append(st.Lost, api.Loss{Stage: a.Stage(), Count: n, Accuracy: accuracy.String(), Last: b.ledger.Told(a)})
 	}

@@ -64,6 +64,7 @@ func checks() []check {
 		{"audit_backlog_limit", checkBacklogLimit},
 		{"audit_rate_limit", checkRateLimit},
 		{"audit_lost", checkAuditLost},
+		{"kernel_losses", checkKernelLosses},
 		{"audit_rules", checkRules},
 		{"auditd", checkAuditd},
 		{"audit_socket", checkSocket},

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/auditstate"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -49,9 +51,11 @@ func well(t *testing.T) *facts {
 			Version: "1", Config: cfg, Socket: socket,
 			Daemon: &api.Status{
 				Healthy: true, Version: "1", PID: pid,
-				Socket: &api.Socket{Inherited: true, Buffer: 128 << 20, Asked: 128 << 20},
-				Spool:  api.Spool{Form: api.FormDisk, Dir: state, Limit: 1 << 20},
-				Sinks:  []api.Sink{{Name: "local", Type: config.TypeFile, State: "ok"}},
+				Socket:       &api.Socket{Inherited: true, Buffer: 128 << 20, Asked: 128 << 20},
+				KernelLosses: &api.KernelLosses{Source: "helper", Accuracy: "exact"},
+
+				Spool: api.Spool{Form: api.FormDisk, Dir: state, Limit: 1 << 20},
+				Sinks: []api.Sink{{Name: "local", Type: config.TypeFile, State: "ok"}},
 			},
 		},
 		root: t.TempDir(), euid: os.Geteuid(), now: time.Date(2026, 11, 23, 18, 0, 0, 0, time.UTC),
@@ -60,6 +64,7 @@ func well(t *testing.T) *facts {
 			Policy: ipe.Policy{Name: []byte("site"), Version: []byte("1.0.0")},
 		}},
 		audit:     auditFacts{status: known[host.AuditStatus]{value: host.AuditStatus{Enabled: 1, BacklogLimit: 8192}}},
+		helper:    known[auditstate.State]{value: auditstate.State{Version: auditstate.Version, Status: &auditstate.Status{}}},
 		own:       ownSocket{buffer: 128 << 20, met: true},
 		initial:   known[bool]{value: true},
 		same:      known[bool]{value: true},
@@ -137,6 +142,14 @@ func TestFindings(t *testing.T) {
 		{"audit_backlog_limit", "64", func(_ *testing.T, f *facts) { f.audit.status.value.BacklogLimit = 64 }, Warning, "queues 64 records at most and IPE never waits"},
 		{"audit_backlog_limit", "with audit enabled", func(_ *testing.T, f *facts) { f.audit.status.value.BacklogLimit = 64 }, Warning, "up to four places"},
 		{"audit_backlog_limit", "forbidden", func(_ *testing.T, f *facts) { f.audit.status.err = errNo }, Warning, "needs CAP_AUDIT_CONTROL"},
+		{"kernel_losses", "absent", func(_ *testing.T, f *facts) { f.helper.err = fs.ErrNotExist }, Warning, "lower bound"},
+		{"kernel_losses", "refused", func(_ *testing.T, f *facts) { f.helper.err = syscall.ECONNREFUSED }, Warning, "nobody listens"},
+		{"kernel_losses", "garbage", func(_ *testing.T, f *facts) { f.helper.err = errors.New("the answer is not JSON") }, Warning, "does not answer, "},
+		{"kernel_losses", "forbidden", func(_ *testing.T, f *facts) { alone(f); f.helper.err = errNo }, Warning, "cannot tell whether ipe-auditd-lost answers"},
+		{"kernel_losses", "audit=1 and no auditd", func(_ *testing.T, f *facts) { f.audit.atBoot = true }, Warning, "the kernel's number means nothing"},
+		{"kernel_losses", "not to the daemon", func(_ *testing.T, f *facts) {
+			f.Daemon.KernelLosses = &api.KernelLosses{Source: "kernel_log", Accuracy: "at_least", Error: "no\x1b answer"}
+		}, Warning, "it did not answer the daemon"},
 		{"audit_rate_limit", "100", func(_ *testing.T, f *facts) { f.audit.status.value.RateLimit = 100 }, Warning, "beyond 100 in a second"},
 		{"audit_rate_limit", "forbidden", func(_ *testing.T, f *facts) { f.audit.status.err = errNo }, Warning, "needs CAP_AUDIT_CONTROL"},
 		{"audit_lost", "some", func(_ *testing.T, f *facts) { f.audit.status.value.Lost = 5 }, Warning, "has lost 5 audit records"},

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/auditstate"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -40,6 +41,7 @@ type facts struct {
 
 	ipe       ipeFacts
 	audit     auditFacts
+	helper    known[auditstate.State]
 	own       ownSocket
 	initial   known[bool] // whether we are in the initial network namespace
 	same      known[bool] // whether the daemon is where we are
@@ -63,6 +65,7 @@ type source struct {
 	euid   int
 	status func() (host.AuditStatus, error)
 	rules  func() ([]host.AuditRule, error)
+	helper func(context.Context) (auditstate.State, error)
 	exists func() error // nil if the kernel has audit
 	listen func(buffer int) ownSocket
 	inInit func() (initial, known bool) // the network namespace
@@ -76,6 +79,7 @@ func realHost() source {
 		euid:   os.Geteuid(),
 		status: host.QueryAudit,
 		rules:  host.AuditRules,
+		helper: askHelper,
 		exists: openAudit,
 		listen: tryListening,
 		inInit: netlinkaudit.InInitialNamespace,
@@ -112,6 +116,7 @@ func gather(ctx context.Context, o Options, s source) *facts {
 	f.ipe = ipeFacts{state: sys.IPE(), mounted: readable(filepath.Join(s.root, "sys/kernel/security/lsm"))}
 	f.listeners = know(auditListeners(s.root)) // before we are one ourselves
 	f.audit = s.auditFacts()
+	f.helper = know(s.helper(ctx))
 	buffer := config.Defaults().Source.ReceiveBuffer
 	if o.Config != nil {
 		buffer = o.Config.Source.ReceiveBuffer

@@ -7,13 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/auditstate"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
-	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
-
-// pollInterval is how often the kernel is asked for its count, where that is
-// permitted. A line in the kernel log makes it ask at once.
-const pollInterval = 10 * time.Second
 
 // KernelWatch follows the kernel's own count of lost audit records: audit_lost
 // in kernel/audit.c. It counts records of every type, also those that IPE did
@@ -21,204 +17,264 @@ const pollInterval = 10 * time.Second
 // any listener could have seen it: there is no gap in the serials and no drop
 // at the socket.
 //
-// The number comes from AUDIT_GET where we have CAP_AUDIT_CONTROL, and is then
-// exact. Otherwise it comes from the lines that the kernel logs when it loses
-// something; those are rate-limited, so the number is a lower bound.
+// The number comes from AUDIT_GET, where we have CAP_AUDIT_CONTROL or a helper
+// has it ([auditstate]), and is then exact. Otherwise it comes from what the
+// kernel logs when it loses something; that is rate-limited, so the number is a
+// lower bound, and sometimes there is none.
 //
 // With audit=1 on the kernel's command line and no auditd the number also
 // rises for every record that fails to enter the hold queue, although listeners
-// got it (kauditd_hold_skb): then nobody can tell how many were lost.
+// got it (kauditd_hold_skb), and with an auditd that does not read for every one
+// that fails to enter the retry queue: then nobody can tell how many were lost.
 type KernelWatch struct {
-	ledger *Ledger
-
-	// Query asks the kernel; nil when that is not permitted.
-	Query func() (host.AuditStatus, error)
-
-	// HoldQueue says that the kernel was started with audit=1.
-	HoldQueue bool
-
 	// Begun is called from Run's goroutines when the first number is known, so
 	// that it can be kept: a process that ends without having told a loss must
 	// not make the next one begin anew. It may be nil.
 	Begun func()
 
+	// Changed is called from Run's goroutines when the number comes from another
+	// source than before, or can no longer be had. It may be nil.
+	Changed func(KernelStatus)
+
+	ledger *Ledger
+
+	// Set before Run.
+	own       func() (host.AuditStatus, error) // AUDIT_GET of our own; nil where that is not permitted
+	helper    func(context.Context) (auditstate.State, error)
+	holdQueue bool // the kernel was started with audit=1
+
 	mu       sync.Mutex
-	known    bool // lost is a number the kernel gave
-	lost     uint32
-	at       time.Time // when it was that number
-	overflow bool      // the hold queue was seen to overflow in this boot
-	caught   bool      // the old lines of the kernel log were read
-	settling bool      // what follows is about lines whose last may still come
-	logged   *uint32   // the number in them
-	backlog  bool      // one of them says that the queue is full
+	count    count
+	overflow overflows // queues that were seen to overflow in this boot
+	bucket   *bucket
+	auditd   bool // there may be one: nothing else was seen
+	caught   bool // the old lines of the kernel log were read
+	schedule schedule
+	status   KernelStatus
+
+	// Lines of the kernel log, by their seq; 0 if there is none.
+	read uint64 // the last one
+	told uint64 // the last one of which all was told
+	from uint64 // the last one before us: told by an earlier process, or where we began
+
+	// What the lines say beyond count, since AUDIT_GET was answered last.
+	logged  *uint32 // the kernel's number
+	ancient bool    // logged may be from before what an earlier process has told
+	full    int64   // so many at least, because the queue was full; 0 if a number has counted that
+	dubious bool    // something may be lost, and nobody says how much
+
+	wake chan struct{} // something was added to schedule
 }
 
-// NewKernelWatch returns a watch that asks the kernel where that is permitted.
-func NewKernelWatch(l *Ledger) *KernelWatch {
-	w := &KernelWatch{ledger: l, HoldQueue: host.AuditAtBoot("/proc/cmdline")}
+// overflows are queues whose overflow is counted as a loss although listeners
+// got the record.
+type overflows struct{ hold, retry bool }
+
+// NewKernelWatch returns a watch that asks the kernel where that is permitted,
+// and the helper whose socket is at the path otherwise.
+func NewKernelWatch(l *Ledger, helper string) *KernelWatch {
+	w := newKernelWatch(l)
+	w.holdQueue = host.AuditAtBoot("/proc/cmdline")
+	w.bucket = newBucket("/")
+	w.AskHelper(helper)
 	if _, err := host.QueryAudit(); err == nil {
-		w.Query = host.QueryAudit
+		w.own = host.QueryAudit
 	}
 	return w
 }
 
-// Resume sets the number that an earlier process of the same boot has told, so
-// that what was lost in between is told now.
-func (w *KernelWatch) Resume(lost uint32, at time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.known, w.lost, w.at = true, lost, at
+func newKernelWatch(l *Ledger) *KernelWatch {
+	return &KernelWatch{ledger: l, auditd: true, bucket: &bucket{burst: 10, interval: 5 * time.Second}, wake: make(chan struct{}, 1)}
 }
 
-// Told returns the kernel's count without what the ledger has not told yet, for
-// Resume in a later process, and whether it is known.
-func (w *KernelWatch) Told() (n uint32, known bool) {
-	w.mu.Lock() // observe holds it until the ledger has the difference
+// AskHelper makes the watch ask the helper at the path, and not the kernel even
+// where that is permitted. It is called before Run.
+func (w *KernelWatch) AskHelper(path string) {
+	w.own = nil
+	w.helper = func(ctx context.Context) (auditstate.State, error) { return auditstate.Ask(ctx, path) }
+}
+
+// Told is how much of the kernel's count was told, for a later process.
+type Told struct {
+	Known     bool   `json:"known"`              // there is a number
+	Lost      uint32 `json:"lost"`               // the kernel's number
+	Assumed   bool   `json:"assumed,omitempty"`  // no, the kernel has not said any: what was lost before is not known
+	Estimated uint64 `json:"estimated"`          // told beyond that, before the kernel said its number
+	Line      uint64 `json:"kmsg_seq,omitempty"` // of the kernel log: all up to this one is in the numbers; 0 if not known
+}
+
+// Resume sets what an earlier process of the same boot has told, so that what
+// was lost in between is told now. It is called before Run.
+func (w *KernelWatch) Resume(t Told, at time.Time) {
+	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.lost - uint32(w.ledger.untold(Kernel)), w.known
+	w.count = count{known: true, kernel: t.Lost, assumed: t.Assumed, beyond: t.Estimated, sum: t.Estimated, entered: t.Estimated, at: at}
+	w.told, w.from = t.Line, t.Line
+}
+
+// Told returns the count without what the ledger has not told yet, for Resume in
+// a later process.
+func (w *KernelWatch) Told() Told {
+	w.mu.Lock() // enter holds it until the ledger has the difference
+	defer w.mu.Unlock()
+	untold := w.count.sum - w.count.entered + w.ledger.untold(Kernel)
+	if untold == 0 && w.caught && w.logged == nil && w.full == 0 && !w.dubious {
+		w.told = w.read
+	}
+	t := Told{Lost: w.count.kernel, Assumed: w.count.assumed, Estimated: w.count.beyond, Known: w.count.known, Line: w.told}
+	fromBeyond := min(untold, t.Estimated)
+	t.Estimated -= fromBeyond
+	t.Lost -= uint32(untold - fromBeyond)
+	return t
 }
 
 // begun calls Begun.
 func (w *KernelWatch) begun() {
-	if _, known := w.Told(); known && w.Begun != nil {
+	if w.Told().Known && w.Begun != nil {
 		w.Begun()
 	}
 }
 
-// Permitted reports whether the kernel answers AUDIT_GET.
-func (w *KernelWatch) Permitted() bool { return w.Query != nil }
-
-// Run follows kmsg, which may be nil, and asks the kernel, until ctx ends.
-// It closes kmsg.
+// Run follows kmsg, which may be nil, and asks, until ctx ends, and once more
+// then. It closes kmsg. The error is why the kernel log could not be followed to
+// the end.
 func (w *KernelWatch) Run(ctx context.Context, kmsg *os.File) error {
-	w.ask()
+	w.mu.Lock()
+	w.status.Log = kmsg != nil
+	w.mu.Unlock()
+	w.ask(ctx)
 	w.begun()
 	done := make(chan error, 1)
 	if kmsg != nil {
 		go func() { done <- followKmsg(kmsg, w.heard, w.caughtUp) }()
 	}
-	var tick <-chan time.Time
-	if w.Query != nil {
-		ticker := time.NewTicker(pollInterval)
-		defer ticker.Stop()
-		tick = ticker.C
-	}
 	var followErr error
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
+		timer.Reset(w.wait(time.Now()))
 		select {
 		case <-ctx.Done():
 			if kmsg != nil {
 				kmsg.Close()
 				<-done
 			}
-			w.ask()
-			return nil
-		case followErr = <-done:
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTimeout)
+			w.ask(last)
+			cancel()
+			return followErr
+		case err := <-done:
 			kmsg.Close()
 			kmsg = nil
-			if tick == nil {
-				return errors.Join(errors.New("the kernel log can no longer be followed"), followErr)
+			followErr = errors.Join(errors.New("the kernel log can no longer be followed"), err)
+			w.mu.Lock()
+			w.status.Log = false
+			w.mu.Unlock()
+			w.ask(ctx)
+		case <-w.wake:
+		case <-timer.C:
+			if w.due(time.Now()) {
+				w.ask(ctx)
 			}
-		case <-tick:
-			w.ask()
 		}
 	}
 }
 
-// ask takes the number from AUDIT_GET.
-func (w *KernelWatch) ask() {
-	if w.Query == nil {
-		return
-	}
-	status, err := w.Query()
-	if err != nil {
-		return // the next tick asks again; the count is cumulative
-	}
+// heard takes a line of the kernel log. It only takes note: ask enters what
+// there is, or what it is told instead.
+func (w *KernelWatch) heard(l kmsgLine) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	accuracy := ipe.AccuracyExact
-	if status.PID == 0 && (w.HoldQueue || w.overflow) {
-		accuracy = ipe.AccuracyUnknown
+	w.read = max(w.read, l.seq)
+	resumed := w.from > 0
+	old := !w.caught && l.seq <= w.from // in the count already
+	sum := max(int64(w.count.sum), w.lost())
+	switch l.finding {
+	case kmsgRecord:
+		w.auditd = w.auditd && !w.caught // or it would not be printed
+	case kmsgOverflow:
+		w.auditd = w.auditd && l.retry
+		w.overflow.hold = w.overflow.hold || !l.retry
+		w.overflow.retry = w.overflow.retry || l.retry
+	case kmsgBacklog:
+		if w.caught {
+			// The kernel says it before it counts (audit_log_start), so its number is
+			// never below this.
+			w.full = max(w.full, sum+1)
+		}
+	case kmsgLost:
+		if !old {
+			w.logged, w.ancient, w.full = &l.number, !w.caught && !resumed, 0
+		}
 	}
-	w.observe(status.Lost, accuracy)
+	loss, over := w.bucket.take(&l, uint64(sum))
+	if over && (w.caught || resumed && !old && w.status.Asked.IsZero()) {
+		w.take(loss)
+	}
+	if !w.caught {
+		return
+	}
+	if over || l.printed() && l.finding != kmsgRecord {
+		w.hint(true)
+	}
+	if w.bucket.full(&l) {
+		// What is lost from here on is not printed, and without another record
+		// nobody says how much it was.
+		w.schedule.again(time.Now().Add(w.bucket.interval + time.Second))
+		w.kick()
+	}
 }
 
-// settleTime is how long lines of the kernel log wait for those about the same
-// loss: that the queue is full, the number, and the reason. The kernel prints
-// them one behind the other, but printk's rate limit, which they share with the
-// records themselves where there is no auditd, may swallow any of them.
-const settleTime = 100 * time.Millisecond
-
-// heard takes a line of the kernel log.
-func (w *KernelWatch) heard(finding kmsgFinding, lost uint32) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch finding {
-	case kmsgHoldOverflow:
-		w.overflow = true
-		return
-	case kmsgBacklog:
-		w.backlog = true
+// take takes what a window of the kernel log comes to.
+func (w *KernelWatch) take(loss lossWindow) {
+	switch {
+	case loss.dubious || !loss.counted && loss.seq <= w.from:
+		w.dubious = true
+	case loss.counted:
+		before := w.count.truth() + int64(int32(loss.number-1-w.count.kernel))
+		w.count.atLeast(before + int64(loss.count))
 	default:
-		w.logged = &lost
+		w.count.atLeast(int64(loss.before + loss.count))
 	}
-	if w.caught && !w.settling {
-		w.settling = true
-		time.AfterFunc(settleTime, w.settle)
+}
+
+// lost returns how many are known to be lost by the kernel's number, also by the
+// one that it has logged.
+func (w *KernelWatch) lost() int64 {
+	n := w.count.truth()
+	if w.logged != nil {
+		n += int64(int32(*w.logged - w.count.kernel))
 	}
+	return n
 }
 
 // caughtUp is called when the old lines of the kernel log were read. The last
 // number among them is where we begin, or what is compared with the number
 // that an earlier process told.
 func (w *KernelWatch) caughtUp() {
-	w.settle()
 	w.mu.Lock()
 	w.caught = true
-	if !w.known && w.Query == nil {
-		w.known, w.at = true, time.Now() // nothing was ever lost that we could hear of
+	if w.from == 0 {
+		w.from = w.read
+	}
+	if !w.count.known && w.status.Source == SourceLog {
+		w.count.begin(w.logged, time.Now())
+		w.logged = nil
+	}
+	if w.logged != nil || w.dubious || w.count.sum > w.count.entered {
+		w.hint(true)
+	}
+	if !w.status.Asked.IsZero() {
+		w.logged, w.dubious = nil, false // the answer is newer
 	}
 	w.mu.Unlock()
 	w.begun()
 }
 
-// settle takes the last number of the kernel log, or better one by asking. A
-// full queue without a number is one record more than we know of: the kernel
-// says it before it counts (audit_log_start), so its number is never below ours.
-func (w *KernelWatch) settle() {
+// Busy says that so much was received that the kernel's queue may have been
+// full. It may be called from any goroutine, and never waits.
+func (w *KernelWatch) Busy() {
 	w.mu.Lock()
-	logged, backlog := w.logged, w.backlog && w.caught
-	w.settling, w.logged, w.backlog = false, nil, false
-	if w.Query == nil && (logged != nil || backlog) {
-		accuracy := ipe.AccuracyAtLeast
-		if w.overflow {
-			accuracy = ipe.AccuracyUnknown
-		}
-		n := w.lost + 1
-		if logged != nil {
-			n = *logged
-		}
-		w.observe(n, accuracy)
-	}
-	w.mu.Unlock()
-	if logged != nil || backlog {
-		w.ask()
-	}
-}
-
-// observe enters the difference between the kernel's number now and the last
-// one. The first number is where we begin: what it counts happened before us.
-// A number that fell was reset by somebody (AUDIT_STATUS_LOST), and is where we
-// go on, unless it stands in an old line that an earlier process had read.
-func (w *KernelWatch) observe(lost uint32, accuracy ipe.Accuracy) {
-	now := time.Now()
-	since, before, known := w.at, w.lost, w.known
-	if known && lost < before && !w.caught && accuracy != ipe.AccuracyExact {
-		return
-	}
-	w.known, w.lost, w.at = true, lost, now
-	if !known || lost <= before {
-		return
-	}
-	w.ledger.Add(Kernel, Loss{Count: uint64(lost - before), Accuracy: accuracy, Since: since, Until: now})
+	defer w.mu.Unlock()
+	w.hint(false)
 }

@@ -2,11 +2,10 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"syscall"
+	"math"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,43 +13,6 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
-
-func TestParseKmsgBelievesOnlyTheKernel(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		record string
-		want   kmsgFinding
-		lost   uint32
-	}{
-		{"4,1234,5678,-;audit: audit_lost=17 audit_rate_limit=0 audit_backlog_limit=64\n", kmsgLost, 17},
-		{"4,1234,5678,-,caller=T1;audit: audit_lost=4294967295 audit_rate_limit=0 audit_backlog_limit=64\n SUBSYSTEM=x\n", kmsgLost, 4294967295},
-		{"3,1234,5678,-;audit: kauditd hold queue overflow\n", kmsgHoldOverflow, 0},
-		{"4,1234,5678,-;audit: audit_backlog=65 > audit_backlog_limit=64\n", kmsgBacklog, 0},
-		{"3,1234,5678,-;audit: backlog limit exceeded\n", kmsgNothing, 0},                                   // behind the number: it would count twice
-		{"12,1234,5678,-;audit: audit_lost=99 audit_rate_limit=0 audit_backlog_limit=64\n", kmsgNothing, 0}, // a process wrote it
-		{"5,1,2,-;audit: type=1420 audit(1.0:1): comm=\"audit_lost=5\"\n", kmsgNothing, 0},
-		{"4,1,2,-;audit: audit_lost=many\n", kmsgNothing, 0},
-		{"4,1,2,-;audit: audit_lost=4294967296 \n", kmsgNothing, 0},
-		{"audit: audit_lost=1 ", kmsgNothing, 0},
-		{"", kmsgNothing, 0},
-	}
-	for _, tt := range tests {
-		if got, lost := parseKmsg([]byte(tt.record)); got != tt.want || lost != tt.lost {
-			t.Errorf("parseKmsg(%q) = %v, %d; want %v, %d", tt.record, got, lost, tt.want, tt.lost)
-		}
-	}
-}
-
-func FuzzParseKmsg(f *testing.F) {
-	f.Add([]byte("4,1234,5678,-;audit: audit_lost=17 audit_rate_limit=0 audit_backlog_limit=64\n"))
-	f.Add([]byte("3,1,2,-;audit: kauditd hold queue overflow\n"))
-	f.Fuzz(func(t *testing.T, record []byte) {
-		finding, lost := parseKmsg(record)
-		if finding != kmsgLost && lost != 0 {
-			t.Errorf("a number without a line that gives one: %d", lost)
-		}
-	})
-}
 
 // losses is a ledger that is not running, so its accounts can be read.
 func (l *Ledger) losses(a Account) Loss {
@@ -62,107 +24,161 @@ func (l *Ledger) losses(a Account) Loss {
 	return loss
 }
 
+// asking returns a watch that asks the kernel, which answers with *status.
+func asking(status *host.AuditStatus) *KernelWatch {
+	w := newKernelWatch(New(nil))
+	w.own = func() (host.AuditStatus, error) { return *status, nil }
+	return w
+}
+
+// step is a number of the kernel, and what is lost by it.
+type step struct {
+	name string
+	lost uint32
+	want Loss
+}
+
+func exactly(n uint64) Loss { return Loss{Count: n, Accuracy: ipe.AccuracyExact} }
+func atLeast(n uint64) Loss { return Loss{Count: n, Accuracy: ipe.AccuracyAtLeast} }
+
 func TestKernelWatchTellsOnlyWhatWasLostSinceTheStart(t *testing.T) {
 	t.Parallel()
-	l := New(nil)
-	status := host.AuditStatus{Lost: 100}
-	w := &KernelWatch{ledger: l, Query: func() (host.AuditStatus, error) { return status, nil }}
-	steps := []struct {
-		name string
-		lost uint32
-		want Loss
+	for _, tt := range []struct {
+		name  string
+		steps []step
 	}{
-		{"the first number", 100, Loss{}},
-		{"unchanged", 100, Loss{}},
-		{"more", 105, Loss{Count: 5, Accuracy: ipe.AccuracyExact}},
-		{"reset by an administrator", 0, Loss{}},
-		{"more after the reset", 2, Loss{Count: 2, Accuracy: ipe.AccuracyExact}},
-	}
-	for _, step := range steps {
-		status.Lost = step.lost
-		w.ask()
-		if diff := cmp.Diff(step.want, l.losses(Kernel)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", step.name, diff)
-		}
+		{"counting", []step{
+			{"the first number", 100, Loss{}},
+			{"unchanged", 100, Loss{}},
+			{"more", 105, exactly(5)},
+		}},
+		{"reset by an administrator", []step{
+			{"the first number", 100, Loss{}},
+			{"reset", 0, Loss{}},
+			{"more after the reset", 2, exactly(2)},
+			{"reset and more in between", 1, atLeast(1)},
+		}},
+		{"a large number that is reset", []step{
+			{"the first number", 3_000_000_000, Loss{}},
+			{"reset", 7, atLeast(7)},
+			{"more", 8, exactly(1)},
+		}},
+		{"wrapped", []step{
+			{"the first number", math.MaxUint32 - 2, Loss{}},
+			{"over the end", 4, exactly(7)},
+			{"more", 5, exactly(1)},
+		}},
+		{"the whole range", []step{
+			{"the first number", 0, Loss{}},
+			{"as many as can be counted", math.MaxUint32, exactly(math.MaxUint32)},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var status host.AuditStatus
+			w := asking(&status)
+			for _, step := range tt.steps {
+				status.Lost = step.lost
+				w.ask(t.Context())
+				if diff := cmp.Diff(step.want, w.ledger.losses(Kernel)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", step.name, diff)
+				}
+			}
+		})
 	}
 }
 
 func TestKernelWatchResumesAtTheNumberOfAnEarlierProcess(t *testing.T) {
 	t.Parallel()
-	l := New(nil)
-	w := &KernelWatch{ledger: l, Query: func() (host.AuditStatus, error) { return host.AuditStatus{Lost: 12}, nil }}
-	w.Resume(10, time.Now())
-	w.ask()
-	if diff := cmp.Diff(Loss{Count: 2, Accuracy: ipe.AccuracyExact}, l.losses(Kernel)); diff != "" {
-		t.Errorf("lost while away (-want +got):\n%s", diff)
+	for _, tt := range []struct {
+		name string
+		told Told
+		want Loss
+	}{
+		{"lost while away", Told{Known: true, Lost: 10}, exactly(2)},
+		{"nothing lost", Told{Known: true, Lost: 12}, Loss{}},
+		{"reset while away", Told{Known: true, Lost: 500}, atLeast(12)},
+		{"some of it concluded and told", Told{Known: true, Lost: 5, Estimated: 4}, exactly(3)},
+		{"too much concluded", Told{Known: true, Lost: 5, Estimated: 9}, Loss{}},
+		{"the kernel has never said a number", Told{Known: true, Assumed: true, Estimated: 4}, Loss{}},
+		{"not known", Told{}, Loss{}},
+	} {
+		w := asking(&host.AuditStatus{Lost: 12})
+		w.Resume(tt.told, time.Now())
+		if !tt.told.Known {
+			w = asking(&host.AuditStatus{Lost: 12})
+		}
+		w.ask(t.Context())
+		if diff := cmp.Diff(tt.want, w.ledger.losses(Kernel)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
 	}
 }
 
-func TestKernelWatchGivesNoNumberWhereTheHoldQueueCounts(t *testing.T) {
+func TestKernelWatchGivesNoNumberWhereItMeansNothing(t *testing.T) {
 	t.Parallel()
-	status := host.AuditStatus{}
-	ask := func() (host.AuditStatus, error) { return status, nil }
 	tests := []struct {
 		name  string
-		watch *KernelWatch
+		watch func(*KernelWatch)
 		pid   uint32
 		want  ipe.Accuracy
 	}{
-		{"audit=1 and no auditd", &KernelWatch{HoldQueue: true}, 0, ipe.AccuracyUnknown},
-		{"audit=1 and auditd", &KernelWatch{HoldQueue: true}, 7, ipe.AccuracyExact},
-		{"no audit=1", &KernelWatch{}, 0, ipe.AccuracyExact},
-		{"overflow seen in the log", &KernelWatch{overflow: true}, 0, ipe.AccuracyUnknown},
+		{"audit=1 and no auditd", func(w *KernelWatch) { w.holdQueue = true }, 0, ipe.AccuracyUnknown},
+		{"audit=1 and auditd", func(w *KernelWatch) { w.holdQueue = true }, 7, ipe.AccuracyExact},
+		{"no audit=1", func(*KernelWatch) {}, 0, ipe.AccuracyExact},
+		{"overflow seen in the log", func(w *KernelWatch) { w.heard(kmsgLine{finding: kmsgOverflow}) }, 0, ipe.AccuracyUnknown},
+		{"overflow seen in the log, and now an auditd", func(w *KernelWatch) { w.heard(kmsgLine{finding: kmsgOverflow}) }, 7, ipe.AccuracyExact},
+		{"an auditd that did not read", func(w *KernelWatch) { w.heard(kmsgLine{finding: kmsgOverflow, retry: true}) }, 7, ipe.AccuracyUnknown},
 	}
 	for _, tt := range tests {
-		l := New(nil)
-		w := tt.watch
-		w.ledger, w.Query = l, ask
-		status = host.AuditStatus{PID: tt.pid, Lost: 1}
-		w.ask()
+		status := host.AuditStatus{PID: tt.pid, Lost: 1}
+		w := asking(&status)
+		tt.watch(w)
+		w.ask(t.Context())
 		status.Lost = 5
-		w.ask()
-		if got := l.losses(Kernel).Accuracy; got != tt.want {
+		w.ask(t.Context())
+		if got := w.ledger.losses(Kernel).Accuracy; got != tt.want {
 			t.Errorf("%s: accuracy %v, want %v", tt.name, got, tt.want)
+		}
+		if got := w.Status().Accuracy; got != tt.want {
+			t.Errorf("%s: status says %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
 
 // logLine is one record of the kernel log with the kernel's number.
 func logLine(lost int) string {
-	return fmt.Sprintf("4,1,2,-;audit: audit_lost=%d audit_rate_limit=0 audit_backlog_limit=64\n", lost)
+	return fmt.Sprintf("4,%d,2,-;audit: audit_lost=%d audit_rate_limit=0 audit_backlog_limit=64\n", lost, lost)
 }
 
-// heardBy plays old and new records of the kernel log to a watch without
-// CAP_AUDIT_CONTROL.
-func heardBy(t *testing.T, resume func(*KernelWatch), old, live []string) Loss {
+// deaf returns a watch that can ask nobody and follows the kernel log.
+func deaf(t *testing.T) *KernelWatch {
 	t.Helper()
-	l := New(nil)
-	w := &KernelWatch{ledger: l}
-	resume(w)
-	synctest.Test(t, func(t *testing.T) {
-		play := func(records []string) {
-			for _, record := range records {
-				if finding, lost := parseKmsg([]byte(record)); finding != kmsgNothing {
-					w.heard(finding, lost)
-				}
-			}
+	w := newKernelWatch(New(nil))
+	w.status.Log = true
+	return w
+}
+
+// play gives records of the kernel log to a watch.
+func play(w *KernelWatch, records ...string) {
+	for _, record := range records {
+		if l := parseKmsg([]byte(record)); l.finding != kmsgNothing {
+			w.heard(l)
 		}
-		play(old)
-		w.caughtUp()
-		play(live)
-		time.Sleep(2 * settleTime)
-	})
-	return l.losses(Kernel)
+	}
 }
 
 func TestKernelWatchCountsAtLeastWhatTheLogSays(t *testing.T) {
+	t.Parallel()
 	const (
 		overflow = "3,1,2,-;audit: kauditd hold queue overflow\n"
 		backlog  = "4,1,2,-;audit: audit_backlog=65 > audit_backlog_limit=64\n"
 	)
 	fresh := func(*KernelWatch) {}
-	resumed := func(w *KernelWatch) { w.Resume(40, time.Now()) }
-	atLeast := func(n uint64) Loss { return Loss{Count: n, Accuracy: ipe.AccuracyAtLeast} }
+	resumed := func(w *KernelWatch) { w.Resume(Told{Known: true, Lost: 40}, time.Now()) }
+	resumedAt := func(line uint64) func(*KernelWatch) {
+		return func(w *KernelWatch) { w.Resume(Told{Known: true, Lost: 40, Line: line}, time.Now()) }
+	}
 	tests := []struct {
 		name      string
 		resume    func(*KernelWatch)
@@ -175,6 +191,8 @@ func TestKernelWatchCountsAtLeastWhatTheLogSays(t *testing.T) {
 		{"new lines beyond old ones", fresh, []string{logLine(9)}, []string{logLine(10), logLine(12)}, atLeast(3)},
 		{"lost while no process was here", resumed, []string{logLine(30), logLine(45)}, nil, atLeast(5)},
 		{"old lines that were told already", resumed, []string{logLine(30)}, []string{logLine(41)}, atLeast(1)},
+		{"old lines from before a reset, told already", resumedAt(900), []string{logLine(900)}, []string{logLine(41)}, atLeast(1)},
+		{"a reset while no process was here", resumedAt(7), []string{logLine(9)}, nil, atLeast(9)},
 		{"a full queue and the number", fresh, nil, []string{backlog, logLine(7), backlog, logLine(8)}, atLeast(8)},
 		{"a full queue, the number swallowed", resumed, nil, []string{backlog, backlog}, atLeast(1)},
 		{"a full queue of before", fresh, []string{logLine(3), backlog}, nil, Loss{}},
@@ -182,7 +200,15 @@ func TestKernelWatchCountsAtLeastWhatTheLogSays(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, heardBy(t, tt.resume, tt.old, tt.live)); diff != "" {
+			t.Parallel()
+			w := deaf(t)
+			tt.resume(w)
+			w.ask(t.Context())
+			play(w, tt.old...)
+			w.caughtUp()
+			play(w, tt.live...)
+			w.ask(t.Context())
+			if diff := cmp.Diff(tt.want, w.ledger.losses(Kernel)); diff != "" {
 				t.Errorf("loss (-want +got):\n%s", diff)
 			}
 		})
@@ -190,62 +216,102 @@ func TestKernelWatchCountsAtLeastWhatTheLogSays(t *testing.T) {
 }
 
 func TestKernelWatchCountsNothingTwiceBehindAFullQueue(t *testing.T) {
-	l := New(nil)
-	w := &KernelWatch{ledger: l}
-	synctest.Test(t, func(t *testing.T) {
-		w.caughtUp()
-		w.heard(kmsgBacklog, 0)
-		time.Sleep(2 * settleTime)
-		w.heard(kmsgLost, 9)
-		time.Sleep(2 * settleTime)
-	})
-	if got := l.losses(Kernel).Count; got != 9 {
+	t.Parallel()
+	w := deaf(t)
+	w.ask(t.Context())
+	w.caughtUp()
+	w.heard(kmsgLine{finding: kmsgBacklog})
+	w.ask(t.Context())
+	w.heard(kmsgLine{finding: kmsgLost, number: 9})
+	w.ask(t.Context())
+	if got := w.ledger.losses(Kernel).Count; got != 9 {
 		t.Errorf("%d told, want the 9 of the kernel", got)
 	}
 }
 
-// pipe returns a non-blocking packet pipe: like /dev/kmsg, one read returns
-// one record.
-func pipe(t *testing.T) (r, w *os.File) {
-	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
+// TestAnAnswerIsWorthMoreThanTheLog has lines that are read behind an answer
+// that came later than they were printed.
+func TestAnAnswerIsWorthMoreThanTheLog(t *testing.T) {
+	t.Parallel()
+	status := host.AuditStatus{Lost: 1000}
+	w := asking(&status)
+	w.ask(t.Context())
+	play(w, logLine(5000), logLine(10)) // from before a reset, and from behind it
+	w.caughtUp()
+	w.ask(t.Context())
+	status.Lost = 1010
+	w.ask(t.Context())
+	if diff := cmp.Diff(exactly(10), w.ledger.losses(Kernel)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
-	r, w = os.NewFile(uintptr(fds[0]), "kmsg"), os.NewFile(uintptr(fds[1]), "kernel")
-	t.Cleanup(func() { r.Close(); w.Close() })
-	return r, w
+	w.own = func() (host.AuditStatus, error) { return host.AuditStatus{}, errors.New("no more") }
+	w.status.Log = true
+	play(w, logLine(1005)) // printed before the answer
+	w.ask(t.Context())
+	if diff := cmp.Diff(Loss{}, w.ledger.losses(Kernel)); diff != "" {
+		t.Errorf("a line of before (-want +got):\n%s", diff)
+	}
+	play(w, logLine(1013))
+	w.ask(t.Context())
+	if diff := cmp.Diff(atLeast(3), w.ledger.losses(Kernel)); diff != "" {
+		t.Errorf("a line of now (-want +got):\n%s", diff)
+	}
 }
 
-func TestFollowKmsgTellsOldFromNewRecords(t *testing.T) {
+// TestConclusionsAndNumbersAreOneSum tells from the log first, and gets the
+// kernel's number later: each loss is told once.
+func TestConclusionsAndNumbersAreOneSum(t *testing.T) {
 	t.Parallel()
-	r, w := pipe(t)
-	write := func(s string) {
-		if _, err := w.WriteString(s); err != nil {
-			t.Error(err)
+	for _, tt := range []struct {
+		name      string
+		concluded uint64
+		number    uint32
+		want      Loss
+	}{
+		{"less than there was", 300, 1301, exactly(1)},
+		{"all there was", 300, 1300, Loss{}},
+		{"more than there was", 300, 1100, Loss{}},
+	} {
+		status := host.AuditStatus{Lost: 1000}
+		w := asking(&status)
+		w.ask(t.Context())
+		w.status.Log, w.caught = true, true
+		own := w.own
+		w.own = nil
+		w.count.atLeast(int64(tt.concluded))
+		w.ask(t.Context())
+		if diff := cmp.Diff(atLeast(tt.concluded), w.ledger.losses(Kernel)); diff != "" {
+			t.Errorf("%s: concluded (-want +got):\n%s", tt.name, diff)
+		}
+		// A process later.
+		told := w.Told()
+		w = asking(&status)
+		w.own = own
+		w.Resume(told, time.Now())
+		status.Lost = tt.number
+		w.ask(t.Context())
+		if diff := cmp.Diff(tt.want, w.ledger.losses(Kernel)); diff != "" {
+			t.Errorf("%s: the number (-want +got):\n%s", tt.name, diff)
+		}
+		status.Lost = 1400
+		w.ask(t.Context())
+		if want, got := 400-max(uint64(tt.number)-1000, tt.concluded), w.ledger.losses(Kernel).Count; got != want {
+			t.Errorf("%s: then %d, want %d", tt.name, got, want)
 		}
 	}
-	write(logLine(1))
-	heard := make(chan string, 8)
-	done := make(chan error, 1)
-	go func() {
-		done <- followKmsg(r,
-			func(_ kmsgFinding, lost uint32) { heard <- fmt.Sprint(lost) },
-			func() { heard <- "caught up" })
-	}()
-	for _, want := range []string{"1", "caught up"} {
-		if got := <-heard; got != want {
-			t.Fatalf("heard %q, want %q", got, want)
-		}
-	}
-	write("6,1,2,-;something else\n")
-	write(logLine(2))
-	if got := <-heard; got != "2" {
-		t.Fatalf("heard %q, want 2", got)
-	}
-	r.Close()
-	if err := <-done; err == nil {
-		t.Error("no error after Close")
+}
+
+func TestConclusionsAreTakenBackByANumberBeforeTheyAreTold(t *testing.T) {
+	t.Parallel()
+	status := host.AuditStatus{Lost: 10}
+	w := asking(&status)
+	w.ask(t.Context())
+	w.caught = true
+	w.count.atLeast(500) // somebody else has used the bucket
+	status.Lost = 13
+	w.ask(t.Context())
+	if diff := cmp.Diff(exactly(3), w.ledger.losses(Kernel)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -255,8 +321,7 @@ func TestRealKernelLogCanBeFollowed(t *testing.T) {
 	if err != nil {
 		t.Skipf("needs the right to read /dev/kmsg: %v", err)
 	}
-	l := New(nil)
-	w := NewKernelWatch(l)
+	w := NewKernelWatch(New(nil), t.TempDir()+"/absent")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	done := make(chan error, 1)
@@ -277,7 +342,7 @@ func TestRealKernelLogCanBeFollowed(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if _, known := w.Told(); !known {
+	if !w.Told().Known {
 		t.Error("the kernel's count is not known")
 	}
 }
@@ -287,10 +352,9 @@ func TestRealKernelLogCanBeFollowed(t *testing.T) {
 func TestKernelWatchKeepsWhatWasToldOnly(t *testing.T) {
 	t.Parallel()
 	status := host.AuditStatus{Lost: 10}
-	ask := func() (host.AuditStatus, error) { return status, nil }
+	w := asking(&status)
 	var kept uint32
-	w := &KernelWatch{ledger: New(nil), Query: ask}
-	w.Begun = func() { kept, _ = w.Told() }
+	w.Begun = func() { kept = w.Told().Lost }
 
 	ended, end := context.WithCancel(t.Context())
 	end()
@@ -301,12 +365,12 @@ func TestKernelWatchKeepsWhatWasToldOnly(t *testing.T) {
 		t.Errorf("began with %d, want 10", kept)
 	}
 	status.Lost = 13
-	w.ask()
-	if told, known := w.Told(); told != 10 || !known {
-		t.Errorf("told %d, %v before any event; want 10", told, known)
+	w.ask(t.Context())
+	if told := w.Told(); told.Lost != 10 || !told.Known {
+		t.Errorf("told %+v before any event; want 10", told)
 	}
 	w.ledger.losses(Kernel) // as if it was told
-	if told, known := w.Told(); told != 13 || !known {
-		t.Errorf("told %d, %v after the event; want 13", told, known)
+	if told := w.Told(); told.Lost != 13 || !told.Known {
+		t.Errorf("told %+v after the event; want 13", told)
 	}
 }

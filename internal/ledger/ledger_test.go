@@ -32,8 +32,6 @@ func collect(t *testing.T, play func(l *Ledger)) (events []ipe.Event, at []int64
 	return events, at
 }
 
-func exactly(n uint64) Loss { return Loss{Count: n, Accuracy: ipe.AccuracyExact} }
-
 func TestLedgerTellsTheFirstLossAtOnceAndThenOnceASecond(t *testing.T) {
 	events, at := collect(t, func(l *Ledger) {
 		l.Add(Socket, exactly(3))

@@ -16,8 +16,7 @@ type State struct {
 	BootID string    `json:"boot_id"`
 	Cookie uint64    `json:"cookie"` // of the socket that Drops is about
 	Drops  uint64    `json:"drops"`
-	Lost   uint32    `json:"kernel_lost"`
-	Known  bool      `json:"kernel_lost_known"`
+	Kernel Told      `json:"kernel"`
 	At     time.Time `json:"at"`
 }
 
