@@ -199,11 +199,11 @@ func (w *KernelWatch) query(ctx context.Context) (host.AuditStatus, Source, erro
 	if blocked {
 		return host.AuditStatus{}, SourceNone, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	limited, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	st, err := w.helper(ctx)
+	st, err := w.helper(limited)
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(ctx.Err(), context.Canceled) {
 			w.mu.Lock()
 			w.schedule.blocked = time.Now().Add(failInterval)
 			w.mu.Unlock()

@@ -75,6 +75,30 @@ func TestHelperIsAskedAtTheStartAndAtTheEnd(t *testing.T) {
 	}
 }
 
+// TestHelperIsAskedAtTheEndOfAShortLife ends while the first question is open.
+func TestHelperIsAskedAtTheEndOfAShortLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newKernelWatch(New(nil))
+		w.Resume(Told{Known: true, Lost: 5}, time.Now())
+		asked := 0
+		w.helper = func(ctx context.Context) (auditstate.State, error) {
+			if asked++; asked == 1 {
+				<-ctx.Done()
+				return auditstate.State{}, ctx.Err()
+			}
+			return auditstate.State{Status: &auditstate.Status{Lost: 7}}, nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Microsecond, cancel)
+		if err := w.Run(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(exactly(2), w.ledger.losses(Kernel)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestHelperIsAskedWhenTheLogHintsAtALossAndAtMostOnceASecond(t *testing.T) {
 	withHelper(t, true, func(h *helped) {
 		time.Sleep(time.Minute)
