@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -112,11 +114,11 @@ func TestSinkKeysStandWithTheTypesThatHaveThem(t *testing.T) {
 func takesKey(t *testing.T, typ, key string) bool {
 	t.Helper()
 	_, _, err := config.Parse("test", fmt.Appendf(nil, "sinks:\n  - type: %s\n    %s: 0\n", typ, key))
-	var conf *config.Error
+	var conf *schema.Error
 	if err != nil && !errors.As(err, &conf) {
 		t.Fatal(err)
 	}
-	return conf == nil || !slices.ContainsFunc(conf.Problems, func(p config.Problem) bool {
+	return conf == nil || !slices.ContainsFunc(conf.Problems, func(p schema.Problem) bool {
 		return strings.Contains(p.Message, "does not belong to a sink of type "+typ)
 	})
 }
@@ -185,7 +187,7 @@ func TestDefaults(t *testing.T) {
 func written(value any, said string) string {
 	switch v := value.(type) {
 	case time.Duration:
-		if d, err := config.ParseDuration(said); err == nil && d == v {
+		if d, err := units.ParseDuration(said); err == nil && d == v {
 			return said
 		}
 	case fs.FileMode:
@@ -237,7 +239,7 @@ func TestValuesOfConfigurationKeys(t *testing.T) {
 			t.Errorf("the page names no %s", key)
 		}
 		_, warnings, err := config.Parse("test", fmt.Appendf(nil, "sinks: [{type: console, match: [{%s: [%s]}, {not: {events: [access]}}]}]", key, strings.Join(names, ", ")))
-		if unknown := slices.DeleteFunc(warnings, func(p config.Problem) bool { return !strings.Contains(p.Message, "no kernel is known to write") }); err != nil || len(unknown) > 0 {
+		if unknown := slices.DeleteFunc(warnings, func(p schema.Problem) bool { return !strings.Contains(p.Message, "no kernel is known to write") }); err != nil || len(unknown) > 0 {
 			t.Errorf("%s %v: %v, %v", key, names, unknown, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 )
 
 func newCheckConfig() *cobra.Command {
@@ -30,7 +31,7 @@ daemon would refuse it.`,
 			}
 			cfg, warnings, err := config.Load(path)
 			if err == nil {
-				var more []config.Problem
+				var more []schema.Problem
 				more, err = daemon.CheckSinks(cfg.Sinks)
 				warnings = append(warnings, more...)
 			}
@@ -66,16 +67,16 @@ type place struct {
 	Message string `json:"message"`
 }
 
-func newVerdict(warnings []config.Problem, err error) verdict {
+func newVerdict(warnings []schema.Problem, err error) verdict {
 	v := verdict{Good: err == nil, Errors: []place{}, Warnings: places(warnings)}
-	var bad *config.Error
+	var bad *schema.Error
 	if errors.As(err, &bad) {
 		v.Errors = places(bad.Problems)
 	}
 	return v
 }
 
-func places(problems []config.Problem) []place {
+func places(problems []schema.Problem) []place {
 	list := make([]place, len(problems))
 	for i, p := range problems {
 		list[i] = place{p.File, p.Line, p.Column, p.Message}

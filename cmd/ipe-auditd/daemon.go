@@ -18,6 +18,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 )
 
 // runDaemon is the command without a subcommand.
@@ -117,7 +118,7 @@ func (o *options) check(cmd *cobra.Command) error {
 
 // configuration returns what the daemon is to do: as the file says, or as the
 // flags say.
-func (o *options) configuration() (*config.Config, []config.Problem, error) {
+func (o *options) configuration() (*config.Config, []schema.Problem, error) {
 	flagSinks, err := o.flagSinks()
 	if err != nil {
 		return nil, nil, err

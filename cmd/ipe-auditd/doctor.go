@@ -15,6 +15,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
 	"github.com/ipe-auditd/ipe-auditd/internal/doctor"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 )
 
 func newDoctor() *cobra.Command {
@@ -73,7 +74,7 @@ func examine(ctx context.Context, file, socket string) doctor.Report {
 	o := doctor.Options{Version: daemonVersion(), Socket: socket}
 	o.Config, o.Warnings, o.Err = config.LoadIn(file, serviceEnvironment)
 	if o.Err == nil {
-		var more []config.Problem
+		var more []schema.Problem
 		more, o.Err = daemon.CheckSinks(o.Config.Sinks)
 		o.Warnings = append(o.Warnings, more...)
 	}

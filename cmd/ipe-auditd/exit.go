@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
 
@@ -34,7 +34,7 @@ func (e usageError) Unwrap() error { return e.err }
 func exitCode(err error) int {
 	var usage usageError
 	var sick findings
-	var conf *config.Error
+	var conf *schema.Error
 	var answer answered
 	switch {
 	case err == nil:

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
-	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
 // statusPatience is how long status waits for an answer. The daemon itself
@@ -99,9 +99,9 @@ func describeSocket(s *api.Socket) string {
 	for _, t := range s.Types {
 		types = append(types, strconv.Itoa(int(t)))
 	}
-	text := fmt.Sprintf("%s, receive buffer %s", origin, config.Size(s.Buffer).Short())
+	text := fmt.Sprintf("%s, receive buffer %s", origin, units.Size(s.Buffer).Short())
 	if s.Buffer < s.Asked {
-		text += fmt.Sprintf(" (asked for %s, which the kernel did not grant)", config.Size(s.Asked).Short())
+		text += fmt.Sprintf(" (asked for %s, which the kernel did not grant)", units.Size(s.Asked).Short())
 	}
 	return text + ", filter for types " + cmp.Or(strings.Join(types, " "), "of any number")
 }
@@ -150,11 +150,11 @@ func describeKernelLosses(k *api.KernelLosses, now time.Time) string {
 }
 
 func describeSpool(s *api.Spool, now time.Time) string {
-	text := fmt.Sprintf("%s on disk in %s, %s", s.ID, s.Dir, config.Size(s.Disk).Short())
+	text := fmt.Sprintf("%s on disk in %s, %s", s.ID, s.Dir, units.Size(s.Disk).Short())
 	if s.Form != api.FormDisk {
-		text = fmt.Sprintf("%s in memory, %s", s.ID, config.Size(s.Memory).Short())
+		text = fmt.Sprintf("%s in memory, %s", s.ID, units.Size(s.Memory).Short())
 	}
-	text += fmt.Sprintf(" of %s, %d events", config.Size(s.Limit).Short(), s.Entries)
+	text += fmt.Sprintf(" of %s, %d events", units.Size(s.Limit).Short(), s.Entries)
 	if !s.Oldest.IsZero() {
 		text += fmt.Sprintf(", the oldest %s old", ago(now, s.Oldest))
 	}

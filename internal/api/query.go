@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/match"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
 // maxLast is the largest N of last=N: the places of as many events are kept in
@@ -182,9 +182,9 @@ func parseBool(s string) (bool, error) {
 }
 
 // ParseSince reads a time in the form of RFC 3339, or how long ago it was, as
-// [config.ParseDuration] reads it. The error is in one line, for a user.
+// [units.ParseDuration] reads it. The error is in one line, for a user.
 func ParseSince(s string, now time.Time) (time.Time, error) {
-	if d, err := config.ParseDuration(s); err == nil {
+	if d, err := units.ParseDuration(s); err == nil {
 		if d < 0 {
 			return time.Time{}, errors.New("lies in the future; leave out the minus sign")
 		}

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"path"
 )
 
@@ -15,7 +17,7 @@ func (l *loader) check() {
 		{"RUNTIME_DIRECTORY", c.API.Path},
 	} {
 		if dir.path != "" && !path.IsAbs(dir.path) {
-			l.problems = append(l.problems, Problem{Message: fmt.Sprintf("$%s: %s is not an absolute path", dir.variable, quote(dir.path))})
+			l.problems = append(l.problems, schema.Problem{Message: fmt.Sprintf("$%s: %s is not an absolute path", dir.variable, text.Quote(dir.path))})
 		}
 	}
 	writers := make(map[string]string)

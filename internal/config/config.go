@@ -1,6 +1,9 @@
 package config
 
 import (
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"io/fs"
 	"path/filepath"
 	"reflect"
@@ -29,14 +32,14 @@ type Config struct {
 type Source struct {
 	// ReceiveBuffer is what is asked of the kernel for the socket's queue, in
 	// bytes, before the kernel doubles it.
-	ReceiveBuffer Size `yaml:"receive_buffer"`
+	ReceiveBuffer units.Size `yaml:"receive_buffer"`
 }
 
 // Spool says where events rest until every sink has them.
 type Spool struct {
 	Dir    string        `yaml:"dir"`    // absolute; empty for the form in memory
-	Size   Size          `yaml:"size"`   // bound of the form on disk, in bytes
-	Memory Size          `yaml:"memory"` // bound of the form in memory, in bytes
+	Size   units.Size    `yaml:"size"`   // bound of the form on disk, in bytes
+	Memory units.Size    `yaml:"memory"` // bound of the form in memory, in bytes
 	Sync   time.Duration `yaml:"sync"`   // longest time that an entry stays unsynced; 0 to sync without a pause
 }
 
@@ -97,8 +100,8 @@ type Sink struct {
 	Syslog *Syslog `yaml:",inline"`
 	Exec   *Exec   `yaml:",inline"`
 
-	at    Problem // where the sink is, without a message
-	named bool    // the name is in the file, not made of the type
+	at    schema.Problem // where the sink is, without a message
+	named bool           // the name is in the file, not made of the type
 }
 
 // File is what a sink of type file has of its own.
@@ -112,7 +115,7 @@ type File struct {
 
 // Rotate says when a file is put aside and what becomes of it.
 type Rotate struct {
-	Size     Size          `yaml:"size"` // in bytes; 0: at no size
+	Size     units.Size    `yaml:"size"` // in bytes; 0: at no size
 	Age      time.Duration `yaml:"age"`  // 0: at no age
 	Keep     int           `yaml:"keep"` // files beside the current one, at least 1
 	Compress bool          `yaml:"compress"`
@@ -168,20 +171,20 @@ type Selection struct {
 // Equal reports whether both sinks do the same under the same name. Where in
 // the files they stand is no difference.
 func (s Sink) Equal(other Sink) bool {
-	s.at, other.at = Problem{}, Problem{}
+	s.at, other.at = schema.Problem{}, schema.Problem{}
 	s.named, other.named = false, false
 	return reflect.DeepEqual(s, other)
 }
 
 // Place returns where in the files the sink is: a problem without a message. It
 // is nowhere when the sink comes from no file.
-func (s *Sink) Place() Problem { return s.at }
+func (s *Sink) Place() schema.Problem { return s.at }
 
-// Problem returns a problem with the sink as a whole, at its place in the file:
+// schema.Problem returns a problem with the sink as a whole, at its place in the file:
 // for what is found out only when the sink is built.
-func (s *Sink) Problem(message string) Problem {
+func (s *Sink) Problem(message string) schema.Problem {
 	p := s.Place()
-	p.Message = "sink " + quote(s.Name) + ": " + message
+	p.Message = "sink " + text.Quote(s.Name) + ": " + message
 	return p
 }
 
@@ -189,8 +192,8 @@ func (s *Sink) Problem(message string) Problem {
 // spool in memory, no api, Sinks nil.
 func Defaults() *Config {
 	return &Config{
-		Source: Source{ReceiveBuffer: 128 * MiB},
-		Spool:  Spool{Size: 256 * MiB, Memory: 16 * MiB, Sync: time.Second},
+		Source: Source{ReceiveBuffer: 128 * units.MiB},
+		Spool:  Spool{Size: 256 * units.MiB, Memory: 16 * units.MiB, Sync: time.Second},
 		API:    API{Mode: 0o660},
 		Log:    Log{Level: "info"},
 	}

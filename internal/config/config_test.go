@@ -2,13 +2,14 @@ package config
 
 import (
 	"fmt"
-	"io/fs"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
 // What the design shows.
@@ -61,7 +62,7 @@ func TestParseReadsEverything(t *testing.T) {
 	want.Sinks = []Sink{
 		{Name: "local", Type: TypeFile, Format: FormatJSON, From: FromEnd, File: &File{
 			Path: "/var/log/ipe-auditd/events.json", Mode: 0o640,
-			Rotate: &Rotate{Size: 64 * MiB, Age: 24 * time.Hour, Keep: 14, Compress: true},
+			Rotate: &Rotate{Size: 64 * units.MiB, Age: 24 * time.Hour, Keep: 14, Compress: true},
 		}},
 		{Name: "journal", Type: TypeJournald, From: FromEnd},
 		{Name: "siem", Type: TypeSyslog, From: FromEnd,
@@ -224,56 +225,6 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-func TestParseSize(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]Size{"0": 0, "1": 1, "64KiB": 64 << 10, "64MiB": 64 << 20, "1GiB": 1 << 30, "8388607TiB": 8388607 << 40} {
-		got, err := ParseSize(text)
-		if err != nil || got != want {
-			t.Errorf("%s: got %d, %v, want %d", text, got, err, want)
-		}
-		if got.String() != text {
-			t.Errorf("%s comes back as %s", text, got)
-		}
-	}
-	for _, text := range []string{"", "MiB", "64 MiB", "64mib", "64M", "64MB", "-1", "1.5GiB", "1e3", "0x10", "8388608TiB", "1_000", "64MiBs"} {
-		if got, err := ParseSize(text); err == nil {
-			t.Errorf("%q: got %d, want an error", text, got)
-		}
-	}
-}
-
-func TestParseDuration(t *testing.T) {
-	t.Parallel()
-	const day = 24 * time.Hour
-	for text, want := range map[string]time.Duration{
-		"0": 0, "10s": 10 * time.Second, "1m30s": 90 * time.Second, "7d": 7 * day, "1d12h": 36 * time.Hour,
-		"-2d": -2 * day, "-1d1h": -25 * time.Hour, "106751d": 106751 * day,
-	} {
-		if got, err := ParseDuration(text); err != nil || got != want {
-			t.Errorf("%s: got %v, %v, want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "10", "d", "1.5d", "1d-2h", "1d+2h", "--1d", "1h2d", "106752d", "106751d24h", "99999999999999999999d", "1w", "- 1s"} {
-		if got, err := ParseDuration(text); err == nil {
-			t.Errorf("%q: got %v, want an error", text, got)
-		}
-	}
-}
-
-func TestParseMode(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]fs.FileMode{"0660": 0o660, "0o640": 0o640, "0000": 0} {
-		if got, err := ParseMode(text); err != nil || got != want {
-			t.Errorf("%s: got %o, %v, want %o", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "660", "432", "00660", "1660", "0680", "-660", "u=rw", "0x1b", "06_0", "+660"} {
-		if got, err := ParseMode(text); err == nil {
-			t.Errorf("%q: got %o, want an error", text, got)
-		}
-	}
-}
-
 // The parser would take minutes for these, or exhaust the stack.
 func TestDeepNestingIsRefused(t *testing.T) {
 	t.Parallel()
@@ -287,6 +238,7 @@ func TestDeepNestingIsRefused(t *testing.T) {
 
 func TestErrorNamesTheFirstProblems(t *testing.T) {
 	t.Parallel()
+	const maxShown = 20
 	_, _, err := Parse("x", []byte(strings.Repeat("1: 2\n\"\\e\": 1\n", maxShown)))
 	if err == nil || strings.Count(err.Error(), "x:") != maxShown || !strings.HasSuffix(err.Error(), " more") {
 		t.Errorf("got %v", err)
@@ -309,7 +261,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("configuration %v with error %v", c, err)
 		}
 		if err != nil {
-			warnings = append(warnings, err.(*Error).Problems...)
+			warnings = append(warnings, err.(*schema.Error).Problems...)
 			_ = err.Error()
 		}
 		for _, p := range warnings {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -29,9 +31,9 @@ func TestMistakesAreExplained(t *testing.T) {
 				t.Fatal(err)
 			}
 			c, _, err := Parse(filepath.Base(file), data)
-			var e *Error
+			var e *schema.Error
 			if c != nil || !errors.As(err, &e) || len(e.Problems) == 0 {
-				t.Fatalf("got %v and error %v, want an *Error", c, err)
+				t.Fatalf("got %v and error %v, want a *schema.Error", c, err)
 			}
 			got, golden := err.Error()+"\n", strings.TrimSuffix(file, ".yaml")+".txt"
 			if *update {

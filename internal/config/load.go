@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"io"
 	"io/fs"
 	"os"
@@ -21,20 +24,20 @@ const maxFile = 256 << 10
 // for the spool's directory and the api's path come from $STATE_DIRECTORY and
 // $RUNTIME_DIRECTORY.
 //
-// Warnings are returned also beside an error. The error is an [*Error].
-func Load(path string) (*Config, []Problem, error) { return LoadIn(path, os.Getenv) }
+// Warnings are returned also beside an error. The error is an [*schema.Error].
+func Load(path string) (*Config, []schema.Problem, error) { return LoadIn(path, os.Getenv) }
 
 // LoadIn is Load for a process with another environment: what a service will
 // have, for example.
-func LoadIn(path string, getenv func(string) string) (*Config, []Problem, error) {
+func LoadIn(path string, getenv func(string) string) (*Config, []schema.Problem, error) {
 	l := loader{getenv: getenv, euid: os.Geteuid(), defaultFile: DefaultFile}
 	return l.load(path)
 }
 
 // Parse reads one file that is already in memory; file is only its name for
 // messages. It looks neither at drop-ins nor at the environment. The error is
-// an [*Error].
-func Parse(file string, data []byte) (*Config, []Problem, error) {
+// an [*schema.Error].
+func Parse(file string, data []byte) (*Config, []schema.Problem, error) {
 	l := loader{config: Defaults(), main: file}
 	l.add(file, data)
 	return l.result()
@@ -48,11 +51,11 @@ type loader struct {
 
 	config   *Config
 	main     string
-	problems []Problem
-	warnings []Problem
+	problems []schema.Problem
+	warnings []schema.Problem
 }
 
-func (l *loader) load(path string) (*Config, []Problem, error) {
+func (l *loader) load(path string) (*Config, []schema.Problem, error) {
 	l.config = inEnvironment(l.getenv)
 	l.main = cmp.Or(path, l.defaultFile)
 	data, err := l.read(l.main)
@@ -110,46 +113,46 @@ func (l *loader) read(file string) ([]byte, error) {
 		return nil, errors.New("is not a regular file")
 	}
 	if uid := int(fi.Sys().(*syscall.Stat_t).Uid); uid != 0 && uid != l.euid {
-		return nil, fmt.Errorf("is owned by uid %d, who could change it; chown root %s", uid, quote(file))
+		return nil, fmt.Errorf("is owned by uid %d, who could change it; chown root %s", uid, text.Quote(file))
 	}
 	if mode := fi.Mode().Perm(); mode&0o022 != 0 {
-		return nil, fmt.Errorf("has mode %04o, so that others may change it; chmod go-w %s", mode, quote(file))
+		return nil, fmt.Errorf("has mode %04o, so that others may change it; chmod go-w %s", mode, text.Quote(file))
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("is larger than %v", Size(maxFile))
+		return nil, fmt.Errorf("is larger than %v", units.Size(maxFile))
 	}
 	if fi, err := os.Stat(filepath.Dir(file)); err == nil && fi.Mode().Perm()&0o002 != 0 && fi.Mode()&fs.ModeSticky == 0 {
-		l.warn(file, "is in a directory where everybody may replace it; chmod o-w "+quote(filepath.Dir(file)))
+		l.warn(file, "is in a directory where everybody may replace it; chmod o-w "+text.Quote(filepath.Dir(file)))
 	}
 	return data, nil
 }
 
 // refuse takes an error about a file as a whole for a problem.
 func (l *loader) refuse(file string, err error) {
-	l.problems = append(l.problems, Problem{File: file, Message: err.Error()})
+	l.problems = append(l.problems, schema.Problem{File: file, Message: err.Error()})
 }
 
 func (l *loader) warn(file, message string) {
-	l.warnings = append(l.warnings, Problem{File: file, Message: message})
+	l.warnings = append(l.warnings, schema.Problem{File: file, Message: message})
 }
 
 // add merges one file into the configuration.
 func (l *loader) add(file string, data []byte) {
-	d := &decoder{file: file}
-	if root := d.parse(data); root != nil {
+	d := &decoder{schema.Decoder{File: file}}
+	if root := d.Parse(data); root != nil {
 		if sinks := d.config(l.config, root); sinks != nil {
 			l.addSinks(d, sinks)
 		}
 	}
-	slices.SortStableFunc(d.problems, func(a, b Problem) int {
+	slices.SortStableFunc(d.Problems, func(a, b schema.Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	l.problems = append(l.problems, d.problems...)
-	l.warnings = append(l.warnings, d.warnings...)
+	l.problems = append(l.problems, d.Problems...)
+	l.warnings = append(l.warnings, d.Warnings...)
 }
 
 // addSinks merges the sinks of one file, whose names differ, into those of the
@@ -167,18 +170,18 @@ func (l *loader) addSinks(d *decoder, sinks []Sink) {
 		case !s.named:
 			p := s.at
 			p.Message = fmt.Sprintf("a sink without a name is called by its type, but there is a %q in %s; give it a name of its own to add it, or name: %s to replace that one",
-				s.Name, quote(l.config.Sinks[i].at.File), s.Name)
-			d.problems = append(d.problems, p)
+				s.Name, text.Quote(l.config.Sinks[i].at.File), s.Name)
+			d.Problems = append(d.Problems, p)
 		default:
 			l.config.Sinks[i] = s
 		}
 	}
 }
 
-func (l *loader) result() (*Config, []Problem, error) {
+func (l *loader) result() (*Config, []schema.Problem, error) {
 	l.check()
 	if len(l.problems) > 0 {
-		return nil, l.warnings, &Error{Problems: l.problems}
+		return nil, l.warnings, &schema.Error{Problems: l.problems}
 	}
 	return l.config, l.warnings, nil
 }

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 )
 
 // tree writes files below a new directory. Names that contain a slash make
@@ -120,7 +123,7 @@ func TestDropInsMergeInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Defaults()
-	want.Spool = Spool{Size: 3 * GiB, Memory: 2 * MiB, Sync: 2 * time.Second}
+	want.Spool = Spool{Size: 3 * units.GiB, Memory: 2 * units.MiB, Sync: 2 * time.Second}
 	want.Log.Level = "warn"
 	want.Sinks = []Sink{
 		{Name: "a", Type: TypeConsole, Format: FormatText, From: FromEnd},
@@ -155,7 +158,7 @@ func TestMistakesOfAllFilesAreReported(t *testing.T) {
 		"conf.d/20-a.yaml": "sinks: [{name: b, type: file, path: /x}]\n",
 	})
 	c, _, err := newLoader(dir).load("")
-	var e *Error
+	var e *schema.Error
 	if c != nil || !errors.As(err, &e) {
 		t.Fatalf("got %v, %v", c, err)
 	}

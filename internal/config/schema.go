@@ -10,47 +10,50 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // Bounds of what may be asked for.
 const (
-	leastBuffer = 64 * KiB
-	mostBuffer  = 1 * GiB // SO_RCVBUF ends at INT_MAX/2: net/core/sock.c, __sock_set_rcvbuf
-	leastSpool  = 1 * MiB
-	leastRotate = 64 * KiB
-	mostSize    = 1 * TiB
+	leastBuffer = 64 * units.KiB
+	mostBuffer  = 1 * units.GiB // SO_RCVBUF ends at INT_MAX/2: net/core/sock.c, __sock_set_rcvbuf
+	leastSpool  = 1 * units.MiB
+	leastRotate = 64 * units.KiB
+	mostSize    = 1 * units.TiB
 
 	mostPause = time.Hour
 	mostAge   = 3650 * 24 * time.Hour
-
-	// A path of a unix socket, with its NUL: unix(7), sun_path.
-	mostSocketPath = 108
 )
+
+// decoder reads the sections of one file.
+type decoder struct{ schema.Decoder }
 
 // config reads a whole file into c, except for the sinks: those are returned,
 // because they do not replace each other key by key.
 func (d *decoder) config(c *Config, root ast.Node) (sinks []Sink) {
-	d.mapping("", root, keys{
-		"source": d.section(keys{
-			"receive_buffer": d.size(&c.Source.ReceiveBuffer, leastBuffer, mostBuffer),
+	d.Mapping("", root, schema.Keys{
+		"source": d.Section(schema.Keys{
+			"receive_buffer": d.Size(&c.Source.ReceiveBuffer, leastBuffer, mostBuffer),
 		}),
-		"spool": d.section(keys{
-			"dir":    d.text(&c.Spool.Dir, orEmpty(absolute)),
-			"size":   d.size(&c.Spool.Size, leastSpool, mostSize),
-			"memory": d.size(&c.Spool.Memory, leastSpool, mostSize),
-			"sync":   d.duration(&c.Spool.Sync, 0, mostPause),
+		"spool": d.Section(schema.Keys{
+			"dir":    d.Text(&c.Spool.Dir, schema.OrEmpty(schema.Absolute)),
+			"size":   d.Size(&c.Spool.Size, leastSpool, mostSize),
+			"memory": d.Size(&c.Spool.Memory, leastSpool, mostSize),
+			"sync":   d.Duration(&c.Spool.Sync, 0, mostPause),
 		}),
-		"api": d.section(keys{
-			"path":  d.text(&c.API.Path, orEmpty(absoluteFile), socketPath),
-			"mode":  d.mode(&c.API.Mode, 0o600, 0o666),
-			"group": d.text(&c.API.Group, printableText),
+		"api": d.Section(schema.Keys{
+			"path":  d.Text(&c.API.Path, schema.OrEmpty(schema.AbsoluteFile), schema.SocketPath),
+			"mode":  d.Mode(&c.API.Mode, 0o600, 0o666),
+			"group": d.Text(&c.API.Group, schema.PrintableText),
 		}),
-		"metrics": d.section(keys{
+		"metrics": d.Section(schema.Keys{
 			"textfile": d.textfile(&c.Metrics.Textfile),
 		}),
-		"log": d.section(keys{
-			"level": d.text(&c.Log.Level, oneOf("debug", "info", "warn", "error")),
+		"log": d.Section(schema.Keys{
+			"level": d.Text(&c.Log.Level, schema.OneOf("debug", "info", "warn", "error")),
 		}),
 		"sinks": d.sinks(&sinks),
 	})
@@ -59,23 +62,23 @@ func (d *decoder) config(c *Config, root ast.Node) (sinks []Sink) {
 
 // textfile reads the name of the file for node_exporter, whose textfile
 // collector reads *.prom.
-func (d *decoder) textfile(dst *string) value {
-	read := d.text(dst, orEmpty(absoluteFile))
+func (d *decoder) textfile(dst *string) schema.Value {
+	read := d.Text(dst, schema.OrEmpty(schema.AbsoluteFile))
 	return func(name string, n ast.Node) {
 		read(name, n)
 		if *dst != "" && !strings.HasSuffix(*dst, ".prom") {
-			d.warnf(n, "%s: node_exporter reads only files whose names end in .prom", name)
+			d.Warnf(n, "%s: node_exporter reads only files whose names end in .prom", name)
 		}
 	}
 }
 
 // match reads one selection or a list of them.
-func (d *decoder) match(dst *[]Selection) value {
+func (d *decoder) match(dst *[]Selection) schema.Value {
 	return func(name string, n ast.Node) {
 		list, ok := n.(*ast.SequenceNode)
 		if !ok {
 			if _, ok := n.(ast.ScalarNode); ok && n.Type() != ast.NullType {
-				d.errorf(n, "%s wants a selection, as in {events: [lost]}, or a list of them, not %s", name, what(n))
+				d.Errorf(n, "%s wants a selection, as in {events: [lost]}, or a list of them, not %s", name, schema.What(n))
 				return
 			}
 			*dst = make([]Selection, 1)
@@ -83,7 +86,7 @@ func (d *decoder) match(dst *[]Selection) value {
 			return
 		}
 		if len(list.Values) == 0 {
-			d.errorf(n, "%s is an empty list; leave the key out to take every event", name)
+			d.Errorf(n, "%s is an empty list; leave the key out to take every event", name)
 			return
 		}
 		*dst = make([]Selection, len(list.Values))
@@ -93,14 +96,14 @@ func (d *decoder) match(dst *[]Selection) value {
 	}
 }
 
-func (d *decoder) selection(dst *Selection) value {
+func (d *decoder) selection(dst *Selection) schema.Value {
 	return func(name string, n ast.Node) {
-		d.mapping(name, n, keys{
-			"events":   d.texts(&dst.Events, oneOf(eventNames()...)),
-			"verdicts": d.texts(&dst.Verdicts, oneOf(verdictNames()...)),
+		d.Mapping(name, n, schema.Keys{
+			"events":   d.Texts(&dst.Events, schema.OneOf(eventNames()...)),
+			"verdicts": d.Texts(&dst.Verdicts, schema.OneOf(verdictNames()...)),
 			"ops":      d.familiar(&dst.Ops, ops()),
 			"hooks":    d.familiar(&dst.Hooks, hooks()),
-			"paths":    d.texts(&dst.Paths, glob),
+			"paths":    d.Texts(&dst.Paths, glob),
 			"not": func(name string, n ast.Node) {
 				dst.Not = new(Selection)
 				d.selection(dst.Not)(name, n)
@@ -108,15 +111,15 @@ func (d *decoder) selection(dst *Selection) value {
 		})
 		switch m, _ := n.(*ast.MappingNode); {
 		case n.Type() == ast.NullType, m != nil && len(m.Values) == 0:
-			d.errorf(n, "%s is an empty selection; leave it out or name something", name)
+			d.Errorf(n, "%s is an empty selection; leave it out or name something", name)
 		}
 	}
 }
 
 // familiar reads a list of names of the kernel. Names that are not known are
 // allowed, because kernels learn new ones, but they may be slips.
-func (d *decoder) familiar(dst *[]string, names []string) value {
-	read := d.texts(dst)
+func (d *decoder) familiar(dst *[]string, names []string) schema.Value {
+	read := d.Texts(dst)
 	return func(name string, n ast.Node) {
 		read(name, n)
 		list, _ := n.(*ast.SequenceNode)
@@ -125,7 +128,7 @@ func (d *decoder) familiar(dst *[]string, names []string) value {
 		}
 		for _, n := range list.Values {
 			if s, ok := n.(*ast.StringNode); ok && !slices.Contains(names, s.Value) {
-				d.warnf(n, "%s: no kernel is known to write %s%s", name, quote(s.Value), didYouMean(s.Value, names))
+				d.Warnf(n, "%s: no kernel is known to write %s%s", name, text.Quote(s.Value), text.DidYouMean(s.Value, names))
 			}
 		}
 	}
@@ -167,57 +170,6 @@ func hooks() []string {
 	}
 }
 
-// absolute checks that a text is an absolute path.
-func absolute(s string) error {
-	switch {
-	case s == "":
-		return errors.New("an empty text is not a path; give an absolute one")
-	case !path.IsAbs(s):
-		return fmt.Errorf("%s is not an absolute path; begin it with /", quote(s))
-	}
-	return printableText(s)
-}
-
-// absoluteFile checks that a text is the absolute path of something that is not
-// a directory.
-func absoluteFile(s string) error {
-	if strings.HasSuffix(s, "/") {
-		return fmt.Errorf("%s is a directory; name a file in it", quote(s))
-	}
-	return absolute(s)
-}
-
-// orEmpty allows an empty text too, which turns something off.
-func orEmpty(c check) check {
-	return func(s string) error {
-		if s == "" {
-			return nil
-		}
-		return c(s)
-	}
-}
-
-func socketPath(s string) error {
-	if len(s) >= mostSocketPath {
-		return fmt.Errorf("%s is too long for a socket; the kernel allows %d bytes", quote(s), mostSocketPath-1)
-	}
-	return nil
-}
-
-func printableText(s string) error {
-	if strings.ContainsFunc(s, notText) {
-		return fmt.Errorf("%s has control characters in it", quote(s))
-	}
-	return nil
-}
-
-func noNUL(s string) error {
-	if strings.ContainsRune(s, 0) {
-		return fmt.Errorf("%s has a NUL in it", quote(s))
-	}
-	return nil
-}
-
 // glob checks what all globs have in common; what they mean is not decided
 // here.
 func glob(s string) error {
@@ -225,7 +177,7 @@ func glob(s string) error {
 		return errors.New("an empty text is not a glob")
 	}
 	if _, err := path.Match(strings.ReplaceAll(s, "**", "*"), ""); err != nil {
-		return fmt.Errorf("%s is not a glob; close every [ and end in no \\", quote(s))
+		return fmt.Errorf("%s is not a glob; close every [ and end in no \\", text.Quote(s))
 	}
 	return nil
 }

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
 // sinkTypes returns all types of sinks.
@@ -21,12 +24,12 @@ func sinkTypes() []string {
 
 // sinks reads the list of sinks of one file. What remains of the list when all
 // sinks are comments says nothing; an explicit empty list asks for none.
-func (d *decoder) sinks(dst *[]Sink) value {
+func (d *decoder) sinks(dst *[]Sink) schema.Value {
 	return func(name string, n ast.Node) {
 		if _, isNull := n.(*ast.NullNode); isNull {
 			return
 		}
-		nodes, ok := d.list(name, n)
+		nodes, ok := d.List(name, n)
 		if !ok {
 			return
 		}
@@ -38,7 +41,7 @@ func (d *decoder) sinks(dst *[]Sink) value {
 			case s.Name == "":
 				continue // and said why
 			case line != 0:
-				d.errorf(n, "%s[%d] is called %q like the sink in line %d; give each a name of its own", name, i, s.Name, line)
+				d.Errorf(n, "%s[%d] is called %q like the sink in line %d; give each a name of its own", name, i, s.Name, line)
 			}
 			lines[s.Name] = s.at.Line
 			*dst = append(*dst, s)
@@ -48,8 +51,8 @@ func (d *decoder) sinks(dst *[]Sink) value {
 
 // sink reads one sink. Its Name is empty when that or the type is no good.
 func (d *decoder) sink(name string, n ast.Node) Sink {
-	s := Sink{From: FromEnd, at: d.at(n)}
-	pairs, ok := d.pairs(name, n)
+	s := Sink{From: FromEnd, at: d.At(n)}
+	pairs, ok := d.Pairs(name, n)
 	if !ok {
 		return s
 	}
@@ -60,10 +63,10 @@ func (d *decoder) sink(name string, n ast.Node) Sink {
 		}
 	}
 	if typ == nil {
-		d.errorf(n, "%s has no type; add type: %s", name, strings.Join(sinkTypes(), ", "))
+		d.Errorf(n, "%s has no type; add type: %s", name, strings.Join(sinkTypes(), ", "))
 		return s
 	}
-	d.text(&s.Type, oneOf(sinkTypes()...))(name+".type", typ)
+	d.Text(&s.Type, schema.OneOf(sinkTypes()...))(name+".type", typ)
 	if s.Type == "" {
 		return s
 	}
@@ -77,75 +80,75 @@ func (d *decoder) sink(name string, n ast.Node) Sink {
 			}
 		}
 	}
-	before := len(d.problems)
-	given := d.mapping(name, n, ks)
+	before := len(d.Problems)
+	given := d.Mapping(name, n, ks)
 	if s.named = given["name"] != nil; !s.named {
 		s.Name = s.Type
 	}
-	if len(d.problems) == before {
+	if len(d.Problems) == before {
 		d.combinations(name, n, &s, given)
 	}
 	return s
 }
 
 // common returns the keys of every type of sink.
-func (d *decoder) common(s *Sink) keys {
-	return keys{
-		"name":  d.text(&s.Name, sinkName),
+func (d *decoder) common(s *Sink) schema.Keys {
+	return schema.Keys{
+		"name":  d.Text(&s.Name, sinkName),
 		"type":  func(string, ast.Node) {}, // was read first
 		"match": d.match(&s.Match),
-		"from":  d.text(&s.From, oneOf(FromEnd, FromOldest)),
-		"raw":   d.bool(&s.Raw),
+		"from":  d.Text(&s.From, schema.OneOf(FromEnd, FromOldest)),
+		"raw":   d.Bool(&s.Raw),
 
-		"coalesce": orZero(&s.Coalesce, d.duration(&s.Coalesce, 10*time.Millisecond, mostPause)),
+		"coalesce": schema.OrZero(&s.Coalesce, d.Duration(&s.Coalesce, 10*time.Millisecond, mostPause)),
 	}
 }
 
 // own returns the keys of the type of s only, and sets what they have for
 // defaults.
-func (d *decoder) own(s *Sink) keys {
+func (d *decoder) own(s *Sink) schema.Keys {
 	switch s.Type {
 	case TypeConsole:
 		s.Format = FormatText
-		return keys{"format": d.text(&s.Format, oneOf(FormatJSON, FormatText))}
+		return schema.Keys{"format": d.Text(&s.Format, schema.OneOf(FormatJSON, FormatText))}
 	case TypeFile:
 		s.Format = FormatJSON
 		s.File = &File{Mode: 0o640}
-		return keys{
-			"format": d.text(&s.Format, oneOf(FormatJSON, FormatText, FormatRaw)),
-			"path":   d.text(&s.File.Path, absoluteFile),
-			"mode":   d.mode(&s.File.Mode, 0o600, 0o664),
-			"group":  d.text(&s.File.Group, printableText),
+		return schema.Keys{
+			"format": d.Text(&s.Format, schema.OneOf(FormatJSON, FormatText, FormatRaw)),
+			"path":   d.Text(&s.File.Path, schema.AbsoluteFile),
+			"mode":   d.Mode(&s.File.Mode, 0o600, 0o664),
+			"group":  d.Text(&s.File.Group, schema.PrintableText),
 			"rotate": d.rotate(&s.File.Rotate),
-			"sync":   d.bool(&s.File.Sync),
+			"sync":   d.Bool(&s.File.Sync),
 		}
 	case TypeSyslog:
 		s.Syslog = &Syslog{Facility: "authpriv", SDID: "ipe@32473"}
-		return keys{
-			"address":  d.text(&s.Syslog.Address, s.Syslog.parseAddress),
-			"facility": d.text(&s.Syslog.Facility, oneOf(facilities()...)),
+		return schema.Keys{
+			"address":  d.Text(&s.Syslog.Address, s.Syslog.parseAddress),
+			"facility": d.Text(&s.Syslog.Facility, schema.OneOf(facilities()...)),
 			"rfc":      d.rfc(&s.Syslog.RFC),
-			"sd_id":    d.text(&s.Syslog.SDID, sdID),
-			"ca":       d.text(&s.Syslog.CA, absoluteFile),
-			"cert":     d.text(&s.Syslog.Cert, absoluteFile),
-			"key":      d.text(&s.Syslog.Key, absoluteFile),
+			"sd_id":    d.Text(&s.Syslog.SDID, sdID),
+			"ca":       d.Text(&s.Syslog.CA, schema.AbsoluteFile),
+			"cert":     d.Text(&s.Syslog.Cert, schema.AbsoluteFile),
+			"key":      d.Text(&s.Syslog.Key, schema.AbsoluteFile),
 		}
 	case TypeExec:
 		s.Format = FormatJSON
 		s.Exec = &Exec{Mode: ModeStream, Timeout: 30 * time.Second, MaxPerMinute: 30}
-		return keys{
-			"format":         d.text(&s.Format, oneOf(FormatJSON)),
-			"command":        d.texts(&s.Exec.Command, noNUL),
-			"mode":           d.text(&s.Exec.Mode, oneOf(ModeStream, ModeEach)),
-			"timeout":        d.duration(&s.Exec.Timeout, time.Second, mostPause),
-			"max_per_minute": d.number(&s.Exec.MaxPerMinute, 1, 6000),
+		return schema.Keys{
+			"format":         d.Text(&s.Format, schema.OneOf(FormatJSON)),
+			"command":        d.Texts(&s.Exec.Command, schema.NoNUL),
+			"mode":           d.Text(&s.Exec.Mode, schema.OneOf(ModeStream, ModeEach)),
+			"timeout":        d.Duration(&s.Exec.Timeout, time.Second, mostPause),
+			"max_per_minute": d.Number(&s.Exec.MaxPerMinute, 1, 6000),
 		}
 	}
-	return keys{} // journald
+	return schema.Keys{} // journald
 }
 
 // foreign refuses a key that sinks of other types have.
-func (d *decoder) foreign(s *Sink, key string) value {
+func (d *decoder) foreign(s *Sink, key string) schema.Value {
 	var owners []string
 	for _, t := range sinkTypes() {
 		if d.own(&Sink{Type: t})[key] != nil {
@@ -153,36 +156,36 @@ func (d *decoder) foreign(s *Sink, key string) value {
 		}
 	}
 	return func(name string, n ast.Node) {
-		d.errorf(n, "%s does not belong to a sink of type %s, only to %s; remove it", name, s.Type, strings.Join(owners, ", "))
+		d.Errorf(n, "%s does not belong to a sink of type %s, only to %s; remove it", name, s.Type, strings.Join(owners, ", "))
 	}
 }
 
-func (d *decoder) rotate(dst **Rotate) value {
+func (d *decoder) rotate(dst **Rotate) schema.Value {
 	return func(name string, n ast.Node) {
-		r := &Rotate{Size: 64 * MiB, Age: 24 * time.Hour, Keep: 14, Compress: true}
+		r := &Rotate{Size: 64 * units.MiB, Age: 24 * time.Hour, Keep: 14, Compress: true}
 		*dst = r
-		d.mapping(name, n, keys{
-			"size":     orZero(&r.Size, d.size(&r.Size, leastRotate, mostSize)),
-			"age":      orZero(&r.Age, d.duration(&r.Age, time.Minute, mostAge)),
-			"keep":     d.number(&r.Keep, 1, 10000),
-			"compress": d.bool(&r.Compress),
+		d.Mapping(name, n, schema.Keys{
+			"size":     schema.OrZero(&r.Size, d.Size(&r.Size, leastRotate, mostSize)),
+			"age":      schema.OrZero(&r.Age, d.Duration(&r.Age, time.Minute, mostAge)),
+			"keep":     d.Number(&r.Keep, 1, 10000),
+			"compress": d.Bool(&r.Compress),
 		})
 		if r.Size == 0 && r.Age == 0 {
-			d.errorf(n, "%s would never happen, by neither size nor age; set one of them, or remove it", name)
+			d.Errorf(n, "%s would never happen, by neither size nor age; set one of them, or remove it", name)
 		}
 	}
 }
 
-func (d *decoder) rfc(dst *int) value {
+func (d *decoder) rfc(dst *int) schema.Value {
 	return func(name string, n ast.Node) {
-		switch s, ok := d.scalar(name, n); {
+		switch s, ok := d.Scalar(name, n); {
 		case !ok:
 		case s == "3164":
 			*dst = 3164
 		case s == "5424":
 			*dst = 5424
 		default:
-			d.errorf(n, "%s is 3164 or 5424, not %s", name, quote(s))
+			d.Errorf(n, "%s is 3164 or 5424, not %s", name, text.Quote(s))
 		}
 	}
 }
@@ -192,7 +195,7 @@ func (d *decoder) rfc(dst *int) value {
 func (d *decoder) combinations(name string, n ast.Node, s *Sink, given map[string]ast.Node) {
 	required := func(key, example string) bool {
 		if given[key] == nil {
-			d.errorf(n, "%s has no %s; add one, as in %s: %s", name, key, key, example)
+			d.Errorf(n, "%s has no %s; add one, as in %s: %s", name, key, key, example)
 		}
 		return given[key] != nil
 	}
@@ -209,14 +212,14 @@ func (d *decoder) combinations(name string, n ast.Node, s *Sink, given map[strin
 		}
 	}
 	if s.Coalesce > 0 && s.Format == FormatRaw {
-		d.errorf(given["coalesce"], "%s.coalesce counts records, and format raw has no place for a number; set format: json, or remove it", name)
+		d.Errorf(given["coalesce"], "%s.coalesce counts records, and format raw has no place for a number; set format: json, or remove it", name)
 	}
 	switch raw := given["raw"]; {
 	case !s.Raw:
 	case s.Format == FormatText, s.Format == FormatRaw:
-		d.errorf(raw, "%s.raw adds nothing to format %s; set format: json, or remove it", name, s.Format)
+		d.Errorf(raw, "%s.raw adds nothing to format %s; set format: json, or remove it", name, s.Format)
 	case s.Syslog != nil && s.Syslog.RFC == 3164:
-		d.errorf(raw, "%s.raw adds nothing to RFC 3164, which has no fields; set rfc: 5424, or remove it", name)
+		d.Errorf(raw, "%s.raw adds nothing to RFC 3164, which has no fields; set rfc: 5424, or remove it", name)
 	}
 }
 
@@ -228,18 +231,18 @@ func (d *decoder) syslogCombinations(name string, s *Syslog, given map[string]as
 		s.RFC = 5424
 	}
 	if n := given["sd_id"]; n != nil && s.RFC == 3164 {
-		d.errorf(n, "%s.sd_id is for structured data, which RFC 3164 does not have; set rfc: 5424, or remove it", name)
+		d.Errorf(n, "%s.sd_id is for structured data, which RFC 3164 does not have; set rfc: 5424, or remove it", name)
 	}
 	for _, key := range []string{"ca", "cert", "key"} {
 		if n := given[key]; n != nil && s.Network != NetworkTLS {
-			d.errorf(n, "%s.%s is for TLS, but the address is %s://; use tls://, or remove it", name, key, s.Network)
+			d.Errorf(n, "%s.%s is for TLS, but the address is %s://; use tls://, or remove it", name, key, s.Network)
 		}
 	}
 	switch {
 	case given["cert"] != nil && given["key"] == nil:
-		d.errorf(given["cert"], "%s.cert needs its key; add key: FILE", name)
+		d.Errorf(given["cert"], "%s.cert needs its key; add key: FILE", name)
 	case given["key"] != nil && given["cert"] == nil:
-		d.errorf(given["key"], "%s.key needs its certificate; add cert: FILE", name)
+		d.Errorf(given["key"], "%s.key needs its certificate; add cert: FILE", name)
 	}
 }
 
@@ -251,12 +254,12 @@ func isLocalLog(p string) bool {
 
 func (d *decoder) execCombinations(name string, s *Sink, given map[string]ast.Node) {
 	e := s.Exec
-	if err := absoluteFile(e.Command[0]); err != nil {
-		d.errorf(given["command"], "%s.command[0]: %v; there is no shell and no $PATH", name, err)
+	if err := schema.AbsoluteFile(e.Command[0]); err != nil {
+		d.Errorf(given["command"], "%s.command[0]: %v; there is no shell and no $PATH", name, err)
 	}
 	switch {
 	case e.Mode == ModeStream && given["max_per_minute"] != nil:
-		d.errorf(given["max_per_minute"], "%s.max_per_minute is for mode each; set mode: each, or remove it", name)
+		d.Errorf(given["max_per_minute"], "%s.max_per_minute is for mode each; set mode: each, or remove it", name)
 	case e.Mode == ModeStream:
 		e.MaxPerMinute = 0
 	case given["match"] == nil:
@@ -280,7 +283,7 @@ func sinkName(s string) error {
 	const first, rest = "abcdefghijklmnopqrstuvwxyz0123456789", "_-"
 	switch {
 	case s == "", len(s) > 64, !strings.Contains(first, s[:1]), strings.Trim(s, first+rest) != "":
-		return fmt.Errorf("%s is not a name; use up to 64 of a-z, 0-9, _ and -, beginning with a letter or digit", quote(s))
+		return fmt.Errorf("%s is not a name; use up to 64 of a-z, 0-9, _ and -, beginning with a letter or digit", text.Quote(s))
 	}
 	return nil
 }
@@ -299,7 +302,7 @@ func sdID(s string) error {
 	name, number, _ := strings.Cut(s, "@")
 	bad := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`="]`, r) }
 	if name == "" || len(s) > 32 || strings.ContainsFunc(name, bad) || strings.Trim(number, "0123456789.") != "" || number == "" {
-		return fmt.Errorf("%s is not an SD-ID; write a name, @ and your private enterprise number, as in ipe@32473", quote(s))
+		return fmt.Errorf("%s is not an SD-ID; write a name, @ and your private enterprise number, as in ipe@32473", text.Quote(s))
 	}
 	return nil
 }
@@ -310,15 +313,15 @@ func (s *Syslog) parseAddress(address string) error {
 	network, rest, ok := strings.Cut(address, "://")
 	switch {
 	case !ok:
-		return fmt.Errorf("%s has no scheme; write unix:///dev/log, or udp://, tcp:// or tls:// and host:port", quote(address))
+		return fmt.Errorf("%s has no scheme; write unix:///dev/log, or udp://, tcp:// or tls:// and host:port", text.Quote(address))
 	case !slices.Contains(schemes, network):
-		return fmt.Errorf("unknown scheme %s%s", quote(network), didYouMean(network, schemes))
+		return fmt.Errorf("unknown scheme %s%s", text.Quote(network), text.DidYouMean(network, schemes))
 	case network == NetworkUnix:
-		if err := absoluteFile(rest); err != nil {
+		if err := schema.AbsoluteFile(rest); err != nil {
 			return fmt.Errorf("%w, as in unix:///dev/log", err)
 		}
 		s.Network, s.Target = network, path.Clean(rest)
-		return socketPath(rest)
+		return schema.SocketPath(rest)
 	}
 	host, port, err := splitHostPort(rest, network)
 	if err != nil {
@@ -341,11 +344,11 @@ func splitHostPort(s, network string) (host, port string, err error) {
 	}
 	switch n, portErr := strconv.ParseUint(port, 10, 16); {
 	case err != nil:
-		return "", "", fmt.Errorf("%s is not host:port; put an IPv6 address in brackets, as in [2001:db8::1]:514", quote(s))
-	case host == "" || strings.ContainsAny(host, "/@?#[] ") || strings.ContainsFunc(host, notText):
-		return "", "", fmt.Errorf("%s has no plain host name or address; write host:port and nothing else", quote(s))
+		return "", "", fmt.Errorf("%s is not host:port; put an IPv6 address in brackets, as in [2001:db8::1]:514", text.Quote(s))
+	case host == "" || strings.ContainsAny(host, "/@?#[] ") || strings.ContainsFunc(host, schema.NotText):
+		return "", "", fmt.Errorf("%s has no plain host name or address; write host:port and nothing else", text.Quote(s))
 	case portErr != nil || n == 0:
-		return "", "", fmt.Errorf("%s is not a port; use 1 to 65535", quote(port))
+		return "", "", fmt.Errorf("%s is not a port; use 1 to 65535", text.Quote(port))
 	}
 	return host, port, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
@@ -163,7 +164,7 @@ func (d *daemon) listen() error {
 	}
 	if granted := d.conn.ReadBuffer(); granted < cfg.ReadBuffer {
 		d.log.Warn("the receive buffer is smaller than asked for, so bursts are lost earlier: give the daemon CAP_NET_ADMIN, use the socket unit, or raise net.core.rmem_max",
-			zap.Stringer("asked", d.Config.Source.ReceiveBuffer), zap.Stringer("granted", config.Size(granted)))
+			zap.Stringer("asked", d.Config.Source.ReceiveBuffer), zap.Stringer("granted", units.Size(granted)))
 	}
 	return nil
 }
@@ -251,7 +252,7 @@ func (d *daemon) serve(ctx context.Context) error {
 
 	granted := d.conn.ReadBuffer()
 	d.log.Info("listening", zap.String("version", d.Version), zap.Bool("inherited_socket", d.Inherited.Audit != nil),
-		zap.Stringer("receive_buffer", config.Size(granted)), zap.Stringer("spool", d.spool.End().ID))
+		zap.Stringer("receive_buffer", units.Size(granted)), zap.Stringer("spool", d.spool.End().ID))
 	d.sinks.settle(ctx)
 	status := d.statusLine()
 	d.Notify("READY=1\nSTATUS=" + status)

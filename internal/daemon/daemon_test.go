@@ -20,6 +20,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -97,7 +98,7 @@ func fileSink(dir, name string) config.Sink {
 func options(dir string, sinks ...string) Options {
 	cfg := config.Defaults()
 	cfg.Spool.Dir = filepath.Join(dir, "state")
-	cfg.Source.ReceiveBuffer = 8 * config.MiB
+	cfg.Source.ReceiveBuffer = 8 * units.MiB
 	for _, name := range sinks {
 		cfg.Sinks = append(cfg.Sinks, fileSink(dir, name))
 	}

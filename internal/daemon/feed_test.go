@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
 // TestInputThatPausesDoesNotHoldUpTheEnd has an input whose next byte never
@@ -56,7 +56,7 @@ func TestTimeoutCountsWhileTheSpoolIsFull(t *testing.T) {
 	dir := t.TempDir()
 	o := options(filepath.Join(dir, "absent"), "stuck")
 	o.Config.Spool.Dir = filepath.Join(dir, "state")
-	o.Config.Spool.Size = config.MiB
+	o.Config.Spool.Size = units.MiB
 	o.Timeout = time.Second
 	var text strings.Builder
 	for i := range 20_000 { // of some 200 bytes

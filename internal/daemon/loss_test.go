@@ -14,9 +14,9 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
-	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
@@ -197,7 +197,7 @@ func TestAReaderThatFallsOffIsToldHowMuchItMissed(t *testing.T) {
 	o := options(dir, "well")
 	stuck := fileSink(filepath.Join(dir, "absent"), "stuck")
 	o.Config.Sinks = append(o.Config.Sinks, stuck)
-	o.Config.Spool.Size = config.MiB
+	o.Config.Spool.Size = units.MiB
 	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	core, said := observer.New(zap.WarnLevel)
 	o.Log = zap.New(core)
@@ -236,7 +236,7 @@ func TestInputWaitsForTheSlowestSink(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	o := options(dir, "a")
-	o.Config.Spool.Size = config.MiB
+	o.Config.Spool.Size = units.MiB
 	var text []byte
 	const n = 20_000
 	for i := range n {

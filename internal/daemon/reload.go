@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 )
 
@@ -29,7 +30,7 @@ func (d *daemon) reload() {
 		return
 	}
 	next, err := d.Reload()
-	var warnings []config.Problem
+	var warnings []schema.Problem
 	if err == nil {
 		warnings, err = CheckSinks(next.Sinks)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/match"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/console"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/exec"
@@ -166,10 +167,10 @@ func selection(s *config.Selection) *match.Selection {
 }
 
 // CheckSinks returns what is dubious and what is wrong with sinks beyond what the
-// configuration's own rules say. The error is a *config.Error. A nil list, for
+// configuration's own rules say. The error is a *schema.Error. A nil list, for
 // which the default stands, is good.
-func CheckSinks(sinks []config.Sink) (warnings []config.Problem, err error) {
-	var problems []config.Problem
+func CheckSinks(sinks []config.Sink) (warnings []schema.Problem, err error) {
+	var problems []schema.Problem
 	var matchers []*match.Matcher
 	for i := range sinks {
 		_, matcher, err := build(&sinks[i], Console{Out: io.Discard}, zap.NewNop())
@@ -179,7 +180,7 @@ func CheckSinks(sinks []config.Sink) (warnings []config.Problem, err error) {
 		matchers = append(matchers, matcher)
 	}
 	if problems != nil {
-		return nil, &config.Error{Problems: problems}
+		return nil, &schema.Error{Problems: problems}
 	}
 	if sinks == nil {
 		return nil, nil
@@ -188,7 +189,7 @@ func CheckSinks(sinks []config.Sink) (warnings []config.Problem, err error) {
 	// cannot be trusted.
 	for _, kind := range []ipe.Kind{ipe.KindLost, ipe.KindEnforcement} {
 		if !slices.ContainsFunc(matchers, func(m *match.Matcher) bool { return m.Reaches(kind) }) {
-			w := config.Problem{Message: fmt.Sprintf("no sink takes %q events; add {events: [%s]} to the match of one", kind, kind)}
+			w := schema.Problem{Message: fmt.Sprintf("no sink takes %q events; add {events: [%s]} to the match of one", kind, kind)}
 			if len(sinks) > 0 {
 				w.File = sinks[0].Place().File
 			}

@@ -10,13 +10,13 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 )
 
 // checkConfig says what check-config would say.
 func checkConfig(f *facts) []Finding {
 	var found []Finding
-	var broken *config.Error
+	var broken *schema.Error
 	switch {
 	case errors.As(f.Err, &broken):
 		for _, p := range broken.Problems {

@@ -20,6 +20,8 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/auditstate"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
@@ -42,7 +44,7 @@ func well(t *testing.T) *facts {
 		t.Fatal(err)
 	}
 	cfg := config.Defaults()
-	cfg.Spool.Dir, cfg.Spool.Size = state, config.MiB
+	cfg.Spool.Dir, cfg.Spool.Size = state, units.MiB
 	cfg.API.Path = socket
 	cfg.Sinks = []config.Sink{{Name: "local", Type: config.TypeFile, File: &config.File{Path: filepath.Join(dir, "events.json")}}}
 	const pid = 77
@@ -115,11 +117,11 @@ func TestFindings(t *testing.T) {
 		text   string
 	}{
 		{"config", "broken", func(_ *testing.T, f *facts) {
-			f.Config, f.Err = nil, &config.Error{Problems: []config.Problem{{File: "x.yaml", Line: 3, Column: 5, Message: "spool.sise is not known"}}}
+			f.Config, f.Err = nil, &schema.Error{Problems: []schema.Problem{{File: "x.yaml", Line: 3, Column: 5, Message: "spool.sise is not known"}}}
 		}, Failure, "x.yaml:3:5: spool.sise is not known"},
 		{"config", "unreadable", func(_ *testing.T, f *facts) { f.Config, f.Err = nil, errNo }, Failure, "permission denied"},
 		{"config", "dubious", func(_ *testing.T, f *facts) {
-			f.Warnings = []config.Problem{{Message: `no sink takes "lost" events`}}
+			f.Warnings = []schema.Problem{{Message: `no sink takes "lost" events`}}
 		}, Warning, `no sink takes "lost" events`},
 
 		{"daemon", "none", func(_ *testing.T, f *facts) { alone(f) }, Warning, "no daemon answers"},

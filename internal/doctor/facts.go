@@ -12,6 +12,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/auditstate"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
@@ -22,7 +23,7 @@ type Options struct {
 
 	// Config is nil where Err says why it is broken.
 	Config   *config.Config
-	Warnings []config.Problem
+	Warnings []schema.Problem
 	Err      error
 
 	// Socket is where the daemon was asked, and Daemon what it answered; nil

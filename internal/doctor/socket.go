@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
-	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
 
@@ -50,17 +50,17 @@ func checkReceiveBuffer(f *facts) []Finding {
 		return cannotTell("which receive buffer the service gets", "a running daemon, or the right to listen", nil)
 	case s == nil && !f.own.met:
 		return warning("give the service CAP_NET_ADMIN, enable ipe-auditd.socket, or raise net.core.rmem_max",
-			"this user gets a receive buffer of %s, less than source.receive_buffer, so that bursts are lost earlier", config.Size(f.own.buffer).Short())
+			"this user gets a receive buffer of %s, less than source.receive_buffer, so that bursts are lost earlier", units.Size(f.own.buffer).Short())
 	case s == nil:
-		return ok("this user gets a receive buffer of %s", config.Size(f.own.buffer).Short())
+		return ok("this user gets a receive buffer of %s", units.Size(f.own.buffer).Short())
 	case s.Buffer < s.Asked && s.Inherited:
 		return warning(fmt.Sprintf("set ReceiveBuffer=%d in ipe-auditd.socket and restart that unit", s.Asked),
-			"the socket unit gave a receive buffer of %s, less than the %s of source.receive_buffer, so that bursts are lost earlier", config.Size(s.Buffer).Short(), config.Size(s.Asked).Short())
+			"the socket unit gave a receive buffer of %s, less than the %s of source.receive_buffer, so that bursts are lost earlier", units.Size(s.Buffer).Short(), units.Size(s.Asked).Short())
 	case s.Buffer < s.Asked:
 		return warning("give the service CAP_NET_ADMIN, enable ipe-auditd.socket, or raise net.core.rmem_max",
-			"the kernel granted a receive buffer of %s, less than the %s of source.receive_buffer, so that bursts are lost earlier", config.Size(s.Buffer).Short(), config.Size(s.Asked).Short())
+			"the kernel granted a receive buffer of %s, less than the %s of source.receive_buffer, so that bursts are lost earlier", units.Size(s.Buffer).Short(), units.Size(s.Asked).Short())
 	}
-	return ok("the daemon has a receive buffer of %s", config.Size(s.Buffer).Short())
+	return ok("the daemon has a receive buffer of %s", units.Size(s.Buffer).Short())
 }
 
 // namespaces finds out in which network namespaces we and the daemon are.

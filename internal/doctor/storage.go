@@ -12,6 +12,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
 // checkStateDirectory looks at the folder of spool and cursors.
@@ -108,11 +109,11 @@ func judgeSpace(dir string, st *unix.Statfs_t, size, want int64) []Finding {
 	case st.Files > 0 && st.Ffree == 0: // some have no number of files
 		return failure(advice, "the disk of %s takes no more files", dir)
 	case free < min(want, size/segments):
-		return failure(advice, "the disk of %s is full: %s free", dir, config.Size(free).Short())
+		return failure(advice, "the disk of %s is full: %s free", dir, units.Size(free).Short())
 	case free < want:
-		return warning(advice, "the disk of %s has %s free, but the spool may grow by %s", dir, config.Size(free).Short(), config.Size(want).Short())
+		return warning(advice, "the disk of %s has %s free, but the spool may grow by %s", dir, units.Size(free).Short(), units.Size(want).Short())
 	}
-	return ok("the disk of %s has %s free, and the spool may grow by %s", dir, config.Size(free).Short(), config.Size(want).Short())
+	return ok("the disk of %s has %s free, and the spool may grow by %s", dir, units.Size(free).Short(), units.Size(want).Short())
 }
 
 // spoolFiles is what a spool looks like from outside.
@@ -151,14 +152,14 @@ func checkSpool(f *facts) []Finding {
 	}
 	switch s := &f.Daemon.Spool; {
 	case s.Form == api.FormMemory && s.Dir != "":
-		return failure("see what is wrong with the disk; until then "+config.Size(s.Limit).Short()+" of events are kept, and lost with the process",
+		return failure("see what is wrong with the disk; until then "+units.Size(s.Limit).Short()+" of events are kept, and lost with the process",
 			"the spool is in memory, because its disk failed: %s", s.LastError)
 	case s.Form == api.FormMemory:
-		return ok("the spool is in memory, as configured: %s of %s, events: %d", config.Size(s.Memory).Short(), config.Size(s.Limit).Short(), s.Entries)
+		return ok("the spool is in memory, as configured: %s of %s, events: %d", units.Size(s.Memory).Short(), units.Size(s.Limit).Short(), s.Entries)
 	case s.Failures > 0:
 		return warning("look after the disk", "the spool is on disk, but that has failed %d times, the last time: %s", s.Failures, s.LastError)
 	default:
-		return ok("the spool is on disk: %s of %s, events: %d", config.Size(s.Disk).Short(), config.Size(s.Limit).Short(), s.Entries)
+		return ok("the spool is on disk: %s of %s, events: %d", units.Size(s.Disk).Short(), units.Size(s.Limit).Short(), s.Entries)
 	}
 }
 
@@ -174,5 +175,5 @@ func checkSpoolFiles(dir string) []Finding {
 		return warning("keep them for the author of a bug report, or remove them: "+strings.TrimSuffix(dir, "/")+"/*.aside",
 			"%d parts of the spool could not be read and were put aside", s.aside)
 	}
-	return ok("the spool has %s on disk", config.Size(s.bytes).Short())
+	return ok("the spool has %s on disk", units.Size(s.bytes).Short())
 }

@@ -1,4 +1,4 @@
-package config
+package schema
 
 import (
 	"bytes"
@@ -18,29 +18,33 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
-// decoder turns the syntax tree of one file into values and collects what is
+// A Decoder turns the syntax tree of one file into values and collects what is
 // wrong with them. It works on the tree and not through yaml.Unmarshal, because
 // that stops at the first error and, for values that are merged into earlier
 // ones, cannot say which were given.
-type decoder struct {
-	file     string
-	lines    []string
-	problems []Problem
-	warnings []Problem
+type Decoder struct {
+	File     string    // its name, for messages
+	Problems []Problem // what is wrong; the values that were read then mean nothing
+	Warnings []Problem // what is dubious
+
+	lines []string
 }
 
-// A value reads one node into where it belongs. The name is what messages call
+// A Value reads one node into where it belongs. The name is what messages call
 // it: "spool.size".
-type value func(name string, n ast.Node)
+type Value func(name string, n ast.Node)
 
-// keys are the values of a mapping.
-type keys map[string]value
+// Keys are the values of a mapping.
+type Keys map[string]Value
 
-// at returns a problem at n, still without a message. A block mapping begins at
+// At returns a problem at n, still without a message. A block mapping begins at
 // its first key; the parser says at the colon behind it.
-func (d *decoder) at(n ast.Node) Problem {
+func (d *Decoder) At(n ast.Node) Problem {
 	switch m := n.(type) {
 	case *ast.MappingNode:
 		if !m.IsFlowStyle && len(m.Values) > 0 {
@@ -49,7 +53,7 @@ func (d *decoder) at(n ast.Node) Problem {
 	case *ast.MappingValueNode:
 		n = m.Key
 	}
-	p := Problem{File: d.file}
+	p := Problem{File: d.File}
 	if t := n.GetToken(); t != nil && t.Position != nil {
 		p.Line, p.Column = t.Position.Line, t.Position.Column
 		if p.Line >= 1 && p.Line <= len(d.lines) {
@@ -59,33 +63,35 @@ func (d *decoder) at(n ast.Node) Problem {
 	return p
 }
 
-func (d *decoder) errorf(n ast.Node, format string, args ...any) {
-	p := d.at(n)
+// Errorf adds a problem at n.
+func (d *Decoder) Errorf(n ast.Node, format string, args ...any) {
+	p := d.At(n)
 	p.Message = fmt.Sprintf(format, args...)
-	d.problems = append(d.problems, p)
+	d.Problems = append(d.Problems, p)
 }
 
-func (d *decoder) warnf(n ast.Node, format string, args ...any) {
-	p := d.at(n)
+// Warnf adds a warning at n.
+func (d *Decoder) Warnf(n ast.Node, format string, args ...any) {
+	p := d.At(n)
 	p.Message = fmt.Sprintf(format, args...)
-	d.warnings = append(d.warnings, p)
+	d.Warnings = append(d.Warnings, p)
 }
 
-// parse returns the one document in data, or nil when there is none or it is
+// Parse returns the one document in data, or nil when there is none or it is
 // broken.
-func (d *decoder) parse(data []byte) (root ast.Node) {
+func (d *Decoder) Parse(data []byte) (root ast.Node) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	for i, line := range bytes.Split(data, []byte("\n")) {
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		d.lines = append(d.lines, string(line))
-		if bad := bytes.IndexFunc(line, notText); bad >= 0 {
-			d.problems = append(d.problems, Problem{
-				File: d.file, Line: i + 1, Column: utf8.RuneCount(line[:bad]) + 1, Source: string(line),
+		if bad := bytes.IndexFunc(line, NotText); bad >= 0 {
+			d.Problems = append(d.Problems, Problem{
+				File: d.File, Line: i + 1, Column: utf8.RuneCount(line[:bad]) + 1, Source: string(line),
 				Message: "a control character, or not UTF-8; remove it",
 			})
 		}
 	}
-	if len(d.problems) > 0 {
+	if len(d.Problems) > 0 {
 		return nil
 	}
 	tokens := lexer.Tokenize(string(data))
@@ -97,28 +103,28 @@ func (d *decoder) parse(data []byte) (root ast.Node) {
 	defer func() {
 		if r := recover(); r != nil {
 			root = nil
-			d.problems = append(d.problems, Problem{File: d.file, Message: "not YAML: the parser gave up"})
+			d.Problems = append(d.Problems, Problem{File: d.File, Message: "not YAML: the parser gave up"})
 		}
 	}()
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // mapping reports duplicates, all of them
 	if err != nil {
-		p, message := Problem{File: d.file}, err.Error()
+		p, message := Problem{File: d.File}, err.Error()
 		if e := yaml.Error(nil); errors.As(err, &e) {
 			message = e.GetMessage()
 			if t := e.GetToken(); t != nil {
-				p = d.at(&ast.StringNode{Token: t})
+				p = d.At(&ast.StringNode{Token: t})
 			}
 		}
 		// The message may cite the file.
-		p.Message = "not YAML: " + strings.Map(printable, strings.ReplaceAll(message, "\t", `\t`))
-		d.problems = append(d.problems, p)
+		p.Message = "not YAML: " + strings.Map(Printable, strings.ReplaceAll(message, "\t", `\t`))
+		d.Problems = append(d.Problems, p)
 		return nil
 	}
 	for _, doc := range file.Docs {
 		switch {
 		case doc.Body == nil:
 		case root != nil:
-			d.errorf(doc.Body, "a second document; put it into a file of its own")
+			d.Errorf(doc.Body, "a second document; put it into a file of its own")
 		default:
 			root = doc.Body
 		}
@@ -129,12 +135,12 @@ func (d *decoder) parse(data []byte) (root ast.Node) {
 // plain reports whether the tokens have only such YAML as a configuration needs,
 // nested no deeper than it needs. The parser recurses, and takes time that grows
 // with the square of the depth.
-func (d *decoder) plain(tokens token.Tokens) bool {
+func (d *Decoder) plain(tokens token.Tokens) bool {
 	const maxDepth, maxColumn = 32, 200
 	refuse := func(t *token.Token, message string) bool {
-		p := d.at(&ast.StringNode{Token: t})
+		p := d.At(&ast.StringNode{Token: t})
 		p.Message = message
-		d.problems = append(d.problems, p)
+		d.Problems = append(d.Problems, p)
 		return false
 	}
 	depth := 0 // of [ and {; that of indented lists shows in their columns
@@ -154,17 +160,17 @@ func (d *decoder) plain(tokens token.Tokens) bool {
 	return true
 }
 
-// notText reports whether r cannot be in a line of a configuration: a byte that
+// NotText reports whether r cannot be in a line of a configuration: a byte that
 // is not UTF-8, or a control character other than the tab.
-func notText(r rune) bool {
+func NotText(r rune) bool {
 	return r == utf8.RuneError || unicode.IsControl(r) && r != '\t'
 }
 
-// mapping reads a mapping and returns the keys that are there. An empty value
+// Mapping reads a mapping and returns the keys that are there. An empty value
 // is an empty mapping: what remains of a section whose keys are all comments.
-func (d *decoder) mapping(name string, n ast.Node, ks keys) map[string]ast.Node {
+func (d *Decoder) Mapping(name string, n ast.Node, ks Keys) map[string]ast.Node {
 	given := make(map[string]ast.Node)
-	pairs, ok := d.pairs(name, n)
+	pairs, ok := d.Pairs(name, n)
 	if !ok {
 		return given
 	}
@@ -172,10 +178,10 @@ func (d *decoder) mapping(name string, n ast.Node, ks keys) map[string]ast.Node 
 		key, ok := pair.Key.(*ast.StringNode)
 		switch {
 		case !ok:
-			d.errorf(pair.Key, "%s is not a key%s", what(pair.Key), inside(name))
+			d.Errorf(pair.Key, "%s is not a key%s", What(pair.Key), inside(name))
 			continue
 		case given[key.Value] != nil:
-			d.errorf(key, "key %s%s again; it is already in line %d", quote(key.Value), inside(name), d.at(given[key.Value]).Line)
+			d.Errorf(key, "key %s%s again; it is already in line %d", text.Quote(key.Value), inside(name), d.At(given[key.Value]).Line)
 			continue
 		}
 		given[key.Value] = key
@@ -183,13 +189,13 @@ func (d *decoder) mapping(name string, n ast.Node, ks keys) map[string]ast.Node 
 			read(join(name, key.Value), pair.Value)
 			continue
 		}
-		d.errorf(key, "unknown key %s%s%s", quote(key.Value), inside(name), didYouMean(key.Value, slices.Sorted(maps.Keys(ks))))
+		d.Errorf(key, "unknown key %s%s%s", text.Quote(key.Value), inside(name), text.DidYouMean(key.Value, slices.Sorted(maps.Keys(ks))))
 	}
 	return given
 }
 
-// pairs returns what is in a mapping.
-func (d *decoder) pairs(name string, n ast.Node) ([]*ast.MappingValueNode, bool) {
+// Pairs returns what is in a mapping.
+func (d *Decoder) Pairs(name string, n ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch n := n.(type) {
 	case *ast.MappingNode:
 		return n.Values, true
@@ -201,16 +207,16 @@ func (d *decoder) pairs(name string, n ast.Node) ([]*ast.MappingValueNode, bool)
 	if name == "" {
 		name = "the file"
 	}
-	d.errorf(n, "%s wants a mapping (key: value), not %s", name, what(n))
+	d.Errorf(n, "%s wants a mapping (key: value), not %s", name, What(n))
 	return nil, false
 }
 
-// list returns what is in a sequence.
-func (d *decoder) list(name string, n ast.Node) ([]ast.Node, bool) {
+// List returns what is in a sequence.
+func (d *Decoder) List(name string, n ast.Node) ([]ast.Node, bool) {
 	if s, ok := n.(*ast.SequenceNode); ok {
 		return s.Values, true
 	}
-	d.errorf(n, "%s wants a list, as in [a, b], not %s", name, what(n))
+	d.Errorf(n, "%s wants a list, as in [a, b], not %s", name, What(n))
 	return nil, false
 }
 
@@ -228,15 +234,15 @@ func inside(name string) string {
 	return " in " + name
 }
 
-// what names the sort of a node for messages.
-func what(n ast.Node) string {
+// What names the sort of a node for messages.
+func What(n ast.Node) string {
 	switch n := n.(type) {
 	case *ast.NullNode:
 		return "nothing"
 	case *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
-		return quote(n.GetToken().Value)
+		return text.Quote(n.GetToken().Value)
 	case *ast.StringNode:
-		return "the text " + quote(n.Value)
+		return "the text " + text.Quote(n.Value)
 	case *ast.LiteralNode:
 		return "a text"
 	case *ast.MappingNode, *ast.MappingValueNode:
@@ -247,16 +253,16 @@ func what(n ast.Node) string {
 	return "such a thing" // plain lets nothing else through
 }
 
-// section reads a mapping of fixed keys.
-func (d *decoder) section(ks keys) value {
-	return func(name string, n ast.Node) { d.mapping(name, n, ks) }
+// Section reads a mapping of fixed keys.
+func (d *Decoder) Section(ks Keys) Value {
+	return func(name string, n ast.Node) { d.Mapping(name, n, ks) }
 }
 
-// A check says what is wrong with a text, or returns nil.
-type check func(string) error
+// A Check says what is wrong with a text, or returns nil.
+type Check func(string) error
 
-// text reads a string that satisfies all checks.
-func (d *decoder) text(dst *string, checks ...check) value {
+// Text reads a string that satisfies all checks.
+func (d *Decoder) Text(dst *string, checks ...Check) Value {
 	return func(name string, n ast.Node) {
 		s, ok := d.string(name, n)
 		if !ok {
@@ -264,7 +270,7 @@ func (d *decoder) text(dst *string, checks ...check) value {
 		}
 		for _, c := range checks {
 			if err := c(s); err != nil {
-				d.errorf(n, "%s: %v", name, err)
+				d.Errorf(n, "%s: %v", name, err)
 				return
 			}
 		}
@@ -272,30 +278,30 @@ func (d *decoder) text(dst *string, checks ...check) value {
 	}
 }
 
-func (d *decoder) string(name string, n ast.Node) (string, bool) {
+func (d *Decoder) string(name string, n ast.Node) (string, bool) {
 	switch n := n.(type) {
 	case *ast.StringNode:
 		return n.Value, true
 	case *ast.LiteralNode:
 		return n.Value.Value, true
 	case *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode:
-		d.errorf(n, "%s wants a text; put it in quotes: %s", name, quote(n.GetToken().Value))
+		d.Errorf(n, "%s wants a text; put it in quotes: %s", name, text.Quote(n.GetToken().Value))
 		return "", false
 	}
-	d.errorf(n, "%s wants a text, not %s", name, what(n))
+	d.Errorf(n, "%s wants a text, not %s", name, What(n))
 	return "", false
 }
 
-// texts reads a list of at least one string.
-func (d *decoder) texts(dst *[]string, checks ...check) value {
+// Texts reads a list of at least one string.
+func (d *Decoder) Texts(dst *[]string, checks ...Check) Value {
 	return func(name string, n ast.Node) {
-		nodes, ok := d.list(name, n)
+		nodes, ok := d.List(name, n)
 		if ok && len(nodes) == 0 {
-			d.errorf(n, "%s is an empty list; leave the key out or name something", name)
+			d.Errorf(n, "%s is an empty list; leave the key out or name something", name)
 		}
 		list := make([]string, len(nodes))
 		for i, n := range nodes {
-			d.text(&list[i], checks...)(fmt.Sprintf("%s[%d]", name, i), n)
+			d.Text(&list[i], checks...)(fmt.Sprintf("%s[%d]", name, i), n)
 		}
 		if len(list) > 0 {
 			*dst = list
@@ -303,89 +309,89 @@ func (d *decoder) texts(dst *[]string, checks ...check) value {
 	}
 }
 
-// oneOf checks that a text is one of names.
-func oneOf(names ...string) check {
+// OneOf checks that a text is one of names.
+func OneOf(names ...string) Check {
 	return func(s string) error {
 		if !slices.Contains(names, s) {
-			return fmt.Errorf("unknown value %s%s", quote(s), didYouMean(s, names))
+			return fmt.Errorf("unknown value %s%s", text.Quote(s), text.DidYouMean(s, names))
 		}
 		return nil
 	}
 }
 
-// scalar returns the text of a scalar as it is in the file, whatever YAML takes
+// Scalar returns the text of a scalar as it is in the file, whatever YAML takes
 // it for.
-func (d *decoder) scalar(name string, n ast.Node) (string, bool) {
+func (d *Decoder) Scalar(name string, n ast.Node) (string, bool) {
 	switch n := n.(type) {
 	case *ast.StringNode:
 		return n.Value, true
 	case *ast.IntegerNode, *ast.FloatNode:
 		return n.GetToken().Value, true
 	}
-	d.errorf(n, "%s wants a value, not %s", name, what(n))
+	d.Errorf(n, "%s wants a value, not %s", name, What(n))
 	return "", false
 }
 
-// size reads a [Size] between least and most.
-func (d *decoder) size(dst *Size, least, most Size) value {
+// Size reads a [units.Size] between least and most.
+func (d *Decoder) Size(dst *units.Size, least, most units.Size) Value {
 	return func(name string, n ast.Node) {
-		s, ok := d.scalar(name, n)
+		s, ok := d.Scalar(name, n)
 		if !ok {
 			return
 		}
-		switch v, err := ParseSize(s); {
+		switch v, err := units.ParseSize(s); {
 		case err != nil:
-			d.errorf(n, "%s: %v", name, err)
+			d.Errorf(n, "%s: %v", name, err)
 		case v < least || v > most:
-			d.errorf(n, "%s: %v is out of range; it must be between %v and %v", name, v, least, most)
+			d.Errorf(n, "%s: %v is out of range; it must be between %v and %v", name, v, least, most)
 		default:
 			*dst = v
 		}
 	}
 }
 
-// duration reads a duration between least and most.
-func (d *decoder) duration(dst *time.Duration, least, most time.Duration) value {
+// Duration reads a duration between least and most.
+func (d *Decoder) Duration(dst *time.Duration, least, most time.Duration) Value {
 	return func(name string, n ast.Node) {
-		s, ok := d.scalar(name, n)
+		s, ok := d.Scalar(name, n)
 		if !ok {
 			return
 		}
-		switch v, err := ParseDuration(s); {
+		switch v, err := units.ParseDuration(s); {
 		case err != nil:
-			d.errorf(n, "%s: %v", name, err)
+			d.Errorf(n, "%s: %v", name, err)
 		case v < least || v > most:
-			d.errorf(n, "%s: %s is out of range; it must be between %s and %s", name, s, formatDuration(least), formatDuration(most))
+			d.Errorf(n, "%s: %s is out of range; it must be between %s and %s", name, s, units.FormatDuration(least), units.FormatDuration(most))
 		default:
 			*dst = v
 		}
 	}
 }
 
-// number reads a whole number between least and most.
-func (d *decoder) number(dst *int, least, most int) value {
+// Number reads a whole number between least and most.
+func (d *Decoder) Number(dst *int, least, most int) Value {
 	return func(name string, n ast.Node) {
 		i, ok := n.(*ast.IntegerNode)
 		if !ok {
-			d.errorf(n, "%s wants a whole number, not %s", name, what(n))
+			d.Errorf(n, "%s wants a whole number, not %s", name, What(n))
 			return
 		}
 		v, err := strconv.Atoi(i.Token.Value)
 		if errors.Is(err, strconv.ErrSyntax) { // 1_000, 0x10
-			d.errorf(n, "%s wants a whole number in plain digits, not %s", name, what(n))
+			d.Errorf(n, "%s wants a whole number in plain digits, not %s", name, What(n))
 			return
 		}
 		if err != nil || v < least || v > most {
-			d.errorf(n, "%s: %s is out of range; it must be between %d and %d", name, quote(i.Token.Value), least, most)
+			d.Errorf(n, "%s: %s is out of range; it must be between %d and %d", name, text.Quote(i.Token.Value), least, most)
 			return
 		}
 		*dst = v
 	}
 }
 
-// orZero reads 0 as the zero of dst, which turns something off, and leaves all
+// OrZero reads 0 as the zero of dst, which turns something off, and leaves all
 // else to read.
-func orZero[T any](dst *T, read value) value {
+func OrZero[T any](dst *T, read Value) Value {
 	return func(name string, n ast.Node) {
 		switch s, _ := n.(ast.ScalarNode); {
 		case s != nil && (s.GetToken().Value == "0" || s.GetToken().Value == "0s"):
@@ -396,33 +402,33 @@ func orZero[T any](dst *T, read value) value {
 	}
 }
 
-// bool reads true or false.
-func (d *decoder) bool(dst *bool) value {
+// Bool reads true or false.
+func (d *Decoder) Bool(dst *bool) Value {
 	return func(name string, n ast.Node) {
 		b, ok := n.(*ast.BoolNode)
 		if !ok {
-			d.errorf(n, "%s wants true or false, not %s", name, what(n))
+			d.Errorf(n, "%s wants true or false, not %s", name, What(n))
 			return
 		}
 		*dst = b.Value
 	}
 }
 
-// mode reads permission bits, of which all in must have to be there and none
+// Mode reads permission bits, of which all in must have to be there and none
 // outside of may.
-func (d *decoder) mode(dst *fs.FileMode, must, may fs.FileMode) value {
+func (d *Decoder) Mode(dst *fs.FileMode, must, may fs.FileMode) Value {
 	return func(name string, n ast.Node) {
-		s, ok := d.scalar(name, n)
+		s, ok := d.Scalar(name, n)
 		if !ok {
 			return
 		}
-		switch v, err := ParseMode(s); {
+		switch v, err := units.ParseMode(s); {
 		case err != nil:
-			d.errorf(n, "%s: %v", name, err)
+			d.Errorf(n, "%s: %v", name, err)
 		case v&must != must:
-			d.errorf(n, "%s: %04o locks the daemon itself out; add %04o", name, v, must)
+			d.Errorf(n, "%s: %04o locks the daemon itself out; add %04o", name, v, must)
 		case v&^may != 0:
-			d.errorf(n, "%s: %04o gives away too much; take away %04o", name, v, v&^may)
+			d.Errorf(n, "%s: %04o gives away too much; take away %04o", name, v, v&^may)
 		default:
 			*dst = v
 		}

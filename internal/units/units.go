@@ -1,4 +1,4 @@
-package config
+package units
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 // Size is a number of bytes.
@@ -56,22 +58,22 @@ func ParseSize(s string) (Size, error) {
 	suffix := strings.TrimLeft(s, "0123456789")
 	number := s[:len(s)-len(suffix)]
 	if number == "" {
-		return 0, fmt.Errorf("%s is not a size; write a whole number and a unit, as in 64MiB", quote(s))
+		return 0, fmt.Errorf("%s is not a size; write a whole number and a unit, as in 64MiB", text.Quote(s))
 	}
 	unit := Size(1)
 	if suffix != "" {
 		i := slices.IndexFunc(sizeUnits[:], func(u sizeUnit) bool { return u.name[0] == strings.ToUpper(suffix[:1])[0] })
 		switch {
 		case i < 0:
-			return 0, fmt.Errorf("%s is not a size; the units are KiB, MiB, GiB and TiB, as in 64MiB", quote(s))
+			return 0, fmt.Errorf("%s is not a size; the units are KiB, MiB, GiB and TiB, as in 64MiB", text.Quote(s))
 		case suffix != sizeUnits[i].name:
-			return 0, fmt.Errorf("%s is not a size; did you mean %q?", quote(s), number+sizeUnits[i].name)
+			return 0, fmt.Errorf("%s is not a size; did you mean %q?", text.Quote(s), number+sizeUnits[i].name)
 		}
 		unit = sizeUnits[i].size
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n > math.MaxInt64/int64(unit) {
-		return 0, fmt.Errorf("%s is too large", quote(s))
+		return 0, fmt.Errorf("%s is too large", text.Quote(s))
 	}
 	return Size(n) * unit, nil
 }
@@ -90,7 +92,7 @@ func ParseDuration(s string) (time.Duration, error) {
 			return 0, durationError(s)
 		}
 		if n > uint64(math.MaxInt64/(24*time.Hour)) {
-			return 0, fmt.Errorf("%s is too long", quote(s))
+			return 0, fmt.Errorf("%s is too long", text.Quote(s))
 		}
 		days, rest = time.Duration(n)*24*time.Hour, after
 		if rest == "" {
@@ -105,14 +107,14 @@ func ParseDuration(s string) (time.Duration, error) {
 		return 0, durationError(s)
 	}
 	if d > math.MaxInt64-days {
-		return 0, fmt.Errorf("%s is too long", quote(s))
+		return 0, fmt.Errorf("%s is too long", text.Quote(s))
 	}
 	return sign * (days + d), nil
 }
 
-// formatDuration is the inverse of [ParseDuration] for whole days, hours,
+// FormatDuration is the inverse of [ParseDuration] for whole days, hours,
 // minutes or seconds.
-func formatDuration(d time.Duration) string {
+func FormatDuration(d time.Duration) string {
 	for _, u := range [...]struct {
 		name     string
 		duration time.Duration
@@ -126,9 +128,9 @@ func formatDuration(d time.Duration) string {
 
 func durationError(s string) error {
 	if _, err := strconv.ParseUint(s, 10, 32); err == nil {
-		return fmt.Errorf("%s has no unit; did you mean %q?", quote(s), s+"s")
+		return fmt.Errorf("%s has no unit; did you mean %q?", text.Quote(s), s+"s")
 	}
-	return fmt.Errorf("%s is not a duration; write a number and a unit, as in 10s, 5m, 24h or 7d", quote(s))
+	return fmt.Errorf("%s is not a duration; write a number and a unit, as in 10s, 5m, 24h or 7d", text.Quote(s))
 }
 
 // ParseMode reads the permission bits of a file: four octal digits beginning
@@ -140,9 +142,9 @@ func ParseMode(s string) (fs.FileMode, error) {
 	n, err := strconv.ParseUint(digits, 8, 32)
 	switch {
 	case err == nil && len(digits) == 3:
-		return 0, fmt.Errorf("%s is not a mode; did you mean %q?", quote(s), "0"+digits)
+		return 0, fmt.Errorf("%s is not a mode; did you mean %q?", text.Quote(s), "0"+digits)
 	case err != nil || len(digits) != 4 || digits[0] != '0':
-		return 0, fmt.Errorf("%s is not a mode; write four octal digits, as in %q", quote(s), "0640")
+		return 0, fmt.Errorf("%s is not a mode; write four octal digits, as in %q", text.Quote(s), "0640")
 	}
 	return fs.FileMode(n), nil
 }

@@ -1,8 +1,7 @@
-package config
+package schema
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode"
 )
@@ -38,7 +37,7 @@ func (p Problem) Excerpt() string {
 	if p.Line == 0 {
 		return ""
 	}
-	line := []rune(strings.Map(printable, p.Source))
+	line := []rune(strings.Map(Printable, p.Source))
 	column := min(max(p.Column-1, 0), len(line))
 	if start := column - excerptWidth/2; start > 0 && len(line) > excerptWidth {
 		line, column = line[start:], column-start
@@ -47,8 +46,8 @@ func (p Problem) Excerpt() string {
 	return fmt.Sprintf("%6d | %s\n       | %s^\n", p.Line, string(line), strings.Repeat(" ", column))
 }
 
-// printable replaces what could move the caret or drive a terminal.
-func printable(r rune) rune {
+// Printable replaces what could move the caret or drive a terminal.
+func Printable(r rune) rune {
 	switch {
 	case r == '\t':
 		return ' '
@@ -58,8 +57,7 @@ func printable(r rune) rune {
 	return r
 }
 
-// Error is everything that is wrong with a configuration. It is what [Load]
-// and [Parse] return, and is never empty.
+// Error is everything that is wrong with a configuration. It is never empty.
 type Error struct {
 	Problems []Problem // in the order of files and lines, as far as they have any
 }
@@ -80,64 +78,4 @@ func (e *Error) Error() string {
 		b.WriteString(p.Excerpt())
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// quote makes text from a file fit for a message.
-func quote(s string) string {
-	const longest = 80
-	if len(s) > longest {
-		return strconv.Quote(strings.ToValidUTF8(s[:longest], "")) + "..."
-	}
-	return strconv.Quote(s)
-}
-
-// didYouMean returns "; did you mean ...?" when one of names is close to s, and
-// otherwise the list of all names.
-func didYouMean(s string, names []string) string {
-	if n := nearest(s, names); n != "" {
-		return fmt.Sprintf("; did you mean %q?", n)
-	}
-	return "; known here: " + strings.Join(names, ", ")
-}
-
-// nearest returns the name that s was probably meant to be, or the empty
-// string.
-func nearest(s string, names []string) string {
-	fold := strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(s))
-	best, bestDistance := "", 3
-	for _, n := range names {
-		lower := strings.ToLower(n)
-		if d := distance(fold, lower); d < bestDistance && d <= max(1, len(lower)/3) {
-			best, bestDistance = n, d
-		}
-	}
-	return best
-}
-
-// distance returns how many insertions, deletions, substitutions and swaps of
-// neighbours lead from a to b. Of long strings it knows only that they are far
-// apart.
-func distance(a, b string) int {
-	const longest = 40
-	if len(a) > longest || len(b) > longest {
-		return longest
-	}
-	var d [longest + 1][longest + 1]int
-	for i := range len(a) + 1 {
-		for j := range len(b) + 1 {
-			switch {
-			case i == 0 || j == 0:
-				d[i][j] = i + j
-				continue
-			case a[i-1] == b[j-1]:
-				d[i][j] = d[i-1][j-1]
-			default:
-				d[i][j] = 1 + min(d[i-1][j-1], d[i-1][j], d[i][j-1])
-			}
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
-			}
-		}
-	}
-	return d[len(a)][len(b)]
 }

@@ -1,0 +1,3 @@
+// Package text words what messages have in common, so that the same thing reads
+// the same everywhere.
+package text
