@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +24,7 @@ func newExplain() *cobra.Command {
 	var o pastOptions
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "explain [--json] [SPOOL:SEQ [FILE...]]",
+		Use:   "explain [--host GLOB] [--json] [SPOOL:SEQ [FILE...]]",
 		Short: "Say in words what one event means",
 		Long: `explain says of one event what happened, which rule decided and where it stands
 in the policy, why the rules before it did not match, and what would allow it.
@@ -60,6 +62,7 @@ is measured now, on this host; what cannot be known is said to be unknown.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object for each event")
+	o.addHostTo(cmd)
 	cmd.Flags().StringVar(&o.socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
 	return cmd
 }
@@ -93,20 +96,41 @@ func (e *explainer) all(h *history.History) error {
 	}
 }
 
-// one explains the event of that identity.
+// one explains the event of that identity, which is to be that of one host.
 func (e *explainer) one(h *history.History, at spool.Cursor) error {
 	var failed error
+	var hosts []string
+	var found bytes.Buffer
+	out := e.out
+	e.out = &found
 	for {
 		ev, err := h.Next()
 		switch {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF) && len(hosts) == 0:
 			return errors.Join(failed, fmt.Errorf("%s has no event %v: it was overwritten, or never there", h.Origin(), at))
+		case errors.Is(err, io.EOF) && len(hosts) > 1:
+			return errors.Join(failed, fmt.Errorf("%v is an event of %d hosts: %s; --host says which is meant", at, len(hosts), firstOf(hosts, 5)))
+		case errors.Is(err, io.EOF):
+			_, err := out.Write(found.Bytes())
+			return err
 		case err != nil:
 			failed = errors.Join(failed, err)
 		case ev.At == at:
-			return e.explain(ev)
+			hosts = append(hosts, strconv.QuoteToASCII(string(ev.Host)))
+			if err := e.explain(ev); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// firstOf names the first of a list.
+func firstOf(list []string, n int) string {
+	text := strings.Join(list[:min(n, len(list))], ", ")
+	if len(list) > n {
+		text += fmt.Sprintf(" and %d more", len(list)-n)
+	}
+	return text
 }
 
 // explain prints one explanation.

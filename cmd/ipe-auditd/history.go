@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,13 +19,33 @@ import (
 type pastOptions struct {
 	since  string
 	socket string
+	host   string
 
 	after *spool.Cursor // all that is of interest comes behind it
 }
 
 func (o *pastOptions) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.since, "since", "", "leave out what is older: how long ago, as 10m or 7d, or a `TIME` as 2026-11-23T13:35:38Z")
+	o.addHostTo(cmd)
 	cmd.Flags().StringVar(&o.socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
+}
+
+func (o *pastOptions) addHostTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.host, "host", "", "only of hosts whose name matches `GLOB`, as web*; what names no host does not match")
+}
+
+// wanted returns which hosts --host asks for, nil for all.
+func (o *pastOptions) wanted(cmd *cobra.Command) (func([]byte) bool, error) {
+	if !cmd.Flags().Changed("host") {
+		return nil, nil
+	}
+	if _, err := path.Match(o.host, ""); err != nil {
+		return nil, usageError{fmt.Errorf("--host %q: no glob: *, ?, and sets in [] are known", o.host)}
+	}
+	return func(name []byte) bool {
+		ok, _ := path.Match(o.host, string(name))
+		return ok && len(name) > 0
+	}, nil
 }
 
 // begin returns what --since asks for, the zero time when that is nothing.
@@ -43,8 +64,12 @@ func (o *pastOptions) begin(cmd *cobra.Command, now time.Time) (time.Time, error
 // of the daemon, or of its spool when it does not run. Signals end the process
 // as they are used to: a read of a terminal or a pipe cannot be called off.
 func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) (*history.History, error) {
+	wanted, err := o.wanted(cmd)
+	if err != nil {
+		return nil, err
+	}
 	h, err := history.Open(cmd.Context(), history.Options{
-		Names: names, Stdin: cmd.InOrStdin(), Since: since,
+		Names: names, Stdin: cmd.InOrStdin(), Since: since, Wanted: wanted,
 		Socket: socketOr(o.socket), Dir: spoolDir(), After: o.after,
 	})
 	var both *history.SpoolError

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/advice"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/internal/readiness"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
@@ -20,7 +22,7 @@ func newReadiness() *cobra.Command {
 	var asJSON bool
 	var candidate string
 	cmd := &cobra.Command{
-		Use:   "readiness [--since T] [--policy FILE] [--json] [FILE...]",
+		Use:   "readiness [--since T] [--host GLOB] [--policy FILE] [--json] [FILE...]",
 		Short: "Say whether enforcement may be switched on",
 		Long: `readiness lists what would be denied if IPE enforced the policy that is in force,
 or with --policy a candidate: the text of a policy, before it is signed.
@@ -29,6 +31,10 @@ It exits with 0 if nothing that was seen would be denied, with 1 if something
 would, and with 2 if that cannot be said: because something was lost or could not
 be read, because there was nothing to see or not for long enough, or because of
 a mistake in what it was given.
+
+Of several hosts each is answered for by itself, and the worst answer is that for
+all: something would be denied, then nobody can say. Objects on other hosts than
+this one cannot be measured here.
 
 Of the daemon it asks for 7d, and of FILEs for everything, as report reads them.
 A candidate needs success_audit: what a policy allows is not recorded without.`,
@@ -81,7 +87,9 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 		return 0, err
 	}
 	defer h.Close()
-	head.Origin, ask.Live = h.Origin(), h.Live()
+	head.Origin, ask.Live, ask.Several = h.Origin(), h.Live(), len(h.Hosts()) > 1
+	texts := advice.Texts{Securityfs: &host.Securityfs{Root: "/sys"}}
+	ask.Host, ask.Stands = host.Name(), texts.Stands
 	check := readiness.New(ask)
 	_ = readAll(h, check.Add, check.Fail) // an error is a reason of the answer
 	answer := check.Answer()

@@ -18,7 +18,7 @@ func newReport() *cobra.Command {
 	var o pastOptions
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "report [--since T] [--json] [FILE...]",
+		Use:   "report [--since T] [--host GLOB] [--json] [FILE...]",
 		Short: "Sum up what was denied, and by which policy",
 		Long: `report prints the timeline of policies, modes and losses, and below it the
 distinct denials and would-be denials, the worst first: how often, since when,
@@ -27,7 +27,11 @@ by which commands, and by which rule of which policy.
 It asks the running daemon, and reads its spool directory when no daemon runs.
 With FILE it reads that: a spool directory, or whatever decode reads, or the
 JSON lines of a file sink, also compressed. It is one screen for a person; with
---json it is complete.`,
+--json it is complete.
+
+The events may be of any number of hosts, in any order, and be there more than
+once: each is counted once, and every host by itself. What does not fit in memory
+goes to a temporary file in TMPDIR, or /var/tmp.`,
 		Example: `  ipe-auditd report --since 7d
   ipe-auditd report --json /var/log/ipe-auditd/events.json* | jq '.denials[0]'
   ausearch --raw | ipe-auditd report -`,
@@ -36,12 +40,12 @@ JSON lines of a file sink, also compressed. It is one screen for a person; with
 			if err != nil {
 				return err
 			}
-			h, err := o.open(cmd, names, since)
+			h, err := o.open(cmd, names, time.Time{}) // what was before tells what was in force
 			if err != nil {
 				return err
 			}
 			defer h.Close()
-			r := report.Report{Origin: h.Origin()}
+			r := report.Report{Origin: h.Origin(), Several: len(h.Hosts()) > 1}
 			if !since.IsZero() {
 				r.Since = since.UnixMilli()
 			}

@@ -24,7 +24,7 @@ type suggestOptions struct {
 func newSuggest() *cobra.Command {
 	var o suggestOptions
 	cmd := &cobra.Command{
-		Use:   "suggest [--since T] [--name N] [--version V] [--base FILE] [--signature] [FILE...]",
+		Use:   "suggest [--since T] [--host GLOB] [--name N] [--version V] [--base FILE] [--signature] [FILE...]",
 		Short: "Write a policy that allows what was denied, and nothing else",
 		Long: `suggest reads denials, and prints a policy with the narrowest rule for each
 object: the fs-verity digest of the file, or else the root hash of the dm-verity

@@ -35,7 +35,7 @@ func (c *Collector) Add(ev *history.Event) {
 		c.foreign += accesses(&ev.Event)
 		c.another = string(ev.Host)
 	default:
-		c.groups.Add(&ev.Event, accesses(&ev.Event))
+		c.groups.Add(&ev.Event, accesses(&ev.Event), ev.On)
 	}
 }
 

@@ -186,8 +186,8 @@ func (x *Explanation) rules(ev *ipe.Event, r *measure.Result, p *policy.Policy) 
 	}
 	index := slices.IndexFunc(p.Rules, func(r policy.Rule) bool { return sameRule(&r, &decided) })
 	if index < 0 {
-		x.Policy.Note = strings.TrimPrefix(x.Policy.Note+"; the rule does not stand in it, so another policy judged", "; ")
-		x.Policy.File = ""
+		name := strings.TrimSpace(x.Policy.Name + " " + x.Policy.Version)
+		*x.Policy = PolicyNote{Note: "which policy judged is not known: the rule does not stand in " + name + ", so another policy judged"}
 		return
 	}
 	x.Rule.Line = p.Rules[index].Line
@@ -198,6 +198,38 @@ func (x *Explanation) rules(ev *ipe.Event, r *measure.Result, p *policy.Policy) 
 		}
 		x.Earlier = append(x.Earlier, RuleNote{Line: rule.Line, Text: printable(rule.String()), Why: mismatch(rule, r)})
 	}
+}
+
+// Texts are the texts of the policies that this kernel has.
+type Texts struct {
+	Securityfs *host.Securityfs
+
+	policies map[string]*policy.Policy // by name, version and digest; nil: not known
+}
+
+// Stands reports whether the rule that decided about an access stands in the
+// policy that is said to have judged it, unknown where the text of that is not
+// known.
+func (t *Texts) Stands(ev *ipe.Event) ipe.Bool {
+	p := &ev.ActivePolicy
+	key := string(p.Name) + "\x00" + string(p.Version) + "\x00" + string(p.Digest)
+	parsed, known := t.policies[key]
+	if !known {
+		if text, err := t.Securityfs.PolicyText(p); err == nil {
+			if q, err := policy.Parse(text); err == nil {
+				parsed = q
+			}
+		}
+		if t.policies == nil {
+			t.policies = make(map[string]*policy.Policy)
+		}
+		t.policies[key] = parsed
+	}
+	if parsed == nil || ev.Rule == nil {
+		return ipe.Unknown
+	}
+	decided := ruleOf(ev)
+	return ipe.BoolOf(slices.ContainsFunc(parsed.Rules, func(r policy.Rule) bool { return sameRule(&r, &decided) }))
 }
 
 // ruleOf returns the rule of a record. Its operation is always that of the

@@ -148,9 +148,7 @@ func TestExplainSaysWhichRuleDecidedAndWhy(t *testing.T) {
 		{"a rule of another policy", decode(t, "KMODULE", "KERNEL_LOAD", none, "DEFAULT op=KMODULE action=DENY"), ipe.Policy{}, `
   decided by    DEFAULT op=KMODULE action=DENY
                 the default for KMODULE: no other rule of the policy matched
-  policy        lab 1.0.0
-                ` + labDigest + `
-                which policy judged is not known; this is the one that is active here now; the rule does not stand in it, so another policy judged
+  policy        which policy judged is not known: the rule does not stand in lab 1.0.0, so another policy judged
   object now    boot_verified=FALSE, no dmverity_roothash, dmverity_signature=FALSE, no fsverity_digest, fsverity_signature=FALSE
   no rule helps the data came without a file, so no property holds
                 load the module from its file, with finit_module(2)

@@ -94,7 +94,8 @@ func instant(at func(*fields) *int64, has ipe.Has) value {
 	}}
 }
 
-// spoolID is the id of a spool: hex digits in lower case.
+// spoolID is the id of a spool: hex digits in lower case, at most 16 of them, so
+// that what was written with fewer is no other event for that.
 func spoolID() value {
 	return value{Type: TypeWord, read: func(p *Parser, f *fields, v []byte) bool {
 		s := p.unquote(v)
@@ -110,7 +111,7 @@ func spoolID() value {
 			}
 			f.Spool = f.Spool<<4 | uint64(c)
 		}
-		return len(s) == 16
+		return 0 < len(s) && len(s) <= 16
 	}}
 }
 

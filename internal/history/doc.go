@@ -14,24 +14,27 @@
 //
 // # What it promises
 //
-// Events come in the order of their source; several files in the order of
-// their first events, because the shell sorts events.json before
-// events.json.20261123T133538.497Z.gz, which is older. What a source has twice
-// under one identity, as a sink that delivers at least once may write it, comes
-// once. What is missing is an event too: a gap in a spool is a "lost", and what
-// cannot be read is "unparsed" with its text, like a record that cannot be.
-// [Event.Skipped] says how many entries a source leaves out by its sequence
-// numbers without calling them lost, which a file with a match does.
+// Order is no evidence: the sources are read to their ends, in any order, and then
+// the events come host by host and of each by time, whatever the order in which
+// they were found. What is there more than once, as one entry of a spool or as one
+// record of the kernel in whichever form, comes once; [Host] counts the rest.
+//
+// What is missing is an event too: a gap in a spool is a "lost", and what cannot be
+// read is "unparsed" with its text, like a record that cannot be. [Host] says how
+// many entries are missing by their sequence numbers.
 //
 // An error of [History.Next] ends one source, not the history.
 //
-// Which policy was in force is concluded on the way, as package inforce says,
-// also from the events before Options.Since where there are any: at a loss, at
-// entries left out, with another boot or host, and where another file begins
-// that does not go on with the next sequence number, it is no longer known.
+// Which policy was in force is concluded on the way, as package inforce says, for
+// each boot of each host, also from the events before Options.Since: at a loss and
+// behind entries that are missing it is no longer known, and nowhere if something
+// is missing that may be anywhere.
 //
 // # Memory
 //
-// One event at a time is in memory, and one line or datagram of at most 1 MiB.
-// All slices of an [Event] live until the next call of [History.Next].
+// Events are kept in a short form of some 50 bytes, what many have in common once.
+// Beyond 32 MiB they go to temporary files, which are sorted and merged. Hosts take
+// some 500 bytes each, and the sequence numbers 16 bytes for each gap. One line or
+// datagram of at most 1 MiB is in memory besides. All slices of an [Event] live
+// until the next call of [History.Next].
 package history

@@ -14,7 +14,7 @@ func Example() {
 	h, err := history.Open(context.Background(), history.Options{
 		Names: []string{"-"},
 		Stdin: strings.NewReader(`type=1420 audit(1795440701.244:47): ipe_op=EXECUTE ipe_hook=BPRM_CHECK enforcing=1 pid=570 comm="sh" path="/tmp/true" dev="tmpfs" ino=2 rule="DEFAULT op=EXECUTE action=DENY"
-{"spool":"5f1c9a0277d8e3b4","seq":9,"event":"access","verdict":"would_deny","ipe_op":"KMODULE","path":"/tmp/dummy.ko"}
+{"spool":"5f1c9a0277d8e3b4","seq":9,"time":"2026-11-23T13:31:42.000Z","event":"access","verdict":"would_deny","ipe_op":"KMODULE","path":"/tmp/dummy.ko"}
 `),
 	})
 	if err != nil {

@@ -1,30 +1,39 @@
 package history
 
 import (
-	"bytes"
-
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
-	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// follower concludes from all events of a history what is in force.
+// follower concludes from the events of one host after the other what is in
+// force, for each boot apart.
 type follower struct {
-	tracker inforce.Tracker
-	at      spool.Cursor // of the event before
-	boot    []byte
-	host    []byte
+	host     *Host
+	trackers map[*boot]*inforce.Tracker
+	last     *boot // whose tracker is tracker
+	tracker  *inforce.Tracker
+
+	// blind says that something was lost, or cannot be read, and nobody knows on
+	// which host or when: nothing is concluded from anything before.
+	blind bool
 }
 
 // follow fills in what is in force after ev, and which policy judged an access
-// that does not say it. begins says that ev is the first event of its source.
-func (f *follower) follow(ev *Event, begins bool) {
-	next := f.at.ID == ev.At.ID && f.at.Seq+1 == ev.At.Seq
-	if f.elsewhere(ev) || ev.Skipped > 0 || begins && !next {
-		f.tracker.Forget()
+// that does not say it.
+func (f *follower) follow(ev *Event) {
+	if ev.On != f.host || f.trackers == nil {
+		f.host, f.trackers, f.last = ev.On, make(map[*boot]*inforce.Tracker), nil
 	}
-	if ev.At.Seq > 0 {
-		f.at = ev.At
+	if ev.boot != f.last || f.tracker == nil {
+		if f.tracker = f.trackers[ev.boot]; f.tracker == nil {
+			f.tracker = new(inforce.Tracker)
+			f.trackers[ev.boot] = f.tracker
+		}
+		f.last = ev.boot
+	}
+	ev.Hole = ev.behindHole()
+	if f.blind || ev.Hole {
+		f.tracker.Forget()
 	}
 	judge := f.tracker.Observe(&ev.Event)
 	ev.InForce = f.tracker.State()
@@ -33,19 +42,21 @@ func (f *follower) follow(ev *Event, begins bool) {
 	}
 }
 
-// elsewhere reports whether ev is of another host or boot than those before.
-func (f *follower) elsewhere(ev *Event) bool {
-	other := differs(&f.boot, ev.BootID)
-	return differs(&f.host, ev.Host) || other
-}
-
-// differs makes was what is, if that is known, and reports whether it was
-// something else.
-func differs(was *[]byte, is []byte) bool {
-	if is == nil || bytes.Equal(*was, is) {
+// behindHole reports whether the entry before is missing, or may be.
+func (ev *Event) behindHole() bool {
+	if ev.At.Seq == 0 || ev.numbers == nil {
 		return false
 	}
-	other := *was != nil
-	*was = bytes.Clone(is)
-	return other
+	return ev.On.Unnumbered || ev.At.Seq > 1 && !ev.numbers.seen.has(ev.At.Seq-1)
+}
+
+// unplaced reports whether ev says that something is missing, and not where.
+func (ev *Event) unplaced() bool {
+	switch ev.Kind {
+	case ipe.KindLost:
+		return ev.Has&ipe.HasSeqRange == 0 && string(ev.Stage) != "truncated" && (ev.Has&ipe.HasCount == 0 || ev.Count > 0)
+	case ipe.KindUnparsed:
+		return ev.Type != ipe.TypeAccess
+	}
+	return false
 }

@@ -1,17 +1,16 @@
 package history
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/input"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -26,10 +25,14 @@ type Options struct {
 	Socket string // of the daemon's feed
 	Dir    string // its spool directory, read when no daemon answers; may be empty
 
-	// Since leaves out what is older: what was received before by the daemon
-	// and in spools, what happened before in files. Events without a time stay.
-	// Zero: everything.
+	// Since leaves out what happened before. It counts for what is in force
+	// later. Events without a time stay. Zero: everything.
 	Since time.Time
+
+	// Wanted says which hosts are asked for, by their names. What does not say
+	// which host it is of is none of them; only what cannot be read may be. Nil:
+	// all.
+	Wanted func(name []byte) bool
 
 	// After asks the daemon for the events behind this one only. Other sources
 	// give all that they have. Nil: everything.
@@ -39,11 +42,16 @@ type Options struct {
 // History is a stream of events. One goroutine at a time may use it.
 type History struct {
 	since   int64 // milliseconds since 1970 UTC; 0: everything
-	sources []*stream
-	follow  follower
+	sources []*reading
 	origin  string
 	note    string
 	live    bool
+
+	gatherer         // of what the sources have
+	list     []*Host // of the hosts, once everything is gathered
+	errs     []error // that ended sources too early, to be returned
+	replay           // of what was gathered
+	follow   follower
 }
 
 // source yields the events of one place. The event lives until the next call;
@@ -53,31 +61,21 @@ type source interface {
 	close()
 }
 
-// stream is a source with the event that comes next, which was read to find out
-// where the source belongs.
-type stream struct {
-	source
-	place place
-	event Event
-	err   error
-	ready bool // event and err are to be returned
-	begun bool // an event was returned, or left out
-}
-
 // Open opens the sources. The error is that of the first that cannot be opened;
 // of the daemon's socket it is that of connect(2), an [api.RefusedError] or a
 // [SpoolError], unless no daemon answers and there is a spool to read. Close must be called,
 // unless there is an error. ctx ends the reading of the feed.
 func Open(ctx context.Context, o Options) (*History, error) {
 	h := &History{}
+	h.wanted = o.Wanted
+	if !o.Since.IsZero() {
+		h.since = o.Since.UnixMilli()
+	}
 	if len(o.Names) == 0 {
 		if err := h.openDaemon(ctx, &o); err != nil {
 			return nil, err
 		}
 		return h, nil
-	}
-	if !o.Since.IsZero() {
-		h.since = o.Since.UnixMilli()
 	}
 	for _, name := range o.Names {
 		s, err := open(name, &o)
@@ -85,7 +83,7 @@ func Open(ctx context.Context, o Options) (*History, error) {
 			h.Close()
 			return nil, err
 		}
-		h.sources = append(h.sources, &stream{source: s})
+		h.sources = append(h.sources, s)
 	}
 	if h.origin = o.Names[0]; h.origin == "-" {
 		h.origin = "stdin"
@@ -93,7 +91,6 @@ func Open(ctx context.Context, o Options) (*History, error) {
 	if n := len(o.Names) - 1; n > 0 {
 		h.origin += fmt.Sprintf(" and %d more", n)
 	}
-	h.sort()
 	return h, nil
 }
 
@@ -114,29 +111,30 @@ func (e *SpoolError) Unwrap() error { return e.Err }
 
 // openDaemon opens the feed of the daemon, or its spool.
 func (h *History) openDaemon(ctx context.Context, o *Options) error {
-	f, err := openFeed(ctx, o.Socket, o.Since, o.After)
+	// What was in force is concluded from what came before Since, too.
+	f, err := openFeed(ctx, o.Socket, time.Time{}, o.After)
 	if err == nil {
-		h.sources, h.origin = []*stream{{source: f}}, "the daemon at "+o.Socket
+		h.sources, h.origin = []*reading{{source: f, name: f.origin, ordered: true}}, "the daemon at "+o.Socket
 		h.live = true
 		return nil
 	}
 	if o.Dir == "" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
 		return err
 	}
-	d, dirErr := openDirectory(o.Dir, o.Since)
+	d, dirErr := openDirectory(o.Dir, time.Time{})
 	if errors.Is(dirErr, fs.ErrNotExist) {
 		return err
 	} else if dirErr != nil {
 		return &SpoolError{Socket: o.Socket, Err: dirErr}
 	}
-	h.sources, h.origin = []*stream{{source: d}}, "the spool in "+o.Dir
+	h.sources, h.origin = []*reading{{source: d, name: d.origin, ordered: true}}, "the spool in "+o.Dir
 	h.note = fmt.Sprintf("no daemon answers at %s; reading its spool in %s", o.Socket, o.Dir)
 	return nil
 }
 
-func open(name string, o *Options) (source, error) {
+func open(name string, o *Options) (*reading, error) {
 	if name == "-" {
-		return &file{name: "stdin", records: NewRecords(o.Stdin)}, nil
+		return &reading{source: &file{name: "stdin", records: NewRecords(o.Stdin)}, name: "stdin"}, nil
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -144,30 +142,13 @@ func open(name string, o *Options) (source, error) {
 	}
 	if info, err := f.Stat(); err == nil && info.IsDir() {
 		f.Close()
-		return openDirectory(name, o.Since)
-	}
-	return &file{name: name, closer: f, records: NewRecords(f)}, nil
-}
-
-// sort puts several sources in the order of their first events, if each begins
-// with one that has a time.
-func (h *History) sort() {
-	if len(h.sources) < 2 {
-		return
-	}
-	for _, s := range h.sources {
-		if s.peek(); s.err != nil || s.event.Has&ipe.HasStamp == 0 {
-			return
+		d, err := openDirectory(name, time.Time{})
+		if err != nil {
+			return nil, err
 		}
+		return &reading{source: d, name: name, ordered: true}, nil
 	}
-	slices.SortStableFunc(h.sources, func(a, b *stream) int { return cmp.Compare(a.event.Time, b.event.Time) })
-}
-
-func (s *stream) peek() {
-	if !s.ready {
-		s.err = s.source.next(&s.event)
-		s.ready = true
-	}
+	return &reading{source: &file{name: name, closer: f, records: NewRecords(f)}, name: name}, nil
 }
 
 // Origin says for a person where the events come from.
@@ -180,43 +161,68 @@ func (h *History) Live() bool { return h.live }
 // Note says in one line what the user should know of that, if there is anything.
 func (h *History) Note() string { return h.note }
 
-// Next returns the next event. The error is io.EOF behind the last one; any
-// other says why one source ended too early, and Next may be called again for
-// what comes behind it.
-func (h *History) Next() (*Event, error) {
-	for len(h.sources) > 0 {
-		s := h.sources[0]
-		s.peek()
-		s.ready = false
-		if s.err != nil {
-			s.close()
-			h.sources = h.sources[1:]
-			if !errors.Is(s.err, io.EOF) {
-				return nil, s.name(s.err)
-			}
-			continue
-		}
-		if !s.place.take(&s.event) {
-			continue
-		}
-		h.follow.follow(&s.event, !s.begun)
-		s.begun = true
-		if !h.tooOld(&s.event) {
-			return &s.event, nil
-		}
-	}
-	return nil, io.EOF
+// Hosts returns the hosts whose events come out of Next, in their order. It reads
+// all sources to their end, if Next has not done so yet.
+func (h *History) Hosts() []*Host {
+	h.gather()
+	return h.list
 }
 
-// name says in which file an error is.
-func (s *stream) name(err error) error {
-	switch s := s.source.(type) {
-	case *file:
-		return fmt.Errorf("%s: %w", s.name, err)
-	case *stored:
-		return fmt.Errorf("%s: %w", s.origin, err)
+// Next returns the next event: host by host, and of each by time. It reads all
+// sources to their end before the first one. The error is io.EOF behind the last
+// event; others come before the first one and say of one source each why it ended
+// too early, and Next is to be called again.
+func (h *History) Next() (*Event, error) {
+	h.gather()
+	if len(h.errs) > 0 {
+		err := h.errs[0]
+		h.errs = h.errs[1:]
+		return nil, err
 	}
-	return err
+	for {
+		ev, err := h.replay.next(&h.gatherer)
+		if errors.Is(err, io.EOF) && h.late != nil {
+			err, h.late = h.late, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		h.follow.follow(ev)
+		if !h.tooOld(ev) {
+			return ev, nil
+		}
+	}
+}
+
+// gather reads all sources to their end.
+func (h *History) gather() {
+	if h.sources == nil {
+		return
+	}
+	for _, in := range h.sources {
+		for {
+			err := in.next(&h.event)
+			if err == nil {
+				err = h.add(in, &h.event)
+			}
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				var unread *input.UnreadError
+				h.blind = h.blind || errors.As(err, &unread)
+				h.errs = append(h.errs, in.named(err))
+				break
+			}
+		}
+		in.close()
+	}
+	h.sources = nil
+	var err error
+	if h.list, err = h.sort(); err != nil {
+		h.errs = append(h.errs, err)
+	}
+	h.follow.blind = h.blind
 }
 
 func (h *History) tooOld(ev *Event) bool {
@@ -225,8 +231,9 @@ func (h *History) tooOld(ev *Event) bool {
 
 // Close releases what the history holds.
 func (h *History) Close() {
-	for _, s := range h.sources {
-		s.close()
+	for _, in := range h.sources {
+		in.close()
 	}
 	h.sources = nil
+	h.sorter.close()
 }

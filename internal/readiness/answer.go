@@ -11,7 +11,8 @@ import (
 // Verdict is the answer in one word.
 type Verdict uint8
 
-// The verdicts, by their exit codes.
+// The verdicts, by their exit codes. Of several hosts the worst counts: NotReady,
+// then CannotSay.
 const (
 	Ready     Verdict = iota // nothing that was seen would be denied
 	NotReady                 // something would
@@ -44,31 +45,38 @@ type Answer struct {
 	Accesses uint64
 	Earlier  uint64 // denials by other policies, which do not count
 	Unread   report.Unread
+
+	// Of several hosts Policy is only known if it is the same on all, and
+	// Observed is that of the host that was watched for the shortest time.
+	Hosts Hosts
 }
 
 // enough is how much of the wanted time must have been observed, in percent: a
 // restart of the daemon and a reboot are no reason to begin again.
 const enough = 95
 
-// Answer ends the stream and answers.
-func (c *Check) Answer() *Answer {
+// answer ends the stream and answers. errors are of sources, and unread is what
+// could not be read of them, so that events of any host may be missing.
+func (c *hostCheck) answer(errors []error, unread *report.Unread, stray *hostCheck) *Answer {
 	if c.Live {
 		c.observation.until(c.observation.now)
 	}
-	a := &Answer{Policy: c.current, Observed: c.observation.sum, Accesses: c.accesses, Unread: c.unread}
+	a := &Answer{Policy: c.current, Observed: c.observation.sum, Accesses: c.accesses}
 	if !c.Since.IsZero() {
 		a.Wanted = c.Now.Sub(c.Since)
+	}
+	if stray != nil { // it may be of this host
+		c.losses, c.lost, c.uncount = c.losses+stray.losses, report.Sum(c.lost, stray.lost), c.uncount || stray.uncount
+		c.unparsed += stray.unparsed
 	}
 	groups, earlier := c.groups()
 	a.Earlier = earlier
 	if c.Candidate != nil {
 		c.judge(groups, a)
 	} else {
-		for _, g := range groups {
-			a.Denied = append(a.Denied, Finding{Group: g})
-		}
+		c.byPolicy(groups, a)
 	}
-	c.reasons(a)
+	c.reasons(a, errors, unread)
 	switch {
 	case len(a.Denied) > 0:
 		a.Verdict = NotReady
@@ -79,7 +87,7 @@ func (c *Check) Answer() *Answer {
 }
 
 // reasons collects what keeps a from being sure.
-func (c *Check) reasons(a *Answer) {
+func (c *hostCheck) reasons(a *Answer, errors []error, unread *report.Unread) {
 	add := func(when bool, key, text string, args ...any) {
 		if when {
 			a.Reasons = append(a.Reasons, Reason{key, fmt.Sprintf(text, args...)})
@@ -93,15 +101,20 @@ func (c *Check) reasons(a *Answer) {
 		"watched for %s in permissive mode and %s enforcing, of the %s asked for%s",
 		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), Round(a.Wanted), c.sinceWhen())
 	add(c.losses > 0, "lost", "lost: %s", c.lossText())
-	add(c.skipped > 0, "skipped", "missing from what was given, by the sequence numbers: %s", some(uint64(c.skipped), "event", "events"))
+	if on := c.on; on != nil {
+		add(on.Skipped > 0 && c.hole, "skipped", "missing from what was given, by the sequence numbers: %s", some(on.Skipped, "event", "events"))
+		add(on.LeftOut > 0 && c.hole, "left_out", "not given to the sink, by its match: %s", some(on.LeftOut, "event", "events"))
+		add(on.Unnumbered, "too_many_numbers", "there are too many sequence numbers to remember, so nobody knows whether events are missing")
+	}
 	add(c.unparsed > 0, "unreadable", "could not be read: %s", some(c.unparsed, "record", "records"))
 	givenUp := int(c.judged.GivenUp + c.vague.GivenUp)
 	add(givenUp > 0, "given_up", "there was no room to remember %s", kinds(givenUp))
-	add(c.unread.Sources() > 0, "unread", "not all that was given could be read: %s", c.unreadText())
-	for _, err := range c.errors {
+	add(unread.Sources() > 0, "unread", "not all that was given could be read: %s", unreadText(unread))
+	for _, err := range errors {
 		add(true, "source", "%s", err)
 	}
 	if inForce {
+		add(len(a.Unknown) > 0, "other_policy", "denied by rules that do not stand in the policy in force, so that another one judged: %s", kinds(len(a.Unknown)))
 		return
 	}
 	add(c.audit.off || c.audit.state != ipe.True, "success_audit",
@@ -111,14 +124,14 @@ func (c *Check) reasons(a *Answer) {
 }
 
 // sinceWhen says why the time may be short.
-func (c *Check) sinceWhen() string {
+func (c *hostCheck) sinceWhen() string {
 	if c.Candidate == nil && c.current.Name != nil {
 		return ", under the policy that is in force now"
 	}
 	return ""
 }
 
-func (c *Check) lossText() string {
+func (c *hostCheck) lossText() string {
 	switch text := some(c.lost, "record", "records"); {
 	case c.lost == 0:
 		return "records whose number is not known"
@@ -129,9 +142,9 @@ func (c *Check) lossText() string {
 	}
 }
 
-func (c *Check) unreadText() string {
-	text := some(c.unread.Sources(), "source", "sources")
-	if n := c.unread.Lines(); n > 0 {
+func unreadText(unread *report.Unread) string {
+	text := some(unread.Sources(), "source", "sources")
+	if n := unread.Lines(); n > 0 {
 		return some(n, "line", "lines") + " of " + text
 	}
 	return "something in " + text

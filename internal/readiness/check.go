@@ -1,7 +1,9 @@
 package readiness
 
 import (
+	"bytes"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/history"
@@ -27,12 +29,26 @@ type Options struct {
 	// Measure finds out about each object.
 	Candidate *policy.Policy
 	Measure   func(measure.Object) measure.Result
+
+	// Host is the name of this host, where Measure looks. Of objects on others
+	// only that is known which the records say. Empty: all are here.
+	Host string
+
+	// Stands reports whether the rule that decided about an access stands in the
+	// text of the policy that is said to have judged it; unknown where the text
+	// is not. Nil: it never is.
+	Stands func(*ipe.Event) ipe.Bool
+
+	// Several says that there is more than one host.
+	Several bool
 }
 
-// Check collects what an answer needs. One goroutine at a time may use it.
-type Check struct {
-	Options
+// hostCheck collects what an answer for one host needs.
+type hostCheck struct {
+	*Options
+	on          *history.Host // nil if it is the only one
 	observation observation
+	boot        []byte // of the last event
 	audit       audit
 
 	current  ipe.Policy // in force last, as far as known; without a name: never known
@@ -48,15 +64,12 @@ type Check struct {
 	lost     uint64
 	uncount  bool // lost is not all
 	losses   uint64
-	skipped  int64
+	hole     bool // something is missing by the numbers, in the window
 	unparsed uint64
-	errors   []error
-	unread   report.Unread
 }
 
-// New returns a Check that has seen nothing.
-func New(o Options) *Check {
-	c := &Check{Options: o}
+func newHostCheck(o *Options, on *history.Host) *hostCheck {
+	c := &hostCheck{Options: o, on: on}
 	c.observation.now = o.Now.UnixMilli()
 	if !o.Since.IsZero() {
 		c.observation.since = o.Since.UnixMilli()
@@ -64,8 +77,12 @@ func New(o Options) *Check {
 	return c
 }
 
-// Add takes the next event.
-func (c *Check) Add(ev *history.Event) {
+// add takes the next event.
+func (c *hostCheck) add(ev *history.Event) {
+	if !bytes.Equal(c.boot, ev.BootID) {
+		c.boot = bytes.Clone(ev.BootID)
+		c.observation.reboot()
+	}
 	c.observation.add(ev)
 	c.follow(ev)
 	counts := ev.Has&ipe.HasStamp == 0 || ev.Time >= c.observation.since
@@ -73,7 +90,7 @@ func (c *Check) Add(ev *history.Event) {
 	if !counts {
 		return
 	}
-	c.skipped += ev.Skipped
+	c.hole = c.hole || ev.Hole
 	switch ev.Kind {
 	case ipe.KindAccess, ipe.KindRepeated:
 		c.access(ev, report.Times(&ev.Event))
@@ -84,16 +101,9 @@ func (c *Check) Add(ev *history.Event) {
 	}
 }
 
-// Fail takes an error that ended a source too early.
-func (c *Check) Fail(err error) {
-	if !c.unread.Fail(err) {
-		c.errors = append(c.errors, err)
-	}
-}
-
 // follow keeps the policy in force. What another one denied does not count for
 // it, nor does the time for which that was watched.
-func (c *Check) follow(ev *history.Event) {
+func (c *hostCheck) follow(ev *history.Event) {
 	is := &ev.InForce
 	c.noPolicy = is.Known && !is.Active
 	if !is.Known || !is.Active || c.current.Name != nil && is.Policy.Equal(&c.current) {
@@ -110,7 +120,7 @@ func (c *Check) follow(ev *history.Event) {
 }
 
 // access counts an access that happened n times.
-func (c *Check) access(ev *history.Event, n uint64) {
+func (c *hostCheck) access(ev *history.Event, n uint64) {
 	c.accesses += n
 	switch {
 	case ev.Action == ipe.ActionAllow:
@@ -122,16 +132,16 @@ func (c *Check) access(ev *history.Event, n uint64) {
 	case c.Candidate != nil:
 		c.held.learn(&ev.Event)
 		bare := object(&ev.Event)
-		c.judged.Add(&bare, n)
+		c.judged.Add(&bare, n, ev.On)
 	case ev.Action != ipe.ActionDeny:
 	case ev.ActivePolicy.Name != nil:
-		c.judged.Add(&ev.Event, n)
+		c.judged.Add(&ev.Event, n, ev.On)
 	default:
-		c.vague.Add(&ev.Event, n)
+		c.vague.Add(&ev.Event, n, ev.On)
 	}
 }
 
-func (c *Check) loss(ev *ipe.Event) {
+func (c *hostCheck) loss(ev *ipe.Event) {
 	switch {
 	case ev.Has&ipe.HasCount == 0:
 		c.uncount = true
@@ -157,7 +167,7 @@ type Finding struct {
 }
 
 // groups returns what counts, the worst first.
-func (c *Check) groups() (list []*report.Group, earlier uint64) {
+func (c *hostCheck) groups() (list []*report.Group, earlier uint64) {
 	earlier = c.earlier
 	for _, g := range c.judged.List() {
 		if c.Candidate == nil && !g.Event.ActivePolicy.Equal(&c.current) {
@@ -170,12 +180,12 @@ func (c *Check) groups() (list []*report.Group, earlier uint64) {
 }
 
 // judge sorts the groups by what the candidate says of each.
-func (c *Check) judge(groups []*report.Group, a *Answer) {
+func (c *hostCheck) judge(groups []*report.Group, a *Answer) {
 	for _, g := range groups {
 		ev := g.Sample()
 		o := measure.ObjectOf(&ev)
 		o.Held = c.held.of(&ev)
-		found := c.Measure(o)
+		found := c.measure(o)
 		op, mayBe := policy.ParseOp(string(ev.Op))
 		if !mayBe {
 			a.Unknown = append(a.Unknown, Finding{Group: g, Why: "no policy can name its operation"})
@@ -197,8 +207,35 @@ func (c *Check) judge(groups []*report.Group, a *Answer) {
 	}
 }
 
+// measure finds out about an object, if it is on this host.
+func (c *hostCheck) measure(o measure.Object) measure.Result {
+	if o.NoFile || c.on == nil || c.on.Name == nil || c.Host == "" || string(c.on.Name) == c.Host {
+		return c.Measure(o)
+	}
+	r := measure.Result{Reason: "it is on another host, " + strconv.QuoteToASCII(string(c.on.Name))}
+	for _, p := range o.Held {
+		r.Facts.Learn(p)
+	}
+	return r
+}
+
+// byPolicy returns what is known of the groups by the policy in force. Directly
+// behind an update of a policy the kernel may log an access that the old one has
+// judged (ipe_evaluate_event reads the policy under RCU): one whose rule does not
+// stand in the text tells nothing of it.
+func (c *hostCheck) byPolicy(groups []*report.Group, a *Answer) {
+	for _, g := range groups {
+		here := c.on == nil || c.on.Name == nil || c.Host == "" || string(c.on.Name) == c.Host
+		if c.Stands != nil && here && g.Event.ActivePolicy.Known() && c.Stands(&g.Event) == ipe.False {
+			a.Unknown = append(a.Unknown, Finding{Group: g, Why: "the rule does not stand in the policy in force, so another one judged"})
+			continue
+		}
+		a.Denied = append(a.Denied, Finding{Group: g})
+	}
+}
+
 // why says which rule may match, and what of it is not known.
-func (c *Check) why(op policy.Op, j *policy.Judgement, found *measure.Result) string {
+func (c *hostCheck) why(op policy.Op, j *policy.Judgement, found *measure.Result) string {
 	for _, i := range j.Maybe {
 		r := &c.Candidate.Rules[i]
 		if words := r.Unknown(); len(words) > 0 {

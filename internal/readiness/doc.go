@@ -18,6 +18,10 @@
 // candidate may deny what nobody has seen, and no answer but a denial is
 // possible.
 //
+// Of several hosts each has an answer of its own, by its own policy, and the worst
+// is that for all. A candidate is asked about objects of other hosts only as far as
+// the records tell their properties.
+//
 // # What it refuses to do
 //
 // It gives no benefit of the doubt. Where something was lost, could not be read

@@ -46,6 +46,11 @@ func (o *observation) add(ev *history.Event) {
 	}
 }
 
+// reboot begins another boot, of which nothing is known yet.
+func (o *observation) reboot() {
+	o.timed, o.deaf, o.state = false, false, inforce.State{}
+}
+
 // until says that nothing happened up to t. Times that go back, as those of
 // several processors do, add nothing.
 func (o *observation) until(t int64) {

@@ -51,15 +51,20 @@ func (a *Answer) AppendJSON(dst []byte, h *Heading) []byte {
 		Answer: a.Verdict.String(), Origin: report.Quote(h.Origin), Policy: a.policyJSON(h),
 		Observed: observed{int64(a.Observed.Permissive / time.Second), int64(a.Observed.Enforcing / time.Second), int64(a.Wanted / time.Second)},
 		Accesses: a.Accesses, Earlier: a.Earlier,
-		Denied: findings(a.Denied), Unknown: findings(a.Unknown), Reasons: []reason{}, Unread: a.Unread.JSON(),
+		Denied: findings(a.Denied), Unknown: findings(a.Unknown), Reasons: reasonsJSON(a.Reasons), Unread: a.Unread.JSON(),
 	}
 	if !h.Since.IsZero() {
 		d.Since = report.Instant(h.Since.UnixMilli())
 	}
-	for _, r := range a.Reasons {
-		d.Reasons = append(d.Reasons, reason{r.Key, report.Quote(r.Text)})
+	return report.AppendWithHosts(dst, &d, a.Hosts.json)
+}
+
+func reasonsJSON(reasons []Reason) []reason {
+	list := []reason{}
+	for _, r := range reasons {
+		list = append(list, reason{r.Key, report.Quote(r.Text)})
 	}
-	return report.AppendDocument(dst, &d)
+	return list
 }
 
 // policyJSON says who judges: the candidate, or the policy in force.
@@ -96,6 +101,9 @@ func findings(list []Finding) []json.RawMessage {
 func (a *Answer) AppendText(dst []byte, h *Heading, height int, loc *time.Location) []byte {
 	p := report.NewPage(dst, loc)
 	p.Line("%s", a.headline())
+	if a.Hosts.N > 1 {
+		a.Hosts.lines(p)
+	}
 	p.Line("judged by: %s", a.judge(p, h))
 	p.Line("watched: %s in permissive mode, %s enforcing; %s recorded; %s",
 		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), some(a.Accesses, "access", "accesses"), p.Quoted(h.Origin))
@@ -141,6 +149,8 @@ func (a *Answer) judge(p *report.Page, h *Heading) string {
 	switch {
 	case h.Candidate != "":
 		return fmt.Sprintf("the candidate %s, %s %s", p.Quoted(h.Candidate), p.Name([]byte(h.Name)), h.Version)
+	case a.Hosts.N > 1 && a.Policy.Name == nil:
+		return "the policy that is in force on each of the hosts"
 	case a.Policy.Name != nil:
 		return "the policy in force, " + p.Policy(&a.Policy)
 	}

@@ -5,6 +5,9 @@
 // A [Report] takes events one by one and can be written at any time, as one
 // screen of text or as one JSON object with everything that is kept.
 //
+// The events are those of one host after the other. Of several hosts every one is
+// counted by itself, and the distinct denials are put together.
+//
 // # What it refuses to do
 //
 // It does not grow with what it is told: an attacker chooses paths and names.
@@ -17,5 +20,5 @@
 //
 // # Memory
 //
-// Everything that is kept is copied from the events.
+// Of each host some 350 bytes of JSON are kept. Everything that is kept is copied from the events.
 package report

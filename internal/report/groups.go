@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/history"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -18,17 +19,23 @@ const (
 )
 
 // Group is one kind of access that was seen at least once: the same verdict,
-// operation, hook, object, rule and policy.
+// operation, hook, object, rule and policy. Of several hosts it is the same
+// verdict, operation, hook, path and rule: their inodes have nothing in common.
 type Group struct {
 	// Event is what its events have in common. It has no time and no process.
 	Event ipe.Event
 
 	Count uint64
+	Hosts uint64 // on how many
+	on    *history.Host
 
 	// First and Last are the times of the first and the last of its events that
 	// have one, in milliseconds since 1970 UTC; with Timed.
 	First, Last int64
 	Timed       bool
+
+	// Note is whatever the caller of Join has given first.
+	Note any
 
 	dialect ipe.Dialect
 	pid     uint64 // of the last event; 0 when not known
@@ -72,6 +79,7 @@ func (g *Group) Callers() (callers []Caller, others uint64) {
 // Groups counts accesses by their kind, in bounded memory. The zero Groups is
 // empty.
 type Groups struct {
+	merge bool // they are of several hosts
 	byKey map[string]*Group
 	size  int
 	key   []byte
@@ -81,20 +89,18 @@ type Groups struct {
 	GivenUp, GivenUpEvents uint64
 }
 
-// Add counts an access that happened n times.
-func (gs *Groups) Add(ev *ipe.Event, n uint64) {
-	gs.key = appendKey(gs.key[:0], ev)
-	g := gs.byKey[string(gs.key)]
-	if g == nil {
-		g = newGroup(ev, len(gs.key))
-		if len(gs.byKey) >= maxGroups || gs.size+g.size > maxBytes && len(gs.byKey) > 0 {
-			gs.giveUp()
-		}
-		if gs.byKey == nil {
-			gs.byKey = make(map[string]*Group)
-		}
-		gs.byKey[string(gs.key)] = g
-		gs.size += g.size
+// NewGroups returns Groups, of several hosts or of one.
+func NewGroups(several bool) Groups { return Groups{merge: several} }
+
+// Add counts an access that happened n times on a host. What is of one host must
+// come without that of another in between.
+func (gs *Groups) Add(ev *ipe.Event, n uint64, on *history.Host) {
+	g := gs.of(ev)
+	if gs.merge {
+		g.agree(ev)
+	}
+	if g.Hosts == 0 || g.on != on {
+		g.Hosts, g.on = g.Hosts+1, on
 	}
 	g.Count = Sum(g.Count, n)
 	if g.dialect = ev.Dialect; ev.PID != 0 {
@@ -107,6 +113,61 @@ func (gs *Groups) Add(ev *ipe.Event, n uint64) {
 		g.at(ev.Since)
 	}
 	g.caller(ev.Comm, n)
+}
+
+// of returns the group of ev, a new one if there is none.
+func (gs *Groups) of(ev *ipe.Event) *Group {
+	gs.key = gs.appendKey(gs.key[:0], ev)
+	g := gs.byKey[string(gs.key)]
+	if g == nil {
+		g = newGroup(ev, len(gs.key))
+		if len(gs.byKey) >= maxGroups || gs.size+g.size > maxBytes && len(gs.byKey) > 0 {
+			gs.giveUp()
+		}
+		if gs.byKey == nil {
+			gs.byKey = make(map[string]*Group)
+		}
+		gs.byKey[string(gs.key)] = g
+		gs.size += g.size
+	}
+	return g
+}
+
+// Join counts a group of one host. note says something of it, which the first of
+// its kind keeps.
+func (gs *Groups) Join(other *Group, on *history.Host, note any) {
+	g := gs.of(&other.Event)
+	if g.Note == nil {
+		g.Note = note
+	}
+	g.agree(&other.Event)
+	if g.Hosts == 0 || g.on != on {
+		g.Hosts, g.on = g.Hosts+1, on
+	}
+	g.Count = Sum(g.Count, other.Count)
+	g.dialect, g.pid = other.dialect, other.pid
+	if other.Timed {
+		g.at(other.First)
+		g.at(other.Last)
+	}
+	for comm, n := range other.callers {
+		g.caller([]byte(comm), n)
+	}
+	g.others += other.others
+}
+
+// agree leaves in the event what it has in common with ev, beside the key.
+func (g *Group) agree(ev *ipe.Event) {
+	has := &g.Event
+	if has.Ino != ev.Ino || (has.Has^ev.Has)&ipe.HasIno != 0 {
+		has.Ino, has.Has = 0, has.Has&^ipe.HasIno
+	}
+	if !bytes.Equal(has.Dev, ev.Dev) {
+		has.Dev = nil
+	}
+	if !has.ActivePolicy.Equal(&ev.ActivePolicy) {
+		has.ActivePolicy = ipe.Policy{}
+	}
 }
 
 // at takes the time of one of its events.
@@ -157,7 +218,7 @@ func (gs *Groups) giveUp() {
 			gs.GivenUpEvents += g.Count
 			continue
 		}
-		gs.byKey[string(appendKey(nil, &g.Event))] = g
+		gs.byKey[string(gs.appendKey(nil, &g.Event))] = g
 		gs.size += g.size
 	}
 }
@@ -206,14 +267,24 @@ func newGroup(ev *ipe.Event, key int) *Group {
 	return g
 }
 
-// appendKey appends what tells the groups apart.
+// appendKey appends what tells these groups apart.
+func (gs *Groups) appendKey(dst []byte, ev *ipe.Event) []byte {
+	if !gs.merge {
+		return appendKey(dst, ev)
+	}
+	return appendStrings(append(dst, byte(ev.Verdict)), ev.Op, ev.Hook, ev.Path, ev.Rule)
+}
+
+// appendKey appends what tells groups of one host apart.
 func appendKey(dst []byte, ev *ipe.Event) []byte {
 	dst = append(dst, byte(ev.Verdict), byte(ev.Has&ipe.HasIno))
 	dst = binary.LittleEndian.AppendUint64(dst, ev.Ino)
-	for _, s := range [...][]byte{
-		ev.Op, ev.Hook, ev.Path, ev.Dev, ev.Rule,
-		ev.ActivePolicy.Name, ev.ActivePolicy.Version, ev.ActivePolicy.Digest,
-	} {
+	return appendStrings(dst, ev.Op, ev.Hook, ev.Path, ev.Dev, ev.Rule,
+		ev.ActivePolicy.Name, ev.ActivePolicy.Version, ev.ActivePolicy.Digest)
+}
+
+func appendStrings(dst []byte, list ...[]byte) []byte {
+	for _, s := range list {
 		n := uint64(len(s)) + 1
 		if s == nil {
 			n = 0

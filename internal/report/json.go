@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,9 @@ type document struct {
 	GivenUp  givenUp           `json:"given_up"`
 	Errors   []json.RawMessage `json:"errors"`
 	Unread   []json.RawMessage `json:"unread"`
+	LeftOut  uint64            `json:"left_out"`
+	Repeats  uint64            `json:"repeats"`
+	Unknown  bool              `json:"skipped_unknown,omitempty"`
 }
 
 type verdicts struct {
@@ -53,11 +57,14 @@ type givenUp struct {
 
 // AppendJSON appends the whole report as one JSON object and a newline.
 func (r *Report) AppendJSON(dst []byte) []byte {
+	r.endHost()
+	t := &r.total
 	d := document{
-		Origin: Quote(r.Origin), Events: r.events, Unparsed: r.unparsed, Forged: r.forged, Skipped: uint64(max(r.skipped, 0)),
+		Origin: Quote(r.Origin), Events: t.events, Unparsed: t.unparsed, Forged: t.forged,
+		Skipped: r.skipped, LeftOut: r.leftOut, Repeats: r.repeats, Unknown: r.unnumbered,
 		Verdicts: verdicts{
-			r.verdicts[ipe.VerdictDenied], r.verdicts[ipe.VerdictWouldDeny],
-			r.verdicts[ipe.VerdictUnknown], r.verdicts[ipe.VerdictAllowed],
+			t.verdicts[ipe.VerdictDenied], t.verdicts[ipe.VerdictWouldDeny],
+			t.verdicts[ipe.VerdictUnknown], t.verdicts[ipe.VerdictAllowed],
 		},
 		InForce:  r.inForceJSON(),
 		Timeline: []json.RawMessage{}, Denials: []json.RawMessage{}, Errors: []json.RawMessage{},
@@ -66,17 +73,18 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 	if r.Since != 0 {
 		d.Since = Instant(r.Since)
 	}
-	if r.timed {
-		d.First, d.Last = Instant(r.first), Instant(r.last)
+	if t.timed {
+		d.First, d.Last = Instant(t.first), Instant(t.last)
 	}
-	if r.lost.events > 0 {
-		d.Lost = &lost{Accuracy: r.lost.accuracy.String()}
-		if r.lost.accuracy != ipe.AccuracyUnknown {
-			d.Lost.Count = &r.lost.count
+	if t.lost.events > 0 {
+		d.Lost = &lost{Accuracy: t.lost.accuracy.String()}
+		if t.lost.accuracy != ipe.AccuracyUnknown {
+			d.Lost.Count = &t.lost.count
 		}
 	}
-	for i := range r.timeline.items {
-		d.Timeline = append(d.Timeline, r.timeline.items[i].appendJSON(nil))
+	items := r.timeline.list()
+	for i := range items {
+		d.Timeline = append(d.Timeline, items[i].appendJSON(nil))
 	}
 	for _, g := range r.groups.List() {
 		d.Denials = append(d.Denials, g.AppendJSON(nil))
@@ -85,7 +93,20 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 		d.Errors = append(d.Errors, Quote(err))
 	}
 	d.Unread = r.Unread.JSON()
-	return AppendDocument(dst, &d)
+	return AppendWithHosts(dst, &d, r.hosts.json)
+}
+
+// AppendWithHosts appends v, an object, as one line of JSON with one member more
+// at its end: "hosts", a list of the objects that stand in list, each behind a
+// comma. Of 100,000 hosts they are too much to be encoded again.
+func AppendWithHosts(dst []byte, v any, list []byte) []byte {
+	dst = AppendDocument(dst, v)
+	dst = slices.Grow(dst, len(list)+16)
+	dst = append(dst[:len(dst)-len("}\n")], `,"hosts":[`...)
+	if len(list) > 0 {
+		dst = append(dst, list[1:]...)
+	}
+	return append(dst, "]}\n"...)
 }
 
 // Quote returns a JSON string without control characters, which encoding/json
@@ -107,7 +128,7 @@ func AppendDocument(dst []byte, v any) []byte {
 }
 
 // AppendJSON appends the group as a JSON object: the keys of an event, and
-// count, first, last, comms and other_comms.
+// count, first, last, comms, other_comms and hosts.
 func (g *Group) AppendJSON(dst []byte) []byte {
 	dst = open(dst, &g.Event)
 	dst = strconv.AppendUint(append(dst, `,"count":`...), g.Count, 10)
@@ -127,12 +148,13 @@ func (g *Group) AppendJSON(dst []byte) []byte {
 	if others > 0 {
 		dst = strconv.AppendUint(append(dst, `,"other_comms":`...), others, 10)
 	}
+	dst = strconv.AppendUint(append(dst, `,"hosts":`...), g.Hosts, 10)
 	return append(dst, '}')
 }
 
 // appendJSON appends the event, and times and last where there are several.
 func (it *item) appendJSON(dst []byte) []byte {
-	c := format.Context{}
+	c := format.Context{Identity: format.Identity{Host: it.host, BootID: it.bootID}}
 	if it.times == 1 {
 		c.Spool, c.Seq = uint64(it.at.ID), it.at.Seq
 	}
@@ -142,24 +164,6 @@ func (it *item) appendJSON(dst []byte) []byte {
 		if it.event.Has&ipe.HasStamp != 0 {
 			dst = append(dst, `,"last":"`+Instant(it.last)+`"`...)
 		}
-	}
-	return append(dst, '}')
-}
-
-// inForceJSON says what was in force at the end.
-func (r *Report) inForceJSON() []byte {
-	s := &r.inForce
-	dst := []byte(`{"policy":"` + policyWord(s) + `"`)
-	if s.Known && s.Active {
-		dst = format.AppendJSONText(dst, "active_policy_name", s.Policy.Name)
-		dst = format.AppendJSONText(dst, "active_policy_version", s.Policy.Version)
-		dst = format.AppendJSONText(dst, "active_policy_digest", s.Policy.Digest)
-	}
-	if s.Enforcing.Known() {
-		dst = strconv.AppendBool(append(dst, `,"enforcing":`...), s.Enforcing == ipe.True)
-	}
-	if r.dated {
-		dst = append(dst, `,"since":"`+Instant(r.changed)+`"`...)
 	}
 	return append(dst, '}')
 }

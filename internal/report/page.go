@@ -43,7 +43,11 @@ func (p *Page) Group(g *Group, verdict, by string) {
 	if g.Timed {
 		when = p.Span(g.First, g.Last) + " "
 	}
-	p.Line("          %sby %s; %s", when, p.callers(g), by)
+	on := ""
+	if g.Hosts > 1 {
+		on = fmt.Sprintf("on %d hosts ", g.Hosts)
+	}
+	p.Line("          %s%sby %s; %s", when, on, p.callers(g), by)
 }
 
 // Judge names the rule that decided about ev, and its policy.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"math"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/history"
@@ -8,34 +9,60 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// Report sums up events. The zero Report has seen none. One goroutine at a time
-// may use it.
+// Report sums up events of one host after the other, as package history gives
+// them. The zero Report has seen none. One goroutine at a time may use it.
 type Report struct {
-	// Origin says where the events come from, and Since from when on they were
-	// asked for, in milliseconds since 1970 UTC; 0: all.
+	// Origin says where the events come from.
 	Origin string
-	Since  int64
 
+	// Since leaves out of the counts what happened before, in milliseconds since
+	// 1970 UTC; what was in force then counts. 0: everything.
+	Since int64
+
+	// Several says that there is more than one host. It must be set before the
+	// first event.
+	Several bool
+
+	// Unread is what was not read of the sources.
+	Unread Unread
+
+	total  counts
+	errors []string
+
+	skipped, leftOut, repeats uint64 // of all hosts
+	unnumbered                bool
+
+	on     *history.Host // whose events come; nil before the first
+	begun  bool          // on has had an event
+	host   hostState     // of it
+	hosts  hostList
+	groups Groups
+
+	timeline timeline
+}
+
+// counts is what is counted, of one host and of all.
+type counts struct {
 	events   uint64
 	verdicts [5]uint64 // by ipe.Verdict
 	unparsed uint64
 	forged   uint64
-	skipped  int64 // entries that the source leaves out
 	lost     loss
-	errors   []string
 
 	// Unread is what was not read of the sources.
 	Unread Unread
 
 	first, last int64 // times of the events that have one, with timed
 	timed       bool
+}
 
+// hostState is what is known of the host whose events come.
+type hostState struct {
+	counts
+	bootID  []byte // of the last event
 	inForce inforce.State
 	changed int64 // when the policy in force became that, with dated
 	dated   bool
-
-	groups   Groups
-	timeline timeline
 }
 
 // loss adds up what was lost.
@@ -50,31 +77,63 @@ const maxErrors = 100
 
 // Add takes the next event.
 func (r *Report) Add(ev *history.Event) {
-	r.events++
-	r.skipped += ev.Skipped
-	if ev.Has&ipe.HasStamp != 0 {
-		if !r.timed {
-			r.first, r.last, r.timed = ev.Time, ev.Time, true
-		}
-		r.first, r.last = min(r.first, ev.Time), max(r.last, ev.Time)
+	if !r.begun || ev.On != r.on {
+		r.endHost()
+		r.begun, r.on, r.groups.merge = true, ev.On, r.Several
 	}
-	r.follow(ev)
+	r.host.follow(ev)
+	if r.Since != 0 && ev.Has&ipe.HasStamp != 0 && ev.Time < r.Since {
+		return
+	}
+	r.total.add(&ev.Event)
+	r.host.counts.add(&ev.Event)
 	switch ev.Kind {
 	case ipe.KindAccess, ipe.KindRepeated:
-		n := Times(&ev.Event)
-		r.verdicts[ev.Verdict] = Sum(r.verdicts[ev.Verdict], n)
 		if ev.Action == ipe.ActionDeny {
-			r.groups.Add(&ev.Event, n)
+			r.groups.Add(&ev.Event, Times(&ev.Event), ev.On)
 		}
-		return
-	case ipe.KindUnparsed:
-		r.unparsed++
-	case ipe.KindForged:
-		r.forged = Sum(r.forged, ev.Count)
-	case ipe.KindLost:
-		r.lost.add(&ev.Event)
+	default:
+		r.timeline.add(ev)
 	}
-	r.timeline.add(ev)
+}
+
+// endHost puts the host whose events came to the others.
+func (r *Report) endHost() {
+	if !r.begun {
+		return
+	}
+	r.begun = false
+	r.timeline.endHost()
+	stray := false
+	if on := r.on; on != nil {
+		r.skipped, r.leftOut, r.repeats = Sum(r.skipped, on.Skipped), Sum(r.leftOut, on.LeftOut), Sum(r.repeats, on.Repeats)
+		r.unnumbered, stray = r.unnumbered || on.Unnumbered, on.Stray
+	}
+	if !stray {
+		r.hosts.add(r.on, &r.host)
+	}
+	r.host = hostState{}
+}
+
+// add counts an event.
+func (c *counts) add(ev *ipe.Event) {
+	c.events++
+	if ev.Has&ipe.HasStamp != 0 {
+		if !c.timed {
+			c.first, c.last, c.timed = ev.Time, ev.Time, true
+		}
+		c.first, c.last = min(c.first, ev.Time), max(c.last, ev.Time)
+	}
+	switch ev.Kind {
+	case ipe.KindAccess, ipe.KindRepeated:
+		c.verdicts[ev.Verdict] = Sum(c.verdicts[ev.Verdict], Times(ev))
+	case ipe.KindUnparsed:
+		c.unparsed++
+	case ipe.KindForged:
+		c.forged = Sum(c.forged, ev.Count)
+	case ipe.KindLost:
+		c.lost.add(ev)
+	}
 }
 
 // Times returns how many accesses ev tells of: those that a "repeated" has
@@ -106,16 +165,22 @@ func (l *loss) add(ev *ipe.Event) {
 	l.count = Sum(l.count, ev.Count)
 }
 
-// follow keeps what is in force, and since when.
-func (r *Report) follow(ev *history.Event) {
+// follow keeps what is in force, and since when, in the boot of the last event.
+func (h *hostState) follow(ev *history.Event) {
+	if !bytes.Equal(h.bootID, ev.BootID) {
+		if h.bootID != nil {
+			h.inForce, h.dated = inforce.State{}, false
+		}
+		h.bootID = bytes.Clone(ev.BootID)
+	}
 	is := &ev.InForce
-	r.inForce.Enforcing = is.Enforcing
-	if is.Known == r.inForce.Known && is.Active == r.inForce.Active && is.Policy.Equal(&r.inForce.Policy) {
+	h.inForce.Enforcing = is.Enforcing
+	if is.Known == h.inForce.Known && is.Active == h.inForce.Active && is.Policy.Equal(&h.inForce.Policy) {
 		return
 	}
-	r.inForce = *is
-	r.inForce.Policy = is.Policy.Clone()
-	r.changed, r.dated = ev.Time, ev.Has&ipe.HasStamp != 0
+	h.inForce = *is
+	h.inForce.Policy = is.Policy.Clone()
+	h.changed, h.dated = ev.Time, ev.Has&ipe.HasStamp != 0
 }
 
 // Sum returns a + b, or the highest number where that is higher: a count from a

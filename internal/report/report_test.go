@@ -27,7 +27,7 @@ func read(t *testing.T, names []string, stdin string) *Report {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	r := &Report{Origin: h.Origin()}
+	r := &Report{Origin: h.Origin(), Several: len(h.Hosts()) > 1}
 	for {
 		ev, err := h.Next()
 		if err == io.EOF {
@@ -163,12 +163,12 @@ func TestGroupsAreBounded(t *testing.T) {
 	t.Parallel()
 	var gs Groups
 	ev := ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictDenied, Action: ipe.ActionDeny, Path: []byte("/real"), Comm: []byte("sh")}
-	gs.Add(&ev, 1)
+	gs.Add(&ev, 1, nil)
 	const flood = 40_000
 	ev.Verdict = ipe.VerdictWouldDeny
 	for i := range flood {
 		ev.Path = fmt.Appendf(ev.Path[:0], "/flood/%d", i)
-		gs.Add(&ev, 2)
+		gs.Add(&ev, 2, nil)
 	}
 	list := gs.List()
 	if len(list) > maxGroups {
@@ -191,7 +191,7 @@ func TestGroupsAreBoundedInBytes(t *testing.T) {
 	var gs Groups
 	for i := range 40 {
 		path := append(bytes.Repeat([]byte("x"), 1<<20), fmt.Sprint(i)...)
-		gs.Add(&ipe.Event{Kind: ipe.KindAccess, Path: path, Comm: path}, 1)
+		gs.Add(&ipe.Event{Kind: ipe.KindAccess, Path: path, Comm: path}, 1, nil)
 		if gs.size > maxBytes+4<<20 {
 			t.Fatalf("%d bytes", gs.size)
 		}
@@ -206,10 +206,10 @@ func TestGroupNamesItsCallers(t *testing.T) {
 	var gs Groups
 	for i := range maxCallers + 3 {
 		for range i + 1 {
-			gs.Add(&ipe.Event{Kind: ipe.KindAccess, Comm: fmt.Appendf(nil, "c%d", i)}, 1)
+			gs.Add(&ipe.Event{Kind: ipe.KindAccess, Comm: fmt.Appendf(nil, "c%d", i)}, 1, nil)
 		}
 	}
-	gs.Add(&ipe.Event{Kind: ipe.KindAccess}, 5)
+	gs.Add(&ipe.Event{Kind: ipe.KindAccess}, 5, nil)
 	callers, others := gs.List()[0].Callers()
 	if len(callers) != maxCallers || string(callers[0].Comm) != fmt.Sprintf("c%d", maxCallers-1) || callers[0].Count != maxCallers {
 		t.Errorf("%d callers, the first %s %d", len(callers), callers[0].Comm, callers[0].Count)
@@ -229,13 +229,13 @@ func TestTimelineIsBounded(t *testing.T) {
 	for i := range int64(100_000) {
 		failed(-17, i)
 	}
-	if n := len(r.timeline.items); n != 1 || r.timeline.items[0].times != 100_000 || r.timeline.items[0].last != 99_999 {
-		t.Fatalf("%d items, the first %+v", n, r.timeline.items[0])
+	if n := len(r.timeline.host.list); n != 1 || r.timeline.host.list[0].times != 100_000 || r.timeline.host.list[0].last != 99_999 {
+		t.Fatalf("%d items, the first %+v", n, r.timeline.host.list[0])
 	}
 	for i := range int64(5000) {
 		failed(-i, i)
 	}
-	if n := len(r.timeline.items); n != maxItems || r.timeline.givenUp != 100_000+5000-maxItems {
+	if n := len(r.timeline.host.list); n != maxItems || r.timeline.givenUp != 100_000+5000-maxItems {
 		t.Errorf("%d items, %d events given up", n, r.timeline.givenUp)
 	}
 	doc := whole(t, r)
@@ -257,7 +257,7 @@ func TestNothingRawReachesTheTerminal(t *testing.T) {
 			Version: evil, Kernel: evil, IPEStatus: evil,
 		}})
 	}
-	r.inForce.Known, r.inForce.Active, r.inForce.Policy = true, true, p
+	r.host.inForce.Known, r.host.inForce.Active, r.host.inForce.Policy = true, true, p
 	r.Fail(errors.New(string(evil)))
 	for _, c := range string(r.AppendText(nil, 100, time.UTC)) {
 		if c != '\n' && !unicode.IsPrint(c) {
@@ -285,7 +285,7 @@ func TestTimelineFoldsOnlyWhatChangesNothing(t *testing.T) {
 		tl.add(ev)
 	}
 	var got []string
-	for _, it := range tl.items {
+	for _, it := range tl.host.list {
 		got = append(got, fmt.Sprint(it.event.Kind, it.times, it.event.Count))
 	}
 	if diff := cmp.Diff([]string{"lost 2 4", "forged 2 2", "enforcement 1 0", "lost 1 2", "enforcement 1 0"}, got); diff != "" {
@@ -300,7 +300,7 @@ func TestTimelineIsBoundedInBytes(t *testing.T) {
 		name := append(bytes.Repeat([]byte("x"), 1<<20), fmt.Sprint(i)...)
 		tl.add(&history.Event{Event: ipe.Event{Kind: ipe.KindPolicyActivate, Policy: ipe.Policy{Name: name}}})
 	}
-	if len(tl.items) > maxItemBytes>>21 || tl.givenUp != 20-uint64(len(tl.items)) {
-		t.Errorf("%d items, %d given up", len(tl.items), tl.givenUp)
+	if len(tl.host.list) > maxItemBytes>>21 || tl.givenUp != 20-uint64(len(tl.host.list)) {
+		t.Errorf("%d items, %d given up", len(tl.host.list), tl.givenUp)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -16,6 +17,7 @@ const minHeight = 16
 // height, but never fewer than it needs. Nothing in it is cut to a width, and
 // nothing that others chose comes out raw.
 func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
+	r.endHost()
 	p := NewPage(dst, loc)
 	r.head(p)
 
@@ -23,7 +25,7 @@ func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
 	// where both want more.
 	left := max(height, minHeight) - p.lines - 5
 	groups := r.groups.List()
-	items := r.timeline.items
+	items := r.timeline.list()
 	forItems := min(len(items), max(left-2*len(groups), left/3))
 	forGroups := min(len(groups), max((left-forItems)/2, 1))
 
@@ -37,7 +39,7 @@ func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
 		p.Line("TIMELINE")
 	}
 	for i := range items[len(items)-forItems:] {
-		p.item(&items[len(items)-forItems+i])
+		p.item(&items[len(items)-forItems+i], r.hosts.n > 1)
 	}
 	p.Line("")
 	if len(groups) == 0 {
@@ -63,29 +65,46 @@ func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
 
 // head writes where the events come from, and what they come to.
 func (r *Report) head(p *Page) {
-	if r.timed {
-		p.Line("%s: %s, %s", p.Quoted(r.Origin), some(r.events, "event"), p.Span(r.first, r.last))
-	} else {
-		p.Line("%s: %s", p.Quoted(r.Origin), some(r.events, "event"))
+	t := &r.total
+	line := p.Quoted(r.Origin) + ": " + some(t.events, "event")
+	if r.hosts.n > 1 {
+		line += " of " + some(uint64(r.hosts.n), "host")
 	}
-	p.Line("in force: %s", r.inForceText(p))
+	if t.timed {
+		line += ", " + p.Span(t.first, t.last)
+	}
+	p.Line("%s", line)
+	if r.hosts.n > 1 {
+		r.hostLines(p)
+	} else {
+		p.Line("in force: %s", r.hosts.last.inForceText(p))
+	}
 	unknown := ""
-	if n := r.verdicts[ipe.VerdictUnknown]; n > 0 {
+	if n := t.verdicts[ipe.VerdictUnknown]; n > 0 {
 		unknown = fmt.Sprintf("%d denied in an unknown mode, ", n)
 	}
 	p.Line("accesses: %d denied, %d would be denied, %s%d allowed and recorded",
-		r.verdicts[ipe.VerdictDenied], r.verdicts[ipe.VerdictWouldDeny], unknown, r.verdicts[ipe.VerdictAllowed])
-	if r.lost.events > 0 {
-		p.Line("LOST: %s; what happened in these, nobody knows", r.lost.text())
+		t.verdicts[ipe.VerdictDenied], t.verdicts[ipe.VerdictWouldDeny], unknown, t.verdicts[ipe.VerdictAllowed])
+	if t.lost.events > 0 {
+		p.Line("LOST: %s; what happened in these, nobody knows", t.lost.text())
 	}
 	if r.skipped > 0 {
-		p.Line("LEFT OUT: %s by the sequence numbers", some(uint64(r.skipped), "event"))
+		p.Line("LEFT OUT: %s by the sequence numbers", some(r.skipped, "event"))
 	}
-	if r.unparsed > 0 {
-		p.Line("UNREADABLE: %s", some(r.unparsed, "record"))
+	if r.unnumbered {
+		p.Line("NOT KNOWN: whether any event was left out, because there are too many sequence numbers to remember")
 	}
-	if r.forged > 0 {
-		p.Line("FORGED: %s that the kernel did not send", some(r.forged, "message"))
+	if r.leftOut > 0 {
+		p.Line("not given to the sink, by its match: %s", some(r.leftOut, "event"))
+	}
+	if r.repeats > 0 {
+		p.Line("there more than once, and counted once: %s", some(r.repeats, "event"))
+	}
+	if t.unparsed > 0 {
+		p.Line("UNREADABLE: %s", some(t.unparsed, "record"))
+	}
+	if t.forged > 0 {
+		p.Line("FORGED: %s that the kernel did not send", some(t.forged, "message"))
 	}
 }
 
@@ -101,30 +120,47 @@ func (l *loss) text() string {
 	return some(l.count, "record")
 }
 
-func (r *Report) inForceText(p *Page) string {
-	s := &r.inForce
-	text := "policy not known"
-	switch {
-	case s.Known && s.Active:
-		text = "policy " + p.Policy(&s.Policy)
-	case s.Known:
-		text = "no policy"
+func (h *hostState) inForceText(p *Page) string {
+	since := ""
+	if h.dated {
+		since = " since " + p.Second(h.changed)
 	}
-	if r.dated {
-		text += " since " + p.Second(r.changed)
-	}
-	switch s.Enforcing {
-	case ipe.True:
-		return text + ", enforcing"
-	case ipe.False:
-		return text + ", permissive"
-	}
-	return text + ", mode not known"
+	return p.policyInForce(&h.inForce) + since + ", " + modeText(h.inForce.Enforcing)
 }
 
-// item writes an entry of the timeline as the text form of its event.
-func (p *Page) item(it *item) {
-	p.text = format.AppendText(append(p.text, ' ', ' '), &it.event, &format.Context{})
+// inForce says which policy is in force in which mode.
+func (p *Page) inForce(s *inforce.State) string {
+	return p.policyInForce(s) + ", " + modeText(s.Enforcing)
+}
+
+func (p *Page) policyInForce(s *inforce.State) string {
+	switch {
+	case s.Known && s.Active:
+		return "policy " + p.Policy(&s.Policy)
+	case s.Known:
+		return "no policy"
+	}
+	return "policy not known"
+}
+
+func modeText(enforcing ipe.Bool) string {
+	switch enforcing {
+	case ipe.True:
+		return "enforcing"
+	case ipe.False:
+		return "permissive"
+	}
+	return "mode not known"
+}
+
+// item writes an entry of the timeline as the text form of its event, named with
+// the host before it.
+func (p *Page) item(it *item, named bool) {
+	p.text = append(p.text, ' ', ' ')
+	if named {
+		p.text = append(p.text, p.hostName(it.host)+": "...)
+	}
+	p.text = format.AppendText(p.text, &it.event, &format.Context{})
 	if it.times > 1 {
 		p.text = append(p.text[:len(p.text)-1], " ("...)
 		p.text = strconv.AppendUint(p.text, it.times, 10)

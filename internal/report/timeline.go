@@ -2,6 +2,8 @@ package report
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/history"
@@ -19,26 +21,35 @@ const (
 
 // item is one entry of the timeline: an event, and others that say the same.
 type item struct {
-	event ipe.Event
-	at    spool.Cursor
-	alike []byte // the JSON of what they have in common
-	times uint64
-	last  int64 // of the last of them, with HasStamp
+	event  ipe.Event
+	at     spool.Cursor
+	host   []byte
+	bootID []byte
+	alike  []byte // the JSON of what they have in common
+	times  uint64
+	last   int64 // of the last of them, with HasStamp
 }
 
 // timeline is what happened to policies, modes and the stream itself.
 type timeline struct {
-	items   []item
-	size    int
+	host    items  // of the host whose events come
+	all     items  // of those that are over, in no order
 	givenUp uint64 // events
+}
+
+// items are entries of a timeline in bounded memory.
+type items struct {
+	list []item
+	size int
 }
 
 // add takes an event that is no access.
 func (t *timeline) add(ev *history.Event) {
 	kept := own(ev)
 	alike := common(kept)
-	for i := len(t.items) - 1; i >= max(0, len(t.items)-lookBack); i-- {
-		it := &t.items[i]
+	list := t.host.list
+	for i := len(list) - 1; i >= max(0, len(list)-lookBack); i-- {
+		it := &list[i]
 		if !repeats(it.event.Kind) {
 			break // whatever is the same again comes behind it
 		}
@@ -47,13 +58,53 @@ func (t *timeline) add(ev *history.Event) {
 			return
 		}
 	}
-	t.size += 2 * len(alike)
-	t.items = append(t.items, item{event: *kept, at: ev.At, alike: alike, times: 1, last: kept.Time})
-	for len(t.items) > maxItems || t.size > maxItemBytes && len(t.items) > 1 {
-		t.size -= 2 * len(t.items[0].alike)
-		t.givenUp += t.items[0].times
-		t.items = t.items[1:]
+	it := item{event: *kept, at: ev.At, bootID: bytes.Clone(ev.BootID), alike: alike, times: 1, last: kept.Time}
+	if ev.On != nil {
+		it.host = ev.On.Name
 	}
+	t.givenUp += t.host.add(it, maxItems)
+}
+
+// endHost puts the entries of the host to those of the others, and keeps the
+// newest of all.
+func (t *timeline) endHost() {
+	for _, it := range t.host.list {
+		t.all.list = append(t.all.list, it)
+		t.all.size += 2 * len(it.alike)
+	}
+	t.host = items{}
+	if len(t.all.list) > 2*maxItems || t.all.size > maxItemBytes {
+		t.list()
+	}
+}
+
+// list returns the entries by their times, the newest last.
+func (t *timeline) list() []item {
+	all := items{}
+	for _, it := range sorted(t.all.list) {
+		t.givenUp += all.add(it, maxItems)
+	}
+	t.all = all
+	return all.list
+}
+
+// add adds an entry, gives up the oldest where there are too many, and returns how
+// many events these had.
+func (l *items) add(it item, bound int) (givenUp uint64) {
+	l.size += 2 * len(it.alike)
+	l.list = append(l.list, it)
+	for len(l.list) > bound || l.size > maxItemBytes && len(l.list) > 1 {
+		l.size -= 2 * len(l.list[0].alike)
+		givenUp += l.list[0].times
+		l.list = l.list[1:]
+	}
+	return givenUp
+}
+
+// sorted sorts entries by their times. Of one host they stay as they are.
+func sorted(list []item) []item {
+	slices.SortStableFunc(list, func(a, b item) int { return cmp.Compare(a.event.Time, b.event.Time) })
+	return list
 }
 
 // repeats reports whether events of the kind come again and again and leave
