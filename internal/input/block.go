@@ -46,7 +46,10 @@ func beginsBlock(line []byte) bool {
 		return false
 	}
 	rest := bytes.TrimLeft(line[1:], " \t\r")
-	return len(rest) == 0 || line[0] == '[' && (rest[0] == '{' || rest[0] == '[' && len(bytes.TrimLeft(rest, " \t\r[")) == 0)
+	if line[0] == '[' {
+		rest = bytes.TrimLeft(rest, " \t[")
+	}
+	return len(rest) == 0 || line[0] == '[' && rest[0] == '{'
 }
 
 // beginBlock begins a block with the line in r.text. It reports whether rec is

@@ -1,6 +1,7 @@
 package input
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"slices"
@@ -41,7 +42,7 @@ func (r *Reader) isCapture() bool {
 	if len(p) < captureHeader {
 		// A capture that was cut in its first header, or some other short thing.
 		// A time of less than 18 years makes a NUL or control byte here.
-		return err == io.EOF && len(p) >= 8 && p[7] < 8 && binary.LittleEndian.Uint64(p) != 0
+		return err == io.EOF && len(p) >= 8 && p[7] < 8 && len(bytes.Trim(p, "\x00 \t\r\n")) > 0
 	}
 	h := parseHeader(p)
 	if !h.plausible() {

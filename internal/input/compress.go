@@ -23,6 +23,7 @@ const (
 // The errors of decompression. Those of the readers below it stay what they are.
 var (
 	errCut      = unpackError("the compressed data is cut off")
+	errCutXZ    = unpackError("the compressed data is cut off, or followed by something else")
 	errDamaged  = unpackError("the compressed data is damaged")
 	errTrailing = unpackError("behind the compressed data is something that is not compressed")
 	errMemory   = unpackError(fmt.Sprintf("the data was compressed with a window of more than %d MiB: decompress it first, and give the result", maxWindow>>20))
@@ -99,6 +100,7 @@ type unpacker struct {
 	member io.Reader // nil: the next one is to be opened
 	begun  bool
 	n      int64 // bytes that came out
+	limit  int64 // of n, beyond which the ratio counts
 
 	gzip *gzip.Reader // are used again for the next member
 	zstd *zstd.Decoder
@@ -114,7 +116,7 @@ func (u *unpacker) Read(p []byte) (int, error) {
 		n, err := u.member.Read(p)
 		u.n += int64(n)
 		switch {
-		case u.n > maxUnpacked && u.n/maxRatio > u.input.n:
+		case u.n > u.limit && u.n/maxRatio > u.input.n:
 			return n, errRatio
 		case err == io.EOF:
 			u.member, err = nil, nil
@@ -135,8 +137,10 @@ func (u *unpacker) explain(err error) error {
 		return u.input.err
 	case err == io.EOF, errors.As(err, &below):
 		return err
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, xz.ErrBuf):
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errCut
+	case errors.Is(err, xz.ErrBuf), errors.Is(err, xz.ErrFormat):
+		return errCutXZ
 	case errors.Is(err, xz.ErrMemlimit), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return errMemory
 	}

@@ -23,8 +23,16 @@ func isEvent(object []byte, whole bool) bool {
 	if len(rest) < 2 || rest[0] != '"' || rest[1] < 'a' || rest[1] > 'z' {
 		return false // fields of the journal are never in lower case (systemd.journal-fields(7))
 	}
-	if !whole || bytes.HasPrefix(rest, []byte(`"spool"`)) {
+	if bytes.HasPrefix(rest, []byte(`"spool"`)) {
 		return true
+	}
+	if !whole {
+		for _, first := range [...]string{`"spool"`, `"time"`, `"serial"`, `"type"`, `"event"`} {
+			if n := min(len(first), len(rest)); string(rest[:n]) == first[:n] {
+				return true
+			}
+		}
+		return false
 	}
 	const key = `"event"`
 	for {
@@ -65,7 +73,7 @@ func (r *Reader) jsonLine(line []byte, rec *Record) (bool, error) {
 		r.text = line
 		return r.beginBlock(rec), nil
 	}
-	return r.object(line, r.whole, rec)
+	return r.object(line, r.whole || line[len(line)-1] == '}', rec)
 }
 
 // object fills rec if object is an event of ours, a journal entry with an audit

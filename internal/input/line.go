@@ -81,7 +81,12 @@ func (r *Reader) record(p []byte, rec *Record) bool {
 	if recordLine(p, rec) {
 		return true
 	}
-	r.other = otherRecord(p)
+	if r.other = otherRecord(p); r.other && !bytes.Contains(p, []byte("msg='")) {
+		// Only messages of user space, between quotes, can quote another record.
+		if i := joint(p, false); i > 0 && p[i-1] != '\'' {
+			r.text, r.again = p[i:], true
+		}
+	}
 	return false
 }
 
@@ -109,7 +114,7 @@ func (r *Reader) finish(rec *Record) {
 			rec.Text = cutColours(rec.Text)
 		}
 	}
-	if i := joint(rec.Text); i > 0 {
+	if i := joint(rec.Text, rec.Type == ipe.TypeAccess); i > 0 {
 		r.text, r.again = rec.Text[i:], true
 		rec.Text = rec.Text[:i]
 	}
@@ -131,8 +136,9 @@ func isPolicyRecord(typ uint16) bool {
 
 // joint returns where in the text of a record another line begins, which has lost
 // its LF, as where two files were put together; 0 if there is none. The kernel
-// puts no blank into a value but a rule, and no stamp into a rule.
-func joint(text []byte) int {
+// puts no blank into a value but a rule, with which an access ends, and no stamp
+// into a rule.
+func joint(text []byte, access bool) int {
 	const stamp = "audit("
 	for from := len(stamp); from < len(text); {
 		i := bytes.Index(text[from:], []byte(stamp))
@@ -152,7 +158,7 @@ func joint(text []byte) int {
 		if node := bytes.LastIndex(text[:head], []byte("node=")); node > 0 {
 			head = node
 		}
-		if quote := bytes.LastIndexByte(text[:head], '"'); quote >= 0 {
+		if quote := bytes.LastIndexByte(text[:head], '"'); access && quote >= 0 {
 			return quote + 1
 		}
 		return head

@@ -40,6 +40,7 @@ type Reader struct {
 	err    error                        // what ended the input; Next returns it for ever
 	passed uint64
 	unread unread
+	limit  int64 // of decompression, maxUnpacked but in tests
 
 	off int64 // of the datagram, line or binary field that is read next
 
@@ -61,7 +62,7 @@ type Reader struct {
 
 // NewReader returns a Reader of r. Nothing is read before the first Next.
 func NewReader(r io.Reader) *Reader {
-	nr := &Reader{input: packed{r: r}}
+	nr := &Reader{input: packed{r: r}, limit: maxUnpacked}
 	nr.br = bufio.NewReaderSize(&nr.input, bufferSize)
 	return nr
 }
@@ -101,7 +102,7 @@ func (r *Reader) detect() error {
 		if depth == maxNesting {
 			return r.damage(string(errNesting))
 		}
-		r.br = bufio.NewReaderSize(&unpacker{in: r.br, input: &r.input}, bufferSize)
+		r.br = bufio.NewReaderSize(&unpacker{in: r.br, input: &r.input, limit: r.limit}, bufferSize)
 	}
 	if p, err := r.br.Peek(1); len(p) == 0 {
 		return r.readError(err)

@@ -43,6 +43,10 @@ func (r *Reader) readLine() error {
 			r.nul = false
 		}
 		end := bytes.IndexByte(p, 0)
+		if end >= 0 && isWide(p, end) {
+			r.narrow()
+			continue
+		}
 		switch last := len(p) - 1; {
 		case end >= 0:
 			r.nul = true
@@ -70,6 +74,32 @@ func (r *Reader) readLine() error {
 func (r *Reader) take(n int) {
 	r.rest = r.rest[n:]
 	r.off += int64(n)
+}
+
+// isWide reports whether UTF-16 goes on at the NUL at i, in the midst of other text,
+// as where one program has added to the file of another: every second byte is NUL.
+func isWide(p []byte, i int) bool {
+	if len(p)-i < 8 {
+		return false
+	}
+	for j := i; j < i+8; j += 2 {
+		if p[j] != 0 || p[j+1] == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// narrow takes the NULs and byte order marks of UTF-16 out of what was read.
+func (r *Reader) narrow() {
+	out := r.rest[:0]
+	for _, c := range r.rest {
+		if c != 0 && c < 0xfe {
+			out = append(out, c)
+		}
+	}
+	r.off += int64(len(r.rest) - len(out))
+	r.rest = out
 }
 
 // fill reads on to the next LF, or as far as the buffer goes. It reports whether

@@ -16,6 +16,8 @@ var refused = [...]struct {
 	{magic: "070701", form: "a cpio archive", remedy: "unpack it first, as with cpio -i --to-stdout <FILE"},
 	{magic: "070702", form: "a cpio archive", remedy: "unpack it first, as with cpio -i --to-stdout <FILE"},
 	{magic: "070707", form: "a cpio archive", remedy: "unpack it first, as with cpio -i --to-stdout <FILE"},
+	{magic: "\xc7\x71", form: "a cpio archive", remedy: "unpack it first, as with cpio -i --to-stdout <FILE", weak: true},
+	{magic: "\x71\xc7", form: "a cpio archive", remedy: "unpack it first, as with cpio -i --to-stdout <FILE", weak: true},
 	{magic: "!<arch>\n", form: "an ar archive", remedy: "unpack it first, as with ar p FILE"},
 	{magic: "MSCF", form: "a cab archive", remedy: "unpack it first, as with cabextract -p FILE"},
 	{magic: "\x04\x22\x4d\x18", form: "data compressed by lz4", remedy: "decompress it first, as with lz4 -dc FILE"},
