@@ -91,7 +91,7 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	texts := advice.Texts{Securityfs: &host.Securityfs{Root: "/sys"}}
 	ask.Host, ask.Stands = host.Name(), texts.Stands
 	check := readiness.New(ask)
-	_ = readAll(h, check.Add, check.Fail) // an error is a reason of the answer
+	printError(cmd.ErrOrStderr(), readAll(h, check.Add, check.Fail)) // and a reason of the answer
 	answer := check.Answer()
 	out := cmd.OutOrStdout()
 	if asJSON {
