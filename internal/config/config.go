@@ -140,7 +140,23 @@ type Syslog struct {
 	CA       string `yaml:"ca"`    // file, absolute; empty for the system's authorities
 	Cert     string `yaml:"cert"`  // file, absolute; empty for no client certificate
 	Key      string `yaml:"key"`   // file, absolute; set exactly when Cert is
+
+	// MaxMessage is how long a message may be, in octets without what frames it;
+	// longer ones are shortened. 0 on unix and udp: what fits.
+	MaxMessage units.Size `yaml:"max_message"`
+	Framing    string     `yaml:"framing"` // one of the Framing constants; empty on unix and udp
 }
+
+// The framings of syslog on tcp and tls.
+const (
+	FramingOctet = "octet"
+	FramingLF    = "lf"
+)
+
+// UsualMessage is how long a message every usual receiver takes on a stream as it
+// is delivered, in octets: rsyslog, which cuts longer ones in two, has 8096 for
+// what its manual calls 8k (maxMessageSize).
+const UsualMessage units.Size = 8096
 
 // The modes of sinks of type exec.
 const (

@@ -73,6 +73,7 @@ func TestParseReadsEverything(t *testing.T) {
 			Syslog: &Syslog{
 				Address: "tls://logs.example.com:6514", Network: NetworkTLS, Target: "logs.example.com:6514",
 				Facility: "authpriv", RFC: 5424, SDID: "ipe@32473", CA: "/etc/ipe-auditd/ca.pem",
+				MaxMessage: UsualMessage, Framing: FramingOctet,
 			}},
 		{Name: "page", Type: TypeExec, Format: FormatJSON, From: FromEnd,
 			Match: []Selection{{Verdicts: []string{"denied"}}, {Not: &Selection{Events: []string{"access"}}}},
@@ -182,6 +183,29 @@ func TestSyslogAddress(t *testing.T) {
 	}
 }
 
+func TestSyslogLimits(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		keys, framing string
+		max           units.Size
+	}{
+		{`address: "tcp://h"`, "octet", 8096},
+		{`address: "tls://h", framing: lf, max_message: 480`, "lf", 480},
+		{`address: "udp://h"`, "", 0},
+		{`address: "unix:///dev/log"`, "", 0},
+		{`address: "udp://h", max_message: 60KiB`, "", 60 * units.KiB},
+	} {
+		c, warnings, err := Parse("x", []byte("spool: {dir: /x}\nsinks: [{type: syslog, "+tt.keys+"}]"))
+		if err != nil || len(warnings) > 0 {
+			t.Errorf("%s: %v, %v", tt.keys, err, warnings)
+			continue
+		}
+		if s := c.Sinks[0].Syslog; s.MaxMessage != tt.max || s.Framing != tt.framing {
+			t.Errorf("%s: got %v and %q, want %v and %q", tt.keys, s.MaxMessage, s.Framing, tt.max, tt.framing)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, text, want string }{
@@ -190,6 +214,7 @@ func TestWarnings(t *testing.T) {
 		{"textfile", "spool: {dir: /x}\nmetrics: {textfile: /x.txt}", "x:2:21: metrics.textfile: node_exporter"},
 		{"op", "spool: {dir: /x}\nsinks: [{type: console, match: [{ops: [EXECUT]}, {events: [lost, enforcement]}]}]", `x:2:40: sinks[0].match[0].ops: no kernel is known to write "EXECUT"; did you mean "EXECUTE"?`},
 		{"hook", "spool: {dir: /x}\nsinks: [{type: console, match: [{hooks: [mmap]}, {events: [lost, enforcement]}]}]", `did you mean "MMAP"?`},
+		{"max_message", "spool: {dir: /x}\nsinks: [{type: syslog, address: \"tcp://h\", max_message: 8KiB}]", `x:2:44: sinks[0].max_message is more than receivers take`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -24,6 +24,9 @@ const (
 	leastRotate = 64 * units.KiB
 	mostSize    = 1 * units.TiB
 
+	leastMessage = 480 // every receiver takes that: RFC 5424, section 6.1
+	mostMessage  = 1 * units.MiB
+
 	mostPause = time.Hour
 	mostAge   = 3650 * 24 * time.Hour
 )

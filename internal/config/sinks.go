@@ -132,6 +132,9 @@ func (d *decoder) own(s *Sink) schema.Keys {
 			"ca":       d.Text(&s.Syslog.CA, schema.AbsoluteFile),
 			"cert":     d.Text(&s.Syslog.Cert, schema.AbsoluteFile),
 			"key":      d.Text(&s.Syslog.Key, schema.AbsoluteFile),
+
+			"max_message": d.Size(&s.Syslog.MaxMessage, leastMessage, mostMessage),
+			"framing":     d.Text(&s.Syslog.Framing, schema.OneOf(FramingOctet, FramingLF)),
 		}
 	case TypeExec:
 		s.Format = FormatJSON
@@ -233,6 +236,11 @@ func (d *decoder) syslogCombinations(name string, s *Syslog, given map[string]as
 	if n := given["sd_id"]; n != nil && s.RFC == 3164 {
 		d.Errorf(n, "%s.sd_id is for structured data, which RFC 3164 does not have; set rfc: 5424, or remove it", name)
 	}
+	if s.Network == NetworkTCP || s.Network == NetworkTLS {
+		d.streamCombinations(name, s, given)
+	} else if n := given["framing"]; n != nil {
+		d.Errorf(n, "%s.framing is for tcp and tls, where a message is no datagram; the address is %s://, so remove it", name, s.Network)
+	}
 	for _, key := range []string{"ca", "cert", "key"} {
 		if n := given[key]; n != nil && s.Network != NetworkTLS {
 			d.Errorf(n, "%s.%s is for TLS, but the address is %s://; use tls://, or remove it", name, key, s.Network)
@@ -243,6 +251,19 @@ func (d *decoder) syslogCombinations(name string, s *Syslog, given map[string]as
 		d.Errorf(given["cert"], "%s.cert needs its key; add key: FILE", name)
 	case given["key"] != nil && given["cert"] == nil:
 		d.Errorf(given["key"], "%s.key needs its certificate; add cert: FILE", name)
+	}
+}
+
+// streamCombinations sets the defaults of tcp and tls.
+func (d *decoder) streamCombinations(name string, s *Syslog, given map[string]ast.Node) {
+	if given["framing"] == nil {
+		s.Framing = FramingOctet
+	}
+	switch n := given["max_message"]; {
+	case n == nil:
+		s.MaxMessage = UsualMessage
+	case s.MaxMessage > UsualMessage:
+		d.Warnf(n, "%s.max_message is more than receivers take unless they are told to, and what one cuts off may become a log line of its own: make sure that this one takes %d octets (rsyslog: maxMessageSize, syslog-ng: log-msg-size), or set %d or less", name, int64(s.MaxMessage), int64(UsualMessage))
 	}
 }
 

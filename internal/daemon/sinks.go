@@ -95,6 +95,7 @@ func buildSyslog(c *config.Sink, _ Console, _ *zap.Logger) (outlet, error) {
 	}
 	s, err := syslog.New(syslog.Options{
 		Network: c.Syslog.Network, Address: c.Syslog.Target,
+		MaxMessage: int(c.Syslog.MaxMessage), Framing: c.Syslog.Framing,
 		CA: c.Syslog.CA, Cert: c.Syslog.Cert, Key: c.Syslog.Key,
 	})
 	return outlet{sink: s, format: encode}, err

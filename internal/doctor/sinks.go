@@ -241,6 +241,9 @@ func trySyslog(ctx context.Context, user account, c *config.Syslog) []Finding {
 		return failure("see whether the receiver runs, its name resolves, no firewall is between, and certificates fit", "%v", err)
 	case c.Network == config.NetworkUDP:
 		return ok("there is a way to %s; nobody can tell whether it listens", c.Address)
+	case c.Network != config.NetworkUnix && c.MaxMessage > config.UsualMessage:
+		return warning(fmt.Sprintf("make sure that it takes %d octets (rsyslog: maxMessageSize, syslog-ng: log-msg-size), or set max_message to %d or less", int64(c.MaxMessage), int64(config.UsualMessage)),
+			"%s accepts connections, but max_message is more than receivers take unless they are told to: what one cuts off may become a log line of its own", c.Address)
 	}
 	return ok("%s accepts connections", c.Address)
 }

@@ -57,6 +57,8 @@ func TestSinksAreTriedWithoutAnEvent(t *testing.T) {
 	syslog := func(network, target string) config.Sink {
 		return config.Sink{Type: config.TypeSyslog, Syslog: &config.Syslog{Address: network + "://" + target, Network: network, Target: target}}
 	}
+	long := syslog("tcp", listener.Addr().String())
+	long.Syslog.MaxMessage = 16384
 	noCA, badCA := syslog("tls", listener.Addr().String()), syslog("tls", listener.Addr().String())
 	noCA.Syslog.CA, badCA.Syslog.CA = in("gone"), in("ca")
 	for _, tt := range []struct {
@@ -74,6 +76,7 @@ func TestSinksAreTriedWithoutAnEvent(t *testing.T) {
 		{"no group", group, Failure, "no group no-such-group"},
 		{"no journald", config.Sink{Type: config.TypeJournald}, Failure, "journald cannot be reached"},
 		{"syslog", syslog("tcp", listener.Addr().String()), OK, "accepts connections"},
+		{"long messages", long, Warning, "may become a log line of its own"},
 		{"no syslog", syslog("tcp", nobody.Addr().String()), Failure, "connection refused"},
 		{"no /dev/log", syslog("unix", in("gone")), Failure, "no such file"},
 		{"udp", syslog("udp", "127.0.0.1:514"), OK, "nobody can tell"},

@@ -26,6 +26,7 @@ const (
 type encoder struct {
 	dst   []byte
 	form  form
+	guard guard // of formSD
 	clock *clock
 }
 

@@ -9,17 +9,18 @@ import (
 // AppendQuoted appends b, which others chose, for a person: only printable
 // characters come out as they are, and it stands in quotes when it could be
 // mistaken for something else without them.
-func AppendQuoted(dst, b []byte) []byte { return appendQuoted(dst, b) }
+func AppendQuoted(dst, b []byte) []byte { return appendQuoted(dst, b, unguarded) }
 
 // AppendEscaped appends b, which others chose, for a person where nothing can
 // be confused with it: like AppendQuoted, but never in quotes.
 func AppendEscaped(dst, b []byte) []byte { return appendEscaped(dst, b, false) }
 
-// appendQuoted is AppendQuoted.
-func appendQuoted(dst, b []byte) []byte {
+// appendQuoted is AppendQuoted, and escapes what g forbids. Where that forbids
+// blanks it always writes the quotes.
+func appendQuoted(dst, b []byte, g guard) []byte {
 	start := len(dst)
-	dst = appendEscaped(dst, b, true)
-	if written := dst[start:]; len(b) != 0 && !bytes.ContainsAny(written, ` "\`) {
+	dst = appendGuarded(dst, b, true, g)
+	if written := dst[start:]; g < guardBlanks && len(b) != 0 && !bytes.ContainsAny(written, ` "\`) {
 		return dst
 	}
 	dst = append(dst, '"', '"')

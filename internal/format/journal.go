@@ -46,7 +46,7 @@ func MessageID(k ipe.Kind) string {
 // are extra keys, as key=value.
 func AppendJournal(dst []byte, ev *ipe.Event, c *Context) []byte {
 	dst = append(dst, "MESSAGE="...)
-	dst = appendMessage(dst, ev, c)
+	dst = appendMessage(dst, ev, c, unguarded)
 	dst = append(dst, "\nPRIORITY="...)
 	dst = strconv.AppendInt(dst, int64(Severity(ev)), 10)
 	dst = append(dst, "\nSYSLOG_IDENTIFIER=ipe-auditd\nMESSAGE_ID="...)

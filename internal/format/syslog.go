@@ -37,8 +37,9 @@ type Syslog struct {
 // without time. There is one element of structured data with all keys. What is
 // neither UTF-8 nor visible in a value becomes U+FFFD, and KEY_hex behind it
 // has the bytes: some receivers write the message to a file as it is, and a
-// path must not be able to begin a line there. A list is joined by blanks, and
-// extra keys are joined as key=value.
+// path must not be able to begin a line there. The same is done to what could be
+// taken for the beginning of a message by a receiver that cuts this one: see guard.
+// A list is joined by blanks, and extra keys are joined as key=value.
 //
 // MSG has no byte order mark: it is MSG-ANY of section 6.4, since most
 // receivers keep the mark as part of the text.
@@ -54,7 +55,7 @@ func (s Syslog) RFC5424() (Func, error) {
 	if s.PID != 0 {
 		procID = strconv.Itoa(s.PID)
 	}
-	return func(dst []byte, ev *ipe.Event, c *Context) []byte {
+	return guarded(func(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 		dst = s.appendPriority(dst, ev)
 		dst = append(dst, "1 "...)
 		if ev.Has&ipe.HasStamp != 0 && ev.Time >= 0 && ev.Time < year10000 {
@@ -70,11 +71,11 @@ func (s Syslog) RFC5424() (Func, error) {
 		dst = append(dst, ev.Kind.String()...)
 		dst = append(dst, " ["...)
 		dst = append(dst, s.SDID...)
-		e := encoder{dst: dst, form: formSD}
+		e := encoder{dst: dst, form: formSD, guard: g}
 		e.fields(ev, c)
 		dst = append(e.dst, "] "...)
-		return appendMessage(dst, ev, c)
-	}, nil
+		return appendMessage(dst, ev, c, g)
+	}), nil
 }
 
 // RFC3164 returns a Func that appends an event in the form that syslog(3)
@@ -89,14 +90,14 @@ func (s Syslog) RFC3164() (Func, error) {
 	if s.PID != 0 {
 		tag = "ipe-auditd[" + strconv.Itoa(s.PID) + "]: "
 	}
-	return func(dst []byte, ev *ipe.Event, c *Context) []byte {
+	return guarded(func(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 		dst = s.appendPriority(dst, ev)
 		if ev.Has&ipe.HasStamp != 0 { // receivers put in their own otherwise
 			dst = time.UnixMilli(ev.Time).AppendFormat(dst, "Jan _2 15:04:05 ")
 		}
 		dst = append(dst, tag...)
-		return appendMessage(dst, ev, c)
-	}, nil
+		return appendMessage(dst, ev, c, g)
+	}), nil
 }
 
 func (s Syslog) check() error {
@@ -140,12 +141,12 @@ func appendHostname(dst, host []byte) []byte {
 
 // appendSDValue appends b as PARAM-VALUE and reports whether nothing in it had
 // to be replaced.
-func appendSDValue(dst, b []byte) ([]byte, bool) {
+func appendSDValue(dst, b []byte, g guard) ([]byte, bool) {
 	whole := true
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		switch {
-		case r == utf8.RuneError && n == 1 || unicode.IsControl(r) || invisible(r):
+		case r == utf8.RuneError && n == 1 || unicode.IsControl(r) || invisible(r) || g.forbids(b):
 			dst = append(dst, "\uFFFD"...)
 			whole = false
 		case r == '"' || r == '\\' || r == ']':

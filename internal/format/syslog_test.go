@@ -131,3 +131,43 @@ func TestSyslogRefuses(t *testing.T) {
 		t.Errorf("RFC3164: got %v, want ErrSyslog", err)
 	}
 }
+
+// Wherever a receiver cuts a message, what is behind the cut has no priority of its
+// own and no length of a frame, and in a long one no host that the record chose.
+func TestNothingInAMessageBeginsAnother(t *testing.T) {
+	t.Parallel()
+	// tools/pmrfc3164.c of rsyslog: what may be a host, and the blank or end behind it.
+	host := regexp.MustCompile(`^(<\d+>)?[][A-Za-z0-9._:-]*evil[][A-Za-z0-9._:-]*( |$)`)
+	start := regexp.MustCompile(`^(<\d|\d+ <\d)`)
+	forged := "<13>1 2026-11-30T12:00:00Z evil su - - - x\n12 <13>Nov 30 12:00:00 evil su[1]: x evil <0>evil [evil] evil"
+	f5424, err := Syslog{Facility: 10, SDID: "ipe@32473"}.RFC5424()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f3164, err := Syslog{Facility: 10}.RFC3164()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string]Func{"RFC 5424": f5424, "RFC 3164": f3164} {
+		for _, n := range []int{1, 20} {
+			text := []byte("/tmp/" + strings.Repeat(forged, n))
+			events := map[string]*ipe.Event{
+				"access": {Kind: ipe.KindAccess, Path: text, Comm: text, Dev: text, Op: text, Hook: text,
+					Extra:        []ipe.KeyValue{{Key: text, Value: text}},
+					ActivePolicy: ipe.Policy{Name: text, Version: text, Digest: text}},
+				"policy":   {Kind: ipe.KindPolicyLoad, Policy: ipe.Policy{Name: text, Version: text, Digest: text}, LSM: text},
+				"unparsed": {Kind: ipe.KindUnparsed, Type: 1420, Raw: text},
+				"started":  {Kind: ipe.KindStarted, Version: text, Kernel: text, IPEStatus: text},
+			}
+			for kind, ev := range events {
+				msg := f(nil, ev, &Context{Raw: true, Identity: Identity{Spool: 1, Seq: 1}})
+				for i := 1; i < len(msg); i++ {
+					rest := msg[i:min(i+100, len(msg))] // no word is so long
+					if start.Match(rest) || len(msg) > everyReceiver && host.Match(rest) {
+						t.Fatalf("%s, %s, %d times: at %d begins %q", name, kind, n, i, rest)
+					}
+				}
+			}
+		}
+	}
+}

@@ -44,8 +44,8 @@ func appendLine(dst []byte, ev *ipe.Event, c *Context, loc *time.Location, colou
 
 // appendMessage appends the text of ev without time and newline, for places
 // that have a time of their own.
-func appendMessage(dst []byte, ev *ipe.Event, c *Context) []byte {
-	t := line{dst: dst, loc: time.Local}
+func appendMessage(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
+	t := line{dst: dst, loc: time.Local, guard: g}
 	t.event(ev, c)
 	return t.dst
 }
@@ -68,6 +68,7 @@ type line struct {
 	loc     *time.Location
 	colour  bool
 	columns bool // make the verdicts equally wide
+	guard   guard
 }
 
 func (t *line) event(ev *ipe.Event, c *Context) {
@@ -161,7 +162,7 @@ func (t *line) access(ev *ipe.Event) {
 	}
 	if ev.Rule != nil {
 		t.str(" rule: ")
-		t.rest(ev.Rule)
+		t.dst = appendGuarded(t.dst, ev.Rule, false, t.guard.forRule())
 	}
 }
 
@@ -331,10 +332,16 @@ func (t *line) instant(ms int64) {
 func (t *line) value(before string, b []byte) {
 	if b != nil {
 		t.str(before)
-		t.dst = appendQuoted(t.dst, b)
+		t.dst = appendQuoted(t.dst, b, t.guard)
 	}
 }
 
 // rest writes an untrusted value that nothing can be confused with, because it
 // is the last or its grammar is its own.
-func (t *line) rest(b []byte) { t.dst = appendEscaped(t.dst, b, false) }
+func (t *line) rest(b []byte) {
+	if t.guard >= guardBlanks {
+		t.dst = appendQuoted(t.dst, b, t.guard)
+	} else {
+		t.dst = appendGuarded(t.dst, b, false, t.guard)
+	}
+}

@@ -118,7 +118,7 @@ func TestAppendQuotedLeavesTheOrdinaryAlone(t *testing.T) {
 		{"\x9b", `"\x9b"`},
 	}
 	for _, tt := range tests {
-		if got := string(appendQuoted(nil, []byte(tt.in))); got != tt.want {
+		if got := string(AppendQuoted(nil, []byte(tt.in))); got != tt.want {
 			t.Errorf("%q: got %s, want %s", tt.in, got, tt.want)
 		}
 	}
@@ -141,7 +141,7 @@ func FuzzAppendText(f *testing.F) {
 		}
 		// The path can be got back, and nothing in it reads as another value.
 		_, rest, _ := bytes.Cut(got, []byte("BPRM_CHECK "))
-		shown := string(rest[:len(appendQuoted(nil, path))])
+		shown := string(rest[:len(AppendQuoted(nil, path))])
 		want := string(path)
 		if strings.HasPrefix(shown, `"`) {
 			back, err := strconv.Unquote(shown)

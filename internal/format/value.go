@@ -130,7 +130,11 @@ func (e *encoder) textValue(key string, b []byte) {
 		}
 	case formSD:
 		e.begin(key)
-		e.dst, whole = appendSDValue(e.dst, b)
+		g := e.guard
+		if key == `,"rule":` || key == `,"rule_properties":` {
+			g = g.forRule()
+		}
+		e.dst, whole = appendSDValue(e.dst, b, g)
 	case formNames:
 		e.begin(key)
 		return

@@ -34,7 +34,7 @@ sinks:
   - {name: full, type: file, path: DIR/disk/text, format: text, match: {not: {events: [started, stopped]}}}
   - {name: raw, type: file, path: DIR/raw, format: raw, coalesce: 0s, rotate: {size: 64KiB, age: 1h, keep: 1000, compress: true}}
   - {name: journal, type: journald}
-  - {name: siem, type: syslog, address: "tcp://127.0.0.1:6514", facility: local3, sd_id: e2e@32473}
+  - {name: siem, type: syslog, address: "tcp://127.0.0.1:6514", facility: local3, sd_id: e2e@32473, max_message: 8000, framing: lf}
   - {name: local, type: syslog, address: "unix://DIR/local/log", rfc: 3164, match: {not: {events: [started, stopped]}}}
   - {name: stream, type: exec, command: [/bin/sh, DIR/stream.sh], mode: stream, format: json, timeout: 10m}
   - name: each

@@ -14,10 +14,6 @@ const (
 	// maxUDP is what UDP carries over IPv4; over IPv6 it would be 20 bytes more.
 	maxUDP = 65507
 
-	// minDatagram is below what no path needs messages to be cut: RFC 5426
-	// section 3.2 has every receiver take 480 and most of them 2048 bytes.
-	minDatagram = 1024
-
 	// unixOverhead is what the kernel wants free in the send buffer beside the
 	// message: unix_dgram_sendmsg in net/unix/af_unix.c.
 	unixOverhead = 32
@@ -34,6 +30,7 @@ type datagram struct {
 	wait    bool // let the poller wait while there is no room
 	err     error
 	attempt func(fd uintptr) bool // made once: a closure per message would allocate
+	short   []byte                // the last message that was shortened
 }
 
 func dialDatagram(ctx context.Context, network, address string) (conn, error) {
@@ -58,7 +55,7 @@ func dialDatagram(ctx context.Context, network, address string) (conn, error) {
 	return c, nil
 }
 
-// write sends the message, cut if it is too long for this socket.
+// write sends the message, shortened if it is too long for this socket.
 func (c *datagram) write(ctx context.Context, msg []byte) error {
 	err := c.send(ctx, msg)
 	if !errors.Is(err, unix.EMSGSIZE) {
@@ -69,8 +66,9 @@ func (c *datagram) write(ctx context.Context, msg []byte) error {
 		return lerr
 	}
 	// A path may take less than its transport; then half of it, and so on.
-	for limit = min(limit, len(msg)-1); limit >= minDatagram && errors.Is(err, unix.EMSGSIZE); limit /= 2 {
-		err = c.send(ctx, cut(msg, limit))
+	for limit = min(limit, len(msg)-1); limit >= LeastMessage && errors.Is(err, unix.EMSGSIZE); limit /= 2 {
+		c.short = shorten(c.short[:0], msg, limit)
+		err = c.send(ctx, c.short)
 	}
 	return err
 }

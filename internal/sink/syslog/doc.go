@@ -6,7 +6,8 @@
 //
 //	unix, udp   one datagram per message (RFC 5426 section 3.1)
 //	tcp, tls    octet counting: length, blank, message (RFC 6587 section 3.4.1,
-//	            RFC 5425 section 4.3), so that a message may hold any byte
+//	            RFC 5425 section 4.3), so that a message may hold any byte; or a
+//	            newline behind it (RFC 6587 section 3.4.2), and no control byte in it
 //
 // # What delivered means
 //
@@ -45,12 +46,16 @@
 //
 // # Long messages
 //
-// Streams have no limit. Messages that do not fit into a datagram (65,507 bytes
-// over UDP; on a unix socket the size of the send buffer, 212,960 by default)
-// are cut, and only then: MSG at its end, between two characters, where " [cut]"
-// then stands. If that is not enough, the longest parameters of the structured
-// data are left out, and a parameter "cut" names them. Receivers have limits of
-// their own (rsyslog: 8 KiB unless maxMessageSize says more).
+// A message that is longer than Options.MaxMessage, or than a datagram socket
+// takes (65,507 bytes over UDP; on a unix socket the size of the send buffer,
+// 212,960 by default; half of that and so on where the path takes less), is
+// shortened: see shorten. It stays a valid message of the same event.
+//
+// Receivers have limits of their own, and what they do behind them differs: rsyslog
+// makes a message of what it cuts off (8096 octets, unless maxMessageSize says
+// more), syslog-ng ends the connection (log-msg-size). Nothing of that can be asked
+// for. So MaxMessage has to be no more than the receiver takes; and format.Syslog
+// sees to it that no part of a record can begin a message wherever one is cut.
 //
 // # TLS
 //
@@ -65,6 +70,6 @@
 // A sink on a stream has one goroutine while it is open, which reads.
 //
 // The package refuses to format, to speak UDP without saying what it is worth,
-// to frame by newlines, to send to a stream socket at /dev/log, and to skip the
+// to send to a stream socket at /dev/log, and to skip the
 // verification of certificates.
 package syslog

@@ -1,9 +1,6 @@
 package syslog
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // How much a history keeps of what was delivered: a generation ends when it is
 // this long or this old, and there are two of them. Linux lets a receiver have
@@ -19,6 +16,7 @@ type history struct {
 	old, cur generation
 	pending  int  // where in cur begins what is not delivered
 	again    bool // what was delivered has to be sent once more
+	lf       bool // framing: LF, else Octet
 }
 
 // generation is a run of frames.
@@ -38,11 +36,13 @@ func (h *history) add(msg []byte) {
 	h.addFrame(msg)
 }
 
-// addFrame appends msg as a frame: octet counting, RFC 6587 section 3.4.1.
+// addFrame appends msg as a frame.
 func (h *history) addFrame(msg []byte) {
-	b := strconv.AppendInt(h.cur.frames, int64(len(msg)), 10)
-	b = append(b, ' ')
-	h.cur.frames = append(b, msg...)
+	if h.lf {
+		h.cur.frames = appendLine(h.cur.frames, msg)
+	} else {
+		h.cur.frames = appendCounted(h.cur.frames, msg)
+	}
 }
 
 // turn begins a new generation if it is time. It must be called between batches.

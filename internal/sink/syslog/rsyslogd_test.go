@@ -38,23 +38,30 @@ type rsyslog struct {
 
 func newRsyslog(t testing.TB, network string, p *pki) *rsyslog {
 	t.Helper()
+	return newRsyslogWith(t, network, p, "imtcp", "")
+}
+
+// newRsyslogWith is newRsyslog with another module for tcp, and parameters of
+// global(), as Debian has none.
+func newRsyslogWith(t testing.TB, network string, p *pki, tcp, parameters string) *rsyslog {
+	t.Helper()
 	if _, err := os.Stat(rsyslogd); err != nil {
 		t.Skip("needs rsyslogd:", err)
 	}
 	dir := t.TempDir()
 	r := &rsyslog{t: t, network: network, dir: dir, port: freePort(t, network),
 		unix: filepath.Join(dir, "log"), out: filepath.Join(dir, "out")}
-	global, inputs := "", ""
+	global, inputs := parameters, ""
 	switch network {
 	case TLS:
 		cert, key := p.issue("server.test")
-		global = fmt.Sprintf(`defaultNetstreamDriver="gtls" defaultNetstreamDriverCAFile="%s"
+		global += fmt.Sprintf(` defaultNetstreamDriver="gtls" defaultNetstreamDriverCAFile="%s"
 			defaultNetstreamDriverCertFile="%s" defaultNetstreamDriverKeyFile="%s"`, p.ca, cert, key)
 		inputs = fmt.Sprintf(`module(load="imtcp" streamDriver.name="gtls" streamDriver.mode="1"
 			streamDriver.authMode="x509/name" permittedPeer=["client.test"])
 			input(type="imtcp" address="127.0.0.1" port="%d")`, r.port)
 	case TCP:
-		inputs = fmt.Sprintf(`module(load="imtcp") input(type="imtcp" address="127.0.0.1" port="%d")`, r.port)
+		inputs = fmt.Sprintf(`module(load="%s") input(type="%[1]s" address="127.0.0.1" port="%d")`, tcp, r.port)
 	case UDP:
 		inputs = fmt.Sprintf(`module(load="imudp") input(type="imudp" address="127.0.0.1" port="%d")`, r.port)
 	case Unix:
@@ -63,7 +70,7 @@ func newRsyslog(t testing.TB, network string, p *pki) *rsyslog {
 				rateLimit.interval="0")`, r.unix)
 	}
 	check(t, os.WriteFile(r.conf(), fmt.Appendf(nil, `
-global(workDirectory="%s" maxMessageSize="128k" net.enableDNS="off" %s)
+global(workDirectory="%s" net.enableDNS="off" %s)
 main_queue(queue.type="direct")
 module(load="mmpstrucdata")
 %s
@@ -72,11 +79,16 @@ if $app-name == "ipe-auditd" then {
 	action(type="mmpstrucdata")
 	action(type="omfile" file="%s" template="line" asyncWriting="off" flushOnTXEnd="on")
 }
-`, dir, global, inputs, r.out), 0o600))
+template(name="from" type="string" string="%%hostname%% %%app-name%%\n")
+action(type="omfile" file="%s" template="from" asyncWriting="off" flushOnTXEnd="on")
+`, dir, global, inputs, r.out, r.from()), 0o600))
 	t.Cleanup(r.kill)
 	r.start()
 	return r
 }
+
+// from is a file with a line for each message, ours or not: whose it says it is.
+func (r *rsyslog) from() string { return filepath.Join(r.dir, "from") }
 
 func (r *rsyslog) conf() string { return filepath.Join(r.dir, "conf") }
 

@@ -25,10 +25,24 @@ const (
 	TLS  = "tls"
 )
 
+// The framings of streams that Options.Framing may name.
+const (
+	Octet = "octet" // octet counting: length, blank, message (RFC 6587 section 3.4.1)
+	LF    = "lf"    // message, newline (section 3.4.2)
+)
+
 // Options says where to send. Network and Address are needed.
 type Options struct {
 	Network string // Unix, UDP, TCP or TLS
 	Address string // absolute path of a datagram socket for Unix, else host:port
+
+	// MaxMessage is how long a message may be, in octets, without what frames it; a
+	// longer one is shortened. At least LeastMessage; 0 for as long as the socket
+	// takes, which is no limit on a stream.
+	MaxMessage int
+
+	// Framing is how messages are told apart on a stream; empty for Octet.
+	Framing string
 
 	// Files in PEM, for TLS only.
 	CA   string // who signs the server's certificate; empty: whom the system trusts
@@ -44,6 +58,7 @@ type Sink struct {
 
 	// Owned by the runner's goroutine.
 	history history
+	short   []byte // the last message that was shortened
 
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc // ends the Open under way, nil if there is none
@@ -75,13 +90,20 @@ func New(o Options) (*Sink, error) {
 	default:
 		return nil, fmt.Errorf("network %q: want unix, udp, tcp or tls", o.Network)
 	}
+	stream := o.Network == TCP || o.Network == TLS
 	switch {
+	case o.Framing != "" && !stream:
+		return nil, fmt.Errorf("framing on network %q: want tcp or tls", o.Network)
+	case o.Framing != "" && o.Framing != Octet && o.Framing != LF:
+		return nil, fmt.Errorf("framing %q: want octet or lf", o.Framing)
+	case o.MaxMessage != 0 && o.MaxMessage < LeastMessage:
+		return nil, fmt.Errorf("a limit of %d octets for messages: want %d or more", o.MaxMessage, LeastMessage)
 	case o.Network != TLS && (o.CA != "" || o.Cert != "" || o.Key != ""):
 		return nil, fmt.Errorf("certificates on network %q: want tls", o.Network)
 	case (o.Cert == "") != (o.Key == ""):
 		return nil, errors.New("want both a certificate and its key, or neither")
 	}
-	return &Sink{options: o, settle: settleTime}, nil
+	return &Sink{options: o, settle: settleTime, history: history{lf: o.Framing == LF}}, nil
 }
 
 // Open connects, and gives up after 30 seconds. Over UDP that says nothing about
@@ -137,7 +159,12 @@ func (s *Sink) Write(ctx context.Context, e *sink.Entry) error {
 	if c == nil {
 		return os.ErrClosed
 	}
-	if err := c.write(ctx, e.Bytes); err != nil {
+	msg := e.Bytes
+	if limit := s.options.MaxMessage; limit > 0 && len(msg) > limit {
+		s.short = shorten(s.short[:0], msg, limit)
+		msg = s.short
+	}
+	if err := c.write(ctx, msg); err != nil {
 		return fmt.Errorf("send to %s: %w", s, err)
 	}
 	return nil

@@ -1,0 +1,68 @@
+package format
+
+import "github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+
+// everyReceiver is how long a message every receiver should take whole: RFC 5424
+// section 6.1.
+const everyReceiver = 2048
+
+// guard is what is kept out of a message of syslog, so that the rest of one that a
+// receiver has cut cannot be taken for a message of another program or host.
+//
+// Receivers have limits, and some of them make what is behind the limit a message
+// of its own, as rsyslog does with maxMessageSize. Whoever chooses a path chooses
+// its length too, and so where in it the cut is. A message begins with a priority,
+// as in <13>, so no priority comes out of a value as it is, and the length of a
+// frame cannot stand before one either. Without a priority, or behind it, rsyslog
+// takes a first word that a blank follows for the name of a host, as in
+// "host su: text" (tools/pmrfc3164.c). So in messages that are longer than every
+// receiver takes, no value has a blank in it, and in the text every one stands in
+// quotes, because there a blank may follow it.
+//
+// Only the rule keeps its blanks: who signs the policy wrote it.
+type guard uint8
+
+const (
+	unguarded     guard = iota
+	guardPriority       // no priority in a value: for messages of any length
+	guardBlanks         // and no blank: for long ones
+)
+
+// forbids reports whether the first byte of b must not stand there as it is.
+func (g guard) forbids(b []byte) bool {
+	switch b[0] {
+	case '<':
+		return g >= guardPriority && len(b) > 1 && '0' <= b[1] && b[1] <= '9'
+	case ' ':
+		return g >= guardBlanks
+	}
+	return false
+}
+
+// forRule is the guard of a rule.
+func (g guard) forRule() guard { return min(g, guardPriority) }
+
+// guarded returns a Func that guards long messages more. How long one is shows
+// only when it is there, so a long one is formatted twice.
+func guarded(f func(dst []byte, ev *ipe.Event, c *Context, g guard) []byte) Func {
+	return func(dst []byte, ev *ipe.Event, c *Context) []byte {
+		start := len(dst)
+		if dst = f(dst, ev, c, guardPriority); len(dst)-start > everyReceiver {
+			dst = f(dst[:start], ev, c, guardBlanks)
+		}
+		return dst
+	}
+}
+
+// appendGuarded appends b as appendEscaped does, and what g forbids escaped too.
+func appendGuarded(dst, b []byte, quoted bool, g guard) []byte {
+	start := 0
+	for i := range b {
+		if g != unguarded && g.forbids(b[i:]) {
+			dst = appendEscaped(dst, b[start:i], quoted)
+			dst = appendEscape(dst, 'x', uint32(b[i]), 2)
+			start = i + 1
+		}
+	}
+	return appendEscaped(dst, b[start:], quoted)
+}
