@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
 	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
@@ -69,6 +71,9 @@ func (d *daemon) read(ctx context.Context) error {
 	}
 	r := input.NewReader(d.Input)
 	var record input.Record
+	var lines format.Parser
+	var event ipe.Event
+	var id format.Identity
 	var forged, truncated uint64
 	for {
 		err := r.Next(&record)
@@ -87,7 +92,14 @@ func (d *daemon) read(ctx context.Context) error {
 			forged++
 			continue
 		}
-		class := ipe.Classify(record.Type, record.Text)
+		class := ipe.ClassForeign
+		if record.Event {
+			if !errors.Is(lines.Parse(&event, &id, record.Text), format.ErrForeign) {
+				class = ipe.ClassIPE // if only one that cannot be read
+			}
+		} else {
+			class = ipe.Classify(record.Type, record.Text)
+		}
 		if record.Truncated && (class == ipe.ClassIPE || class == ipe.ClassEmpty) {
 			truncated++
 		}
@@ -112,14 +124,19 @@ func (d *daemon) tellInput(a ledger.Account, n uint64) {
 	d.logLoss(&ev)
 }
 
-// add copies a record into the batch.
+// add copies a record, or an event in JSON, into the batch, with what the input says
+// of its origin.
 func (f *feeder) add(ctx context.Context, r *input.Record) error {
 	if len(f.records) == 0 {
 		f.now = time.Now().UnixNano()
 	}
+	im := entry.Imported{Type: r.Type, Cut: r.Truncated, Host: r.Host, BootID: r.BootID, Data: r.Text}
+	if r.Event {
+		im.Type = entry.TypeInternal
+	}
 	start := len(f.text)
-	f.text = append(f.text, r.Text...)
-	f.records = append(f.records, spool.Record{Type: r.Type, Time: f.now, Data: f.text[start:len(f.text):len(f.text)]})
+	f.text = entry.AppendImported(f.text, &im)
+	f.records = append(f.records, spool.Record{Type: entry.TypeImported, Time: f.now, Data: f.text[start:len(f.text):len(f.text)]})
 	if len(f.records) < cap(f.records) {
 		return nil
 	}

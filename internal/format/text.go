@@ -102,8 +102,12 @@ func (t *line) event(ev *ipe.Event, c *Context) {
 		t.interval(ev)
 	default:
 		t.head(odd, "UNPARSED")
-		t.str(" record of type ")
-		t.num(uint64(ev.Type))
+		if ev.Type != 0 {
+			t.str(" record of type ")
+			t.num(uint64(ev.Type))
+		} else {
+			t.str(" event in JSON")
+		}
 		t.str(": ")
 		t.rest(ev.Raw)
 		return

@@ -130,19 +130,3 @@ func (f *file) close() {
 		f.closer.Close()
 	}
 }
-
-// lineParser reads events in JSON.
-type lineParser struct{ format.Parser }
-
-// read reads the event of a line, and reports whether there is one. A line that
-// may have been one of ours, but cannot be read, is of KindUnparsed.
-func (p *lineParser) read(ev *Event, line []byte) bool {
-	*ev = Event{Event: ev.Event}
-	var id format.Identity
-	err := p.Parse(&ev.Event, &id, line)
-	if errors.Is(err, format.ErrUnreadable) {
-		ev.Raw, err = line, nil
-	}
-	ev.identify(&id)
-	return err == nil
-}

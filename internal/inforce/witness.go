@@ -1,6 +1,7 @@
 package inforce
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
@@ -26,6 +27,8 @@ type Witness struct {
 	event   ipe.Event
 	id      format.Identity
 	entry   spool.Entry // what a record will be
+	host    []byte      // of the imported record before
+	boot    []byte
 	policy  *ipe.Policy // in force; nil if that is not known
 	number  uint16      // of policy
 }
@@ -113,16 +116,34 @@ func (w *Witness) mark(recs []spool.Record, live bool) {
 		if w.decoder.Decode(&w.event, &w.id, &w.entry) != ipe.ClassIPE {
 			continue
 		}
+		said := false // what judged it
+		if r.Type == entry.TypeImported {
+			im, _ := entry.ParseImported(r.Data)
+			said = im.Type == entry.TypeInternal
+			if w.elsewhere() {
+				w.tracker.Forget()
+			}
+		}
 		p := w.tracker.Observe(&w.event)
 		w.update()
 		r.Context = 0
-		if p != nil {
+		if p != nil && !said {
 			r.Context = w.number
 		}
 	}
 	if len(recs) > 0 {
 		w.want()
 	}
+}
+
+// elsewhere reports whether the event is of another host or boot than the one
+// before.
+func (w *Witness) elsewhere() bool {
+	if bytes.Equal(w.host, w.id.Host) && bytes.Equal(w.boot, w.id.BootID) {
+		return false
+	}
+	w.host, w.boot = append(w.host[:0], w.id.Host...), append(w.boot[:0], w.id.BootID...)
+	return true
 }
 
 // want asks for a reading where it would help.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -90,6 +91,29 @@ func TestWitnessMarksRecords(t *testing.T) {
 	}
 	again.Append([]spool.Record{deny(1, 1)})
 	check("resumed", 2)
+}
+
+// TestMarkDoesNotTakeOneHostForAnother has records of two hosts, and events that
+// say themselves what judged them.
+func TestMarkDoesNotTakeOneHostForAnother(t *testing.T) {
+	t.Parallel()
+	var got tape
+	w := inforce.NewWitness(&got, inforce.NewTable())
+	from := func(host string, r spool.Record) spool.Record {
+		im := entry.Imported{Type: r.Type, Host: []byte(host), Data: r.Data}
+		return spool.Record{Type: entry.TypeImported, Data: entry.AppendImported(nil, &im)}
+	}
+	line := spool.Record{Data: []byte(`{"event":"access","verdict":"denied","host":"a"}`)}
+	recs := []spool.Record{
+		from("a", activation(0, 1, "lab")), from("a", deny(1, 2)), from("a", line), from("a", deny(3, 4)),
+		from("b", deny(5, 6)), from("a", deny(7, 8)),
+	}
+	w.Mark(recs)
+	for i, want := range []uint16{1, 1, 0, 1, 0, 0} {
+		if recs[i].Context != want {
+			t.Errorf("record %d has context %d, want %d", i, recs[i].Context, want)
+		}
+	}
 }
 
 func TestMarkingAccessesDoesNotAllocate(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -111,6 +112,41 @@ func TestRepetitionsAreCounted(t *testing.T) {
 }
 
 // TestWindowEndsByTheClock has nothing more to read when its window ends.
+// TestOnlyOneHostIsCountedTogether has the same access on two hosts, and as events
+// of another spool, which keep their numbers.
+func TestOnlyOneHostIsCountedTogether(t *testing.T) {
+	t.Parallel()
+	l, m := newLog(0), &memory{}
+	add := func(im entry.Imported) {
+		l.entries = append(l.entries, spool.Entry{ID: testID, Seq: uint64(len(l.entries) + 1), Type: entry.TypeImported, Data: entry.AppendImported(nil, &im)})
+	}
+	for range 3 {
+		for _, host := range []string{"a", "b"} {
+			add(entry.Imported{Type: 1420, Host: []byte(host), Data: attempt{1, 7, "sh", 5}.record()})
+		}
+	}
+	for seq := range 2 {
+		add(entry.Imported{Data: fmt.Appendf(nil, `{"spool":"00000000000000aa","seq":%d,"event":"access","verdict":"denied","path":"/line"}`, 70+seq)})
+	}
+	l.close()
+	c := coalescing(l, m)
+	c.Format = func(dst []byte, ev *ipe.Event, c *format.Context) []byte {
+		return fmt.Appendf(dst, "%v %s %d %x:%d of %s", ev.Kind, ev.Path, ev.Count, c.Spool, c.Seq, c.Host)
+	}
+	if err := New(c).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	id := fmt.Sprintf("%x", uint64(testID))
+	want := []string{
+		"access /1 0 " + id + ":1 of a", "access /1 0 " + id + ":2 of b",
+		"access /line 0 aa:70 of ", "access /line 0 aa:71 of ",
+		"repeated /1 2 " + id + ":0 of a", "repeated /1 2 " + id + ":0 of b",
+	}
+	if got := m.got(); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
 func TestWindowEndsByTheClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

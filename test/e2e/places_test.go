@@ -82,8 +82,8 @@ func plain(texts []string) []delivery {
 
 var (
 	identity = regexp.MustCompile(`^\{"spool":"[0-9a-f]{16}","seq":([0-9]+),`)
-	origin   = regexp.MustCompile(`,"host":"[^"]*","boot_id":"[-0-9a-f]{36}"\}$`)
-	policy   = regexp.MustCompile(`,"active_policy_(name|version|digest)":"[^"]*"`) // decode does not say it
+	origin   = regexp.MustCompile(`,"host":"[^"]*"(,"boot_id":"[-0-9a-f]{36}")?\}$`) // captures name no boot
+	policy   = regexp.MustCompile(`,"active_policy_(name|version|digest)":"[^"]*"`)  // decode does not say it
 )
 
 // jsonLines reads events in JSON. A daemon that was killed may have left a torn
@@ -91,7 +91,7 @@ var (
 func jsonLines(f *farm, texts []string) []delivery {
 	f.t.Helper()
 	var all []delivery
-	torn := 0
+	torn, booted := 0, 0
 	for _, text := range texts {
 		if !json.Valid([]byte(text)) {
 			if torn++; torn > f.kills {
@@ -112,6 +112,12 @@ func jsonLines(f *farm, texts []string) []delivery {
 			d.text = ""
 		}
 		all = append(all, d)
+		if strings.Contains(text, `,"boot_id":"`) {
+			booted++
+		}
+	}
+	if booted != 0 && booted != len(all) {
+		f.t.Fatalf("%d of %d events say the boot", booted, len(all))
 	}
 	return all
 }
