@@ -65,6 +65,11 @@ type Start struct {
 	// End begins after the newest entry there is now.
 	End bool
 
+	// Passed is called by Next and TryNext for every PassedStep entries that they
+	// pass over: older ones, to come to Since, and attachments. An error ends the
+	// call, and is returned; the next call goes on behind them. It may be nil.
+	Passed func() error
+
 	// Blocking makes AppendWait wait for what this reader has told by
 	// Delivered. Without, and for Append, entries are overwritten.
 	Blocking bool
@@ -74,6 +79,9 @@ type Start struct {
 	// before. Of those right behind the event After, all come again.
 	Attachments bool
 }
+
+// PassedStep is how many entries and attachments make a call of Start.Passed.
+const PassedStep = 256
 
 // Reader reads the spool from one position on. Its methods are for one
 // goroutine, but for Lag and Delivered.
@@ -90,22 +98,24 @@ type Reader struct {
 	closed    bool
 
 	// Owned by the reader's goroutine.
-	at    point     // before the next frame
-	from  uint64    // frames before this sequence number are passed over
-	all   bool      // wants attachments
-	gap   *GapError // to be told next
-	since int64     // pass over older events until one is not
-	entry Entry
-	frame frame  // of the window
-	chunk *chunk // the window views it; nil when there is none
-	win   []byte // published frames not yet read
-	end   int    // where in the chunk the window ends
-	file  fileSource
+	at     point        // before the next frame
+	from   uint64       // frames before this sequence number are passed over
+	all    bool         // wants attachments
+	gap    *GapError    // to be told next
+	since  int64        // pass over older events until one is not
+	over   int          // frames passed over
+	passed func() error // Start.Passed
+	entry  Entry
+	frame  frame  // of the window
+	chunk  *chunk // the window views it; nil when there is none
+	win    []byte // published frames not yet read
+	end    int    // where in the chunk the window ends
+	file   fileSource
 }
 
 // NewReader returns a reader that begins at start. It must be closed.
 func (s *Spool) NewReader(start Start) *Reader {
-	r := &Reader{s: s, woken: make(chan struct{}, 1), all: start.Attachments}
+	r := &Reader{s: s, woken: make(chan struct{}, 1), all: start.Attachments, passed: start.Passed}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.seek(start)
@@ -309,10 +319,16 @@ func (r *Reader) next(wait bool) (*Entry, error) {
 		passed := f.at.seq < r.from
 		r.pass(f.next())
 		if passed || f.attachment && !r.all {
+			if err := r.passOver(); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if r.since != math.MinInt64 {
 			if f.attachment || f.time < r.since {
+				if err := r.passOver(); err != nil {
+					return nil, err
+				}
 				continue
 			}
 			r.since = math.MinInt64
@@ -321,6 +337,14 @@ func (r *Reader) next(wait bool) (*Entry, error) {
 		r.entry.set(f)
 		return &r.entry, nil
 	}
+}
+
+// passOver counts a frame that the reader does not want.
+func (r *Reader) passOver() error {
+	if r.over++; r.over%PassedStep == 0 && r.passed != nil {
+		return r.passed()
+	}
+	return nil
 }
 
 // locate finds the next entry. It reports false when there is none now.

@@ -350,3 +350,33 @@ func TestLongDataIsCutAndCounted(t *testing.T) {
 		}
 	})
 }
+
+// Passed is called while Since is looked for, and can end that for a while.
+func TestOlderEntriesArePassedOverInSteps(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, Options{Dir: t.TempDir()})
+	old, young := text(1, 3*PassedStep+1), text(3*PassedStep+2, 1)
+	for i := range old {
+		old[i].Time = 1
+	}
+	young[0].Time = 100
+	s.Append(old)
+	s.Append(young)
+	calls, enough := 0, errors.New("enough")
+	r := s.NewReader(Start{Since: time.Unix(0, 50), Passed: func() error {
+		if calls++; calls == 2 {
+			return enough
+		}
+		return nil
+	}})
+	defer r.Close()
+	if e, ok, err := r.TryNext(); ok || err != enough {
+		t.Fatalf("got %v, %v, want %v", e, err, enough)
+	}
+	if e, ok, err := r.TryNext(); !ok || e.Seq != 3*PassedStep+2 {
+		t.Fatalf("got %v, %v, want the entry that is not older", e, err)
+	}
+	if calls != 3 {
+		t.Errorf("called %d times, want 3", calls)
+	}
+}
