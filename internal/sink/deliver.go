@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -17,6 +18,7 @@ func (r *Runner) session(ctx context.Context) (err error) {
 		defer close(closed)
 		r.config.Sink.Close() // unblocks what ctx does not; the error comes from the second call
 	})
+	defer r.config.Task.Leave()
 	defer func() {
 		if !keepOpen() {
 			<-closed
@@ -46,6 +48,7 @@ func (r *Runner) deliver(ctx, idle context.Context) (done bool, err error) {
 	if done, err = r.fill(ctx, idle); err != nil {
 		return false, err
 	}
+	r.config.Task.Leave()
 	if r.batch.counts.Delivered > 0 {
 		if err := r.config.Sink.Flush(ctx); err != nil {
 			return false, fmt.Errorf("flush: %w", err)
@@ -116,6 +119,7 @@ func (r *Runner) next(ctx, idle context.Context) (*spool.Entry, error) {
 	if r.draining.Err() != nil {
 		return nil, ctx.Err()
 	}
+	r.config.Task.Leave()
 	wait, cancel := r.untilEnd(idle)
 	e, err = r.config.Source.Next(wait)
 	cancel()
@@ -130,6 +134,9 @@ func (r *Runner) next(ctx, idle context.Context) (*spool.Entry, error) {
 
 // take passes one entry, and writes it if it is wanted.
 func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
+	if err := r.config.Task.Enter(ctx); err != nil {
+		return err
+	}
 	r.begin(spool.Cursor{ID: e.ID, Seq: e.Seq - 1})
 	class := r.decoder.Decode(&r.event, &r.identity, e)
 	if class == ipe.ClassIPE && r.event.Kind == ipe.KindUnparsed {
@@ -154,7 +161,7 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 	}
 	r.batch.read++
 	r.batch.cursor, r.batch.time = e.Cursor(), e.Time
-	return nil
+	return r.config.Task.Spend(ctx, fairshare.Passed(len(e.Data)))
 }
 
 // interrupted passes a gap, and returns any other error of the source. It is
@@ -191,16 +198,26 @@ func (r *Runner) begin(c spool.Cursor) {
 	}
 }
 
-// write writes the event to the sink.
+// write writes the event to the sink. Most sinks only copy it, or make a short
+// system call, which is work too. One that blocks has lost its place meanwhile;
+// so that the others need not find that out each time, it leaves its place for a
+// while before it writes.
 func (r *Runner) write(ctx context.Context, ev *ipe.Event) error {
 	r.buf = r.config.Format(r.buf[:0], ev, &r.context)
 	r.entry = Entry{Event: ev, Bytes: r.buf}
+	if r.blocks > 0 {
+		r.blocks--
+		r.config.Task.Leave()
+	}
 	if err := r.config.Sink.Write(ctx, &r.entry); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+	if r.config.Task.Lost() {
+		r.blocks = blockingWrites
+	}
 	r.batch.bytes += len(r.buf)
 	r.batch.counts.Delivered++
-	return nil
+	return r.config.Task.Spend(ctx, fairshare.Written(len(r.buf)))
 }
 
 // advance moves the cursor behind the batch, which is flushed.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/match"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -23,6 +24,10 @@ const (
 	minPause      = 100 * time.Millisecond
 	maxPause      = 30 * time.Second
 	maxStopPause  = time.Second // once Stop was called
+
+	// blockingWrites is for how many writes a runner leaves its place once one has
+	// blocked.
+	blockingWrites = 64
 
 	// stopGrace is how long a sink has to end a batch, and then to be
 	// cancelled, when the time for draining is over.
@@ -59,6 +64,9 @@ type Config struct {
 	// Coalesce is for how long accesses of one kind are counted after the first
 	// one was delivered; they then come as one event. 0: never.
 	Coalesce time.Duration
+
+	// Task is the runner's share of the processors. Nil: it takes what it gets.
+	Task *fairshare.Task
 
 	// Batch is the most entries between two flushes, DefaultBatch if 0. A sink
 	// whose every entry costs (a process, a page to somebody) wants 1, so that
@@ -109,6 +117,7 @@ type Runner struct {
 	windows  *coalescer   // nil: every event is written
 	batch    batch
 	limit    int           // of the next batch, in entries
+	blocks   int           // writes for which it leaves its place, because one has blocked
 	pause    time.Duration // after the next failure
 
 	mu     sync.Mutex
