@@ -21,7 +21,9 @@
 //	follow=true       go on with what happens; without, the stream ends with the
 //	                  newest event there was when it began
 //	events= verdicts= ops= hooks= paths=   only these, as in a match of the
-//	                  configuration; values by comma (\, is none), or the key again
+//	                  configuration; values by comma (\, is none), or the key again:
+//	                  at most 64 of each, and of paths and not.paths together 32
+//	                  globs with 128 wildcards
 //	not.events= …     but not these
 //	format=json       or text, or colour (text for a terminal), or spool: see below
 //	raw=true          add the record text as received
@@ -55,6 +57,12 @@
 // request. A request has to arrive in 5 s and has at most some kilobytes; a
 // client that takes nothing for 30 s is disconnected. All that a client holds is
 // a reader, 32 KiB to 64 KiB of lines, and its buffer in the kernel.
+//
+// What is computed for a client is computed at one of the places of
+// [Options.Share]: to parse a request, to look for where it begins, to pass over
+// what it does not want, and to answer. So all clients together take no more of
+// the processors than that, and no more than the sinks while those want
+// something. While a client is waited for it has no place.
 //
 // # What it refuses to do
 //

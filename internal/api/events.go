@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -21,7 +22,11 @@ const maxBatch = 32 << 10
 
 // serveEvents is the feed.
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
-	q, err := parseQuery(r.URL.RawQuery, time.Now())
+	var q *query
+	var err error
+	if s.work(r.Context(), func() { q, err = parseQuery(r.URL.RawQuery, time.Now()) }) != nil {
+		return // the client is gone
+	}
 	if err != nil {
 		answer(w, http.StatusBadRequest, err.Error())
 		return
@@ -46,6 +51,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	st := stream{
+		task:  s.options.Share.Task(fairshare.Feed),
 		query: q, spool: s.options.Spool, feed: &s.feed,
 		decoder: entry.Decoder{Policy: s.options.Policy, Host: []byte(s.options.Host)},
 		out:     w, control: http.NewResponseController(w), patience: s.patience.write,
@@ -53,6 +59,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		host:    s.options.Host,
 		frames:  frames{policy: s.options.Policy},
 	}
+	defer st.task.Leave()
 	if err := st.run(r.Context(), s.closing); err != nil {
 		// The client must be able to tell this end from that of the spool.
 		panic(http.ErrAbortHandler)
@@ -66,7 +73,8 @@ type stream struct {
 	feed     *feedCounters
 	out      http.ResponseWriter
 	control  *http.ResponseController
-	patience time.Duration // of one write
+	patience time.Duration   // of one write
+	task     *fairshare.Task // left while the client, or an entry, is waited for
 
 	reader *spool.Reader
 	end    spool.Cursor // newest entry when the stream began
@@ -107,8 +115,11 @@ func (st *stream) run(ctx, closing context.Context) error {
 	for done := false; !done; {
 		e, err := st.next(idle)
 		if err == nil {
-			done = st.take(e)
-		} else if done, err = st.interrupted(ctx, err); err != nil {
+			done, err = st.take(ctx, e)
+		} else {
+			done, err = st.interrupted(ctx, err)
+		}
+		if err != nil {
 			return err
 		}
 		if done {
@@ -170,10 +181,14 @@ func (st *stream) wanted(e *spool.Entry) bool {
 }
 
 // take sends e, if it is wanted. It reports true when nothing comes after it.
-func (st *stream) take(e *spool.Entry) (done bool) {
+func (st *stream) take(ctx context.Context, e *spool.Entry) (done bool, err error) {
 	if !st.follow && st.beyond(e) {
-		return true
+		return true, nil
 	}
+	if err := st.task.Enter(ctx); err != nil {
+		return false, err
+	}
+	had := len(st.buf)
 	st.place = e.Cursor()
 	if st.form == formSpool && (st.match == nil || e.Attachment) {
 		st.append(e) // whatever it is: the client decodes
@@ -181,7 +196,15 @@ func (st *stream) take(e *spool.Entry) (done bool) {
 		st.append(e)
 	}
 	// Attachments of the last event may follow it.
-	return !st.follow && st.place == st.end && st.form != formSpool
+	done = !st.follow && st.place == st.end && st.form != formSpool
+	return done, st.spend(ctx, e, len(st.buf)-had)
+}
+
+// spend counts the work of an entry that was looked at, and formatted to so many
+// bytes.
+func (st *stream) spend(ctx context.Context, e *spool.Entry, formatted int) error {
+	globs := st.weight * len(st.event.Path) / 128
+	return st.task.Spend(ctx, fairshare.Passed(len(e.Data))+globs+fairshare.Written(formatted))
 }
 
 // tellGap says that the client missed something. It is said whatever the client
@@ -234,6 +257,7 @@ func (st *stream) tellPlace() {
 
 // flush gives what was collected to the kernel.
 func (st *stream) flush() error {
+	st.task.Leave()
 	if err := st.control.SetWriteDeadline(time.Now().Add(st.patience)); err != nil {
 		return err
 	}

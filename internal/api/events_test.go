@@ -408,7 +408,7 @@ func TestStreamDoesNotAllocatePerEvent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		st.take(e)
+		st.take(t.Context(), e)
 		st.buf = st.buf[:0]
 	}
 	step()

@@ -249,6 +249,13 @@ func TestWrongRequestsAreRefusedInOneLine(t *testing.T) {
 		{"GET", "/events?paths=tmp", 400, `paths="tmp": `},
 		{"GET", "/events?not.ops=x", 400, `not.ops="x": `},
 		{"GET", "/events?events=lost&paths=/x", 400, "matches no event"},
+		{"GET", "/events?paths=" + repeated("/x", 20) + "&not.paths=" + repeated("/y", 13), 400, "paths and not.paths have 33 globs, at most 32 are allowed"},
+		{"GET", "/events?paths=" + repeated("**/*x*y", 33), 400, "33 globs, at most 32"},
+		{"GET", "/events?paths=/" + strings.Repeat("%3Fx", 129), 400, "paths and not.paths have 129 wildcards"},
+		{"GET", "/events?paths=/[" + strings.Repeat("x", 128) + "]", 400, "have 129 wildcards"},
+		{"GET", "/events?ops=" + repeated("EXECUTE", 65), 400, "ops has 65 values, at most 64 are allowed"},
+		{"GET", "/events?not.hooks=" + repeated("MMAP", 65), 400, "not.hooks has 65 values"},
+		{"GET", "/events?events=" + repeated("access", 65), 400, "events has 65 values"},
 		{"GET", "/events?a=%zz", 400, "invalid URL escape"},
 	}
 	for _, tt := range tests {
@@ -265,6 +272,24 @@ func TestWrongRequestsAreRefusedInOneLine(t *testing.T) {
 	}
 	if code, text := w.page("HEAD", "/events?follow=true"); code != 200 || text != "" {
 		t.Errorf("HEAD: got %d %q", code, text)
+	}
+}
+
+// repeated returns a list of a value n times.
+func repeated(value string, n int) string {
+	return strings.Join(slices.Repeat([]string{value}, n), ",")
+}
+
+func TestWhatBoundsAllowIsAnswered(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	for _, query := range []string{
+		"paths=" + repeated("/x", 32), "paths=" + repeated("**/y*", 20) + "&not.paths=" + repeated("/x", 12),
+		"paths=/" + strings.Repeat(`%5C%3F`, 200), "ops=" + repeated("EXECUTE", 64) + "&hooks=" + repeated("MMAP", 64),
+	} {
+		if code, text := w.page(http.MethodGet, "/events?"+query); code != http.StatusOK {
+			t.Errorf("%s: got %d %s", query, code, text)
+		}
 	}
 }
 

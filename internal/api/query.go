@@ -27,6 +27,7 @@ type query struct {
 	last   int           // -1: not given
 	follow bool
 	match  *match.Matcher // nil: everything
+	weight int            // of the globs in match
 	format format.Func    // nil: entries of the spool
 	form   string         // the name of format
 	raw    bool
@@ -72,6 +73,9 @@ func parseQuery(raw string, now time.Time) (*query, error) {
 	}
 	if q.after != nil && (!q.since.IsZero() || q.last >= 0) {
 		return nil, errors.New("after says where to begin; leave out since and last")
+	}
+	if q.weight, err = bound(lists); err != nil {
+		return nil, err
 	}
 	q.match, err = compile(&selection)
 	return q, err

@@ -14,16 +14,17 @@ func (st *stream) seek(ctx context.Context) error {
 	case st.last > 0:
 		return st.seekLast(ctx)
 	case st.last == 0:
-		st.open(spool.Start{After: &st.end})
+		st.open(ctx, spool.Start{After: &st.end})
 		st.place = st.end
 	default:
-		st.open(spool.Start{After: st.after, Since: st.since})
+		st.open(ctx, spool.Start{After: st.after, Since: st.since})
 	}
 	return nil
 }
 
 // open opens the reader.
-func (st *stream) open(start spool.Start) {
+func (st *stream) open(ctx context.Context, start spool.Start) {
+	start.Passed = st.passed(ctx)
 	start.Attachments = st.form == formSpool
 	st.reader = st.spool.NewReader(start)
 }
@@ -47,16 +48,25 @@ func (st *stream) seekLast(ctx context.Context) error {
 			if n > 0 {
 				begin = found.oldest()
 			}
-			st.open(spool.Start{After: &begin})
+			st.open(ctx, spool.Start{After: &begin})
 			st.place = begin
 			return nil
 		}
 	}
 }
 
+// passed counts the work of what the reader passes over.
+func (st *stream) passed(ctx context.Context) func() error {
+	if st.task == nil {
+		return nil
+	}
+	return func() error { return st.task.Spend(ctx, spool.PassedStep/4) }
+}
+
 // look goes through the spool from start to the end of the stream and returns
 // the places before the last events that are wanted.
 func (st *stream) look(ctx context.Context, start spool.Start) (*ring, error) {
+	start.Passed = st.passed(ctx)
 	r := st.spool.NewReader(start)
 	defer r.Close()
 	found := &ring{size: st.last}
@@ -75,11 +85,17 @@ func (st *stream) look(ctx context.Context, start spool.Start) (*ring, error) {
 		case !ok || st.beyond(e):
 			return found, nil
 		}
+		if err := st.task.Enter(ctx); err != nil {
+			return nil, err
+		}
 		if st.wanted(e) {
 			found.add(spool.Cursor{ID: e.ID, Seq: e.Seq - 1})
 		}
 		if e.Cursor() == st.end {
 			return found, nil
+		}
+		if err := st.spend(ctx, e, 0); err != nil {
+			return nil, err
 		}
 	}
 }

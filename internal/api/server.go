@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -39,6 +40,10 @@ type Options struct {
 	// Status is asked for the state of the daemon, from any goroutine but from
 	// one at a time. The server fills in Feed, and calls Status.Complete.
 	Status func() Status
+
+	// Share is what of the processors the clients have together with other readers
+	// of the spool. Nil: as much as they get.
+	Share *fairshare.Pool
 
 	// ErrorLog is told what goes wrong between net/http and clients; as in
 	// http.Server.
@@ -145,7 +150,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request) *Status {
 	case s.asking <- struct{}{}:
 		go func() {
 			defer func() { <-s.asking }()
-			reply <- s.status()
+			_ = s.work(ctx, func() { reply <- s.status() })
 		}()
 	case <-ctx.Done():
 	}
@@ -156,6 +161,18 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request) *Status {
 		answerLater(w, "the daemon does not answer; its disk may hang")
 		return nil
 	}
+}
+
+// work calls f, which is one of the things that answering a request takes, when
+// there is a place for it. If ctx ends before, it returns its error.
+func (s *Server) work(ctx context.Context, f func()) error {
+	task := s.options.Share.Task(fairshare.Pages)
+	defer task.Leave()
+	if err := task.Spend(ctx, fairshare.Request); err != nil {
+		return err
+	}
+	f()
+	return nil
 }
 
 // Status returns the state of the daemon, complete. It takes as long as
