@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -97,6 +99,7 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 		defer d.conn.Close()
+		d.share = fairshare.NewPool(fairshare.Places(runtime.GOMAXPROCS(0)), fairshare.Patience)
 	}
 	if err := d.openSpool(); err != nil {
 		return err
@@ -129,6 +132,7 @@ type daemon struct {
 	spool   *spool.Spool
 	teller  teller
 	sinks   *fleet
+	share   *fairshare.Pool // of the processors, for sinks and the feed; nil with Input, where nobody is in a hurry
 
 	policies *inforce.Table
 	witness  *inforce.Witness
@@ -319,6 +323,7 @@ func (d *daemon) emptySocket() {
 // are given.
 func (d *daemon) finish(ctx context.Context) error {
 	defer d.plead()()
+	d.share.Resize(runtime.GOMAXPROCS(0)) // nobody receives any more
 	if err := d.spool.Close(); err != nil {
 		d.log.Error("the spool could not be closed in order; the next start begins a new one", zap.Error(err))
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
@@ -82,6 +83,7 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 		Context: format.Context{Identity: format.Identity{Host: []byte(f.host)}, Raw: c.Raw}, Batch: outlet.batch,
 		Policy:    f.d.policies.Policy,
 		Coalesce:  c.Coalesce,
+		Task:      f.d.share.Task(fairshare.Sinks),
 		Delivered: reader.Delivered,
 		OnGap:     (&gapLog{log: log}).add,
 		OnChange:  func(s sink.Status) { tell(); logChange(log, s) },

@@ -31,6 +31,7 @@ func (d *daemon) serveAPI() {
 	server, err := api.Listen(api.Options{
 		Path: cfg.Path, Mode: cfg.Mode, Group: cfg.Group,
 		Spool: d.spool, Policy: d.policies.Policy, Host: host.Name(), Status: d.status,
+		Share:    d.share,
 		ErrorLog: zap.NewStdLog(d.log),
 	})
 	if err != nil {
