@@ -30,6 +30,7 @@ var measurements = []struct {
 	{"growth", measureGrowth},
 	{"quiet", measureQuiet},
 	{"memory", measureMemory},
+	{"readers", measureReaders},
 	{"start", measureStart},
 }
 

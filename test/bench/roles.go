@@ -35,6 +35,7 @@ var roles = map[string]func() error{
 	"libaudit": runLibaudit,
 	"follow":   follow,
 	"relay":    relay,
+	"attack":   attack,
 }
 
 // text is the record number n of an ordinary denial. The path holds the time
@@ -60,13 +61,20 @@ func now() int64 {
 // send sends n records of a type to the group, rate of them in a second or,
 // where that is 0, as fast as the kernel takes them. With stamp their path is
 // the time of sending. Between two it sleeps as the kernel's own thread does
-// (kauditd): the processor is free for whoever was woken, at once.
+// (kauditd): the processor is free for whoever was woken, at once. With nice it
+// keeps the rate while others want the processors.
 func send() error {
 	s, err := audittest.Here()
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	if nice := number("nice"); nice != 0 {
+		runtime.LockOSThread() // the priority is that of a thread
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, nice); err != nil {
+			return os.NewSyscallError("setpriority", err)
+		}
+	}
 	say("ready")
 	n, rate, typ, stamp := number("n"), number("rate"), uint16(number("type")), param("stamp") != ""
 	begin := now()
