@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -39,9 +38,6 @@ type Parser struct {
 func (p *Parser) Parse(ev *ipe.Event, id *Identity, line []byte) error {
 	ev.Reset()
 	*id = Identity{}
-	if !json.Valid(line) {
-		return ErrUnreadable
-	}
 	// Nothing is decoded to more bytes than it has in the line, so the scratch
 	// space never moves while views of it are out.
 	if cap(p.scratch) < len(line) {
@@ -51,7 +47,8 @@ func (p *Parser) Parse(ev *ipe.Event, id *Identity, line []byte) error {
 
 	p.fields = fields{ev, id}
 	ok, named, next := true, false, 0
-	for key, value := range p.members(line) {
+	var valid bool
+	for key, value := range p.members(line, &valid) {
 		i, isHex := find(key, next)
 		if i < 0 {
 			continue
@@ -67,6 +64,8 @@ func (p *Parser) Parse(ev *ipe.Event, id *Identity, line []byte) error {
 	}
 	err := error(nil)
 	switch {
+	case !valid:
+		err = ErrUnreadable
 	case !named:
 		err = ErrForeign
 	case !ok || (ev.Kind == ipe.KindAccess || ev.Kind == ipe.KindRepeated) && !judge(ev):
@@ -156,7 +155,8 @@ func (p *Parser) extra(to *[]ipe.KeyValue, v []byte) bool {
 	}
 	*to = (*to)[:0]
 	var last []byte // name of the member before
-	for name, v := range p.members(v) {
+	var valid bool  // as the whole line is
+	for name, v := range p.members(v, &valid) {
 		if before, ok := bytes.CutSuffix(name, []byte("_hex")); ok && last != nil && bytes.Equal(before, last) {
 			if !p.hex(&(*to)[len(*to)-1].Value, v) {
 				return false
