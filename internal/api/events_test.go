@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -98,7 +99,7 @@ func TestStreamBeginsWhereItIsAsked(t *testing.T) {
 	w.spool.Append(old)
 	w.spool.Append([]spool.Record{switched()})
 	end := w.spool.Append(denials(501, 20))
-	at := func(seq int) string { return spool.Cursor{ID: end.ID, Seq: uint64(seq)}.String() }
+	at := func(seq uint64) string { return spool.Cursor{ID: end.ID, Seq: seq}.String() }
 
 	tests := []struct {
 		name, query string
@@ -108,7 +109,8 @@ func TestStreamBeginsWhereItIsAsked(t *testing.T) {
 		{"after an event", "after=" + at(519), numbered(519, 520)},
 		{"after the first place", "after=" + at(0) + "&paths=/tmp/1", numbered(1, 1)},
 		{"after the newest event", "after=" + at(521), nil},
-		{"after an event to come", "after=" + at(1000), nil},
+		{"after an event that is not there any more", "after=" + at(1000), []string{"lost 0 spool"}},
+		{"after the highest number there is", "after=" + at(math.MaxUint64), nil},
 		{"since a while ago", "since=10m", append([]string{"enforcement"}, numbered(501, 520)...)},
 		{"since a time", "since=" + url.QueryEscape(time.Now().Add(-time.Minute).Format(time.RFC3339)), append([]string{"enforcement"}, numbered(501, 520)...)},
 		{"since now", "since=0s", nil},

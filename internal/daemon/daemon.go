@@ -185,7 +185,7 @@ func (d *daemon) openSpool() error {
 	defer d.plead()()
 	s, err := spool.Open(spool.Options{
 		Dir: cfg.Dir, Size: int64(cfg.Size), Memory: int64(cfg.Memory), Sync: max(cfg.Sync, time.Millisecond),
-		BootID: d.boot,
+		BootID: d.boot, Delivered: spool.LoadCursors(d.dir(cursorsDir)),
 		Notify: func(c spool.Change) { <-opened; d.spoolChanged(c) },
 	})
 	if errors.Is(err, spool.ErrLocked) {
@@ -210,6 +210,16 @@ func (d *daemon) spoolChanged(c spool.Change) {
 		d.tellDisk(ipe.Event{Accuracy: ipe.AccuracyExact, Has: ipe.HasCount})
 	case spool.TailUncertain, spool.MemoryUncertain:
 		log.Error("the last process or the machine did not end in order: the newest events it had may be gone (" + c.Kind.String() + ")")
+		d.tellDisk(ipe.Event{Accuracy: ipe.AccuracyUnknown})
+	case spool.TailLost:
+		log.Error("the newest events of the last process are gone: its mark, a sink's cursor or a damaged file shows that there were more", zap.Uint64("at_least", c.Count))
+		lost := ipe.Event{Accuracy: ipe.AccuracyUnknown}
+		if c.Count > 0 {
+			lost = ipe.Event{Accuracy: ipe.AccuracyAtLeast, Has: ipe.HasCount, Count: c.Count}
+		}
+		d.tellDisk(lost)
+	case spool.Moved:
+		log.Error("the spool is a copy, such as one from a backup: what came after the copy was made is not in it")
 		d.tellDisk(ipe.Event{Accuracy: ipe.AccuracyUnknown})
 	case spool.BackOnDisk:
 		log.Warn("the spool's disk is back: events are kept on disk again")

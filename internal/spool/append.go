@@ -88,7 +88,7 @@ func (s *Spool) appendDisk(recs []Record, deadline time.Time) (int, error) {
 	j := job{off: g.size}
 	if g.size > headerSize && g.size+int64(frameSize(&recs[0])) > full {
 		j.off = headerSize
-		j.header = s.newHeader(e.id, e.next)
+		j.header = s.newHeader(e, e.next)
 		j.remove = s.giveUpSegments(full)
 	}
 	c := s.chunk(frameSize(&recs[0]), recs[0].Time)

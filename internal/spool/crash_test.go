@@ -291,8 +291,8 @@ func TestIdentityOverRestarts(t *testing.T) {
 		{"killed, other boot", boot(1), boot(2), crash, false},
 		{"killed, boot unknown", [16]byte{}, [16]byte{}, crash, false},
 		{"clean, same boot", boot(1), boot(1), func(s *Spool) { s.Close() }, true},
-		{"clean, other boot", boot(1), boot(2), func(s *Spool) { s.Close() }, true},
-		{"clean, boot unknown", [16]byte{}, [16]byte{}, func(s *Spool) { s.Close() }, true},
+		{"clean, other boot", boot(1), boot(2), func(s *Spool) { s.Close() }, false},
+		{"clean, boot unknown", [16]byte{}, [16]byte{}, func(s *Spool) { s.Close() }, false},
 	}
 	for _, tt := range tests {
 		for _, n := range []int{0, 3} {

@@ -17,11 +17,13 @@ var ErrCursor = errors.New("damaged cursor file")
 
 // A cursor file is one line: the cursor and the CRC-32C of its text, in hex.
 // Leading zeros make all of them equally long, so that one can be written over
-// another. A mark of a clean end has the same form.
+// another.
 func encodeCursor(c Cursor) []byte {
 	b := fmt.Appendf(make([]byte, 0, maxCursorFile), "%v:%020d", c.ID, c.Seq)
 	return fmt.Appendf(b, " %08x\n", crc32.Checksum(b, castagnoli))
 }
+
+const cursorSuffix = ".cursor"
 
 const maxCursorFile = 64 // bytes; a cursor file is never as long
 
@@ -54,7 +56,7 @@ func cursorPath(dir, name string) string {
 	if len(safe) > 200 { // NAME_MAX is 255; "%" and no hex digits: like no short name
 		safe = fmt.Sprintf("%s%%-%x", safe[:100], sha256.Sum256([]byte(name)))
 	}
-	return filepath.Join(dir, safe+".cursor")
+	return filepath.Join(dir, safe+cursorSuffix)
 }
 
 // SaveCursor writes the cursor of that name (a sink's) to a file in dir,
@@ -149,16 +151,38 @@ func (f *CursorFile) Close() {
 // LoadCursor reads the cursor of that name. The error is os.ErrNotExist when
 // none was ever saved and ErrCursor when the file is damaged.
 func LoadCursor(dir, name string) (Cursor, error) {
-	f, err := osFS{}.OpenFile(cursorPath(dir, name), os.O_RDONLY, 0)
-	if err != nil {
-		return Cursor{}, fmt.Errorf("load cursor %q: %w", name, err)
-	}
-	defer f.Close()
-	c, err := readCursor(f)
+	c, err := loadCursor(cursorPath(dir, name))
 	if err != nil {
 		return Cursor{}, fmt.Errorf("load cursor %q: %w", name, err)
 	}
 	return c, nil
+}
+
+// LoadCursors returns the cursors of all names in dir, but for those that cannot
+// be read.
+func LoadCursors(dir string) (all []Cursor) {
+	names, _ := os.ReadDir(dir)
+	for _, n := range names {
+		if !strings.HasSuffix(n.Name(), cursorSuffix) {
+			continue
+		}
+		if c, err := loadCursor(filepath.Join(dir, n.Name())); err == nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func loadCursor(path string) (c Cursor, err error) {
+	f, err := osFS{}.OpenFile(path, os.O_RDONLY|distrust, 0)
+	if err != nil {
+		return c, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return c, ErrCursor
+	}
+	return readCursor(f)
 }
 
 func readCursor(f File) (Cursor, error) {
@@ -168,8 +192,8 @@ func readCursor(f File) (Cursor, error) {
 }
 
 func replaceFile(fs FS, path string, b []byte, durable bool) error {
-	temp := path + ".new"
-	f, err := fs.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	temp := path + tempSuffix
+	f, err := fs.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|distrust, 0o600)
 	if err != nil {
 		return err
 	}

@@ -9,10 +9,16 @@
 // is told which. It survives the end of the process when it is on disk, and
 // the end of the machine when it is synced, at most Options.Sync later.
 //
-// An entry is named by the id of the spool and a sequence number, gapless from
-// 1 within the id. An id goes on only where it is certain that no entry is
-// missing before the next one. A new id is drawn
+// An event is named by the id of the spool, 64 random bits, and a sequence
+// number, gapless from 1 within the id. The name is one for ever and everywhere,
+// so an id goes on only where it is certain that no entry is missing before the
+// next one, and that nobody else goes on with it. A new id is drawn
 //
+//   - with each boot: clones of a machine, and snapshots that are rolled back,
+//     begin with one;
+//   - when the directory is another one than the mark notes, by device and
+//     inode number, or the mark itself was made anew, by its time of birth: a
+//     copy, or a backup that was restored;
 //   - when the disk fails, is full, or a write does not return within
 //     Options.StallTimeout: the memory form takes over at once. So it does,
 //     at the next sync, when somebody removed the segment that is written;
@@ -24,8 +30,24 @@
 //     the mark says that all entries went to the disk and the boot id is
 //     still the same: then the page cache has outlived the process, however
 //     that died. An unfinished write at the end is cut off, because nobody
-//     was told of it. Anything else unsound there means a new id, and so does
-//     the absence of a mark.
+//     was told of it; it ends with a page. Anything else unsound there means a
+//     new id, and so does the absence of a mark, or a mark or a cursor that
+//     knows of entries behind the end.
+//
+// What an id cannot do is tell two machines apart that are resumed from one
+// snapshot of the memory of a virtual machine: nothing in it has changed.
+//
+// # What is missing is told
+//
+// Each frame has its numbers, and each header says where its segment begins and
+// where the id before ended. So a reader is told of everything that is missing
+// between two frames that are there, how many events it is, or that nobody can
+// know. Behind the last frame the mark tells: it holds the end of a spool that
+// was closed, and of one that runs what was there at the last sync. Options.Delivered adds
+// the cursors of readers. What neither of them knows of can be cut off without
+// a trace only by somebody who does that to a file while its process is dead,
+// in the same boot, at the end of a frame or of a page: to entries younger than
+// Options.Sync that nobody has read.
 //
 // # Attachments
 //
@@ -40,10 +62,10 @@
 //
 // # The mark
 //
-// The mark is one small file. It is empty while entries go to the disk, is
+// The mark is one small file. It is there while entries go to the disk, is
 // removed before Append returns for the first one that does not, is made again
-// with the return to the disk, and holds the last cursor once the spool is
-// closed. So after kill -9 in the memory form Open draws a new id and tells
+// with the return to the disk, and says that the spool is closed once it is.
+// So after kill -9 in the memory form Open draws a new id and tells
 // MemoryUncertain. The limits of that:
 //
 //   - A full disk lets the mark be removed. One that hangs is not waited for,
@@ -52,9 +74,9 @@
 //   - A read-only disk does not let it be removed. If the process ends in the
 //     memory form there, and the disk is writable again for the next Open, all
 //     in one boot, then the id on disk is continued and nothing is told.
-//   - Nor is it told when the process is killed right after the switch back to
-//     the disk, while the rest of what was in memory is still being written.
-//     No id is continued then that entries are missing from.
+//   - When the process is killed right after the switch back to the disk, while
+//     the rest of what was in memory is still being written, Open tells
+//     nothing, but each reader that gets there is told a gap.
 //   - Nothing on disk names an id that was in memory only. Once it is gone, a
 //     reader with a cursor of it is told a gap of unknown size and begins with
 //     the oldest entry: entries come twice rather than not at all.

@@ -13,8 +13,27 @@ type epoch struct {
 	next   point      // behind the last entry
 	segs   []*segment // on disk, oldest first
 	chunks []*chunk   // in memory, oldest first
-	cut    bool       // entries after the last one may have been damaged: how many is not known
+	prior  ancestor   // as its headers say
+	end    point      // if beyond next: where it ended once, so that what is between is gone
+	cut    bool       // entries after the last one are gone, how many is not known
 	succ   *epoch
+}
+
+// ended returns what the id that follows e says of its end.
+func (e *epoch) ended() ancestor {
+	if e.cut {
+		return ancestor{e.id, point{n: uncertain}}
+	}
+	return ancestor{e.id, later(e.next, e.end)}
+}
+
+// endsAt notes that e once ended at that point, or at one nobody knows.
+func (e *epoch) endsAt(p point) {
+	if p.n == uncertain {
+		e.cut = true
+	} else {
+		e.end = later(e.end, p)
+	}
 }
 
 // segment is one file. Its fields are guarded by Spool.mu; ordinal, first and

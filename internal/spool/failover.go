@@ -27,7 +27,10 @@ func (s *Spool) takeOver(why error, deadline time.Time) {
 	}
 	s.mu.Lock()
 	e := &epoch{id: s.mint(), memory: true, next: origin}
+	run := s.run
+	s.run = nil
 	if s.cur != nil {
+		e.prior = s.cur.ended()
 		for _, g := range s.cur.segs {
 			if !g.sealed {
 				g.sealed, g.file = true, nil // the writer syncs and closes it
@@ -49,7 +52,7 @@ func (s *Spool) takeOver(why error, deadline time.Time) {
 	}
 	unmarked := make(chan struct{})
 	s.returns.Add(1)
-	go s.returnToDisk(e, s.pause, unmarked)
+	go s.returnToDisk(e, s.pause, run, unmarked)
 	s.timer.Reset(max(0, time.Until(deadline)))
 	select {
 	case <-unmarked:
@@ -71,10 +74,13 @@ func (s *Spool) syncFailed(e *epoch, err error) {
 // again and switches over to it. It is a goroutine of its own, one for each
 // failure; the next one begins behind the switch, so it cannot remove the mark
 // that this one makes before.
-func (s *Spool) returnToDisk(e *epoch, pause time.Duration, unmarked chan<- struct{}) {
+func (s *Spool) returnToDisk(e *epoch, pause time.Duration, run *runMark, unmarked chan<- struct{}) {
 	defer s.returns.Done()
 	s.opts.FS.Remove(s.path(markName)) // tried again with the disk
 	close(unmarked)
+	if run != nil {
+		run.close()
+	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -104,14 +110,18 @@ func (s *Spool) tryReturn(e *epoch) error {
 		return err
 	}
 	sp := spill{s: s, e: e}
-	if err := sp.write(); err != nil {
+	err := sp.begin()
+	if err == nil {
+		err = sp.write()
+	}
+	if err != nil {
 		sp.undo()
 		return err
 	}
 	s.mu.Lock()
-	id := s.mint()
+	d := &epoch{id: s.mint(), next: origin, prior: ancestor{e.id, point{n: uncertain}}} // until all of e is in its file
 	s.mu.Unlock()
-	h := s.newHeader(id, origin)
+	h := s.newHeader(d, origin)
 	f, err := s.newFile(h)
 	if err != nil {
 		sp.undo()
@@ -122,7 +132,6 @@ func (s *Spool) tryReturn(e *epoch) error {
 	s.writer = startWriter(s.opts.FS, s.opts.Dir, f)
 	s.backAt = time.Now()
 	s.mu.Lock()
-	d := &epoch{id: id, next: origin}
 	s.attach(d, newSegment(h, f))
 	s.link(d)
 	s.mu.Unlock()
@@ -134,8 +143,16 @@ func (s *Spool) tryReturn(e *epoch) error {
 	if err != nil {
 		sp.undo()                          // it stays in memory until it is overwritten
 		s.opts.FS.Remove(s.path(markName)) // so a kill is told by the next Open
+	} else {
+		s.appendMu.Lock()
+		s.mu.Lock()
+		d.prior = e.ended()
+		h.prior = d.prior
+		s.mu.Unlock()
+		s.appendMu.Unlock()
+		f.WriteAt(h.encode(), 0) // if that fails, more than necessary is told
 	}
-	s.tell.tell(Change{Kind: BackOnDisk, ID: id})
+	s.tell.tell(Change{Kind: BackOnDisk, ID: d.id})
 	return nil
 }
 
@@ -149,21 +166,25 @@ func (s *Spool) newFile(h *header) (File, error) {
 	if err = f.Sync(); err == nil {
 		err = s.opts.FS.SyncDir(s.opts.Dir)
 	}
+	var run *runMark
 	if err == nil {
-		err = markRun(s.opts.FS, s.opts.Dir)
+		run, err = markRun(s.opts.FS, s.opts.Dir, h.id, h.first)
 	}
 	if err != nil {
 		f.Close()
 		s.opts.FS.Remove(s.path(segmentName(h.ordinal)))
 		return nil, err
 	}
+	s.mu.Lock()
+	s.run = run
+	s.mu.Unlock()
 	return f, nil
 }
 
-func (s *Spool) newHeader(id ID, first point) *header {
+func (s *Spool) newHeader(e *epoch, first point) *header {
 	return &header{
-		id: id, ordinal: s.ordinal.Add(1) - 1, first: first,
-		boot: s.opts.BootID, created: time.Now().UnixNano(),
+		id: e.id, ordinal: s.ordinal.Add(1) - 1, first: first,
+		boot: s.opts.BootID, created: time.Now().UnixNano(), prior: e.prior,
 	}
 }
 
@@ -187,21 +208,27 @@ type spill struct {
 	g *segment
 }
 
+// begin makes the file, also when nothing came yet: each id says how the one
+// before ended, and segments are in the order of their ids.
+func (sp *spill) begin() error {
+	_, first, _, created := sp.more()
+	h := sp.s.newHeader(sp.e, first)
+	if created != 0 {
+		h.created = created
+	}
+	f, err := createSegment(sp.s.opts.FS, sp.s.opts.Dir, h)
+	if err == nil {
+		sp.g = newSegment(h, f)
+	}
+	return err
+}
+
 // write adds all that is published and not yet in the file.
 func (sp *spill) write() error {
 	for {
-		p, first, next, created := sp.more()
+		p, first, next, _ := sp.more()
 		if len(p) == 0 {
 			return nil
-		}
-		if sp.g == nil {
-			h := sp.s.newHeader(sp.e.id, first)
-			h.created = created
-			f, err := createSegment(sp.s.opts.FS, sp.s.opts.Dir, h)
-			if err != nil {
-				return err
-			}
-			sp.g = newSegment(h, f)
 		}
 		if _, err := sp.g.file.WriteAt(p, sp.g.size); err != nil {
 			return err
@@ -235,9 +262,6 @@ func (sp *spill) more() (p []byte, first, next point, created int64) {
 // finish makes the file durable and part of the spool. Its chunks turn from
 // the only copy into a buffer.
 func (sp *spill) finish() error {
-	if sp.g == nil {
-		return nil // nothing came while we were in memory
-	}
 	s, g := sp.s, sp.g
 	if err := g.file.Sync(); err != nil {
 		return fmt.Errorf("sync: %w", err)

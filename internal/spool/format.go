@@ -13,7 +13,7 @@ import (
 //
 // A segment is a file NNNNNNNNNNNNNNNN.seg, named by its ordinal in 16 hex
 // digits. Ordinals only give the order of the segments; there may be holes.
-// It begins with a header of 72 bytes:
+// It begins with a header of 96 bytes:
 //
 //	 0  8  "ipespool"
 //	 8  2  version, 2
@@ -24,7 +24,11 @@ import (
 //	36  8  sequence number of the first event
 //	44 16  boot id under which its frames were written
 //	60  8  time of creation, Unix nanoseconds
-//	68  4  CRC-32C of bytes 0 to 67
+//	68  8  id before this one, 0 for none
+//	76  8  number of the frame after its last one; all ones where that one
+//	       cannot be known
+//	84  8  sequence number of the event after its last one
+//	92  4  CRC-32C of bytes 0 to 91
 //
 // and goes on with frames, one an entry, without padding:
 //
@@ -46,17 +50,23 @@ import (
 // two numbers in each frame tell exactly how many events and how many
 // attachments are missing between any two frames.
 //
+// Its name is given to a segment once it has its header: until then it is
+// NNNNNNNNNNNNNNNN.seg.new. So each segment says how the one before has to end,
+// or the id before, and whatever is missing is noticed, but behind the last
+// frame of the newest segment; the mark and the cursors of readers say that.
+//
 // The id as initial value makes a frame of another spool, which a file system
 // may bring back after a power cut, as wrong as any other garbage.
 const (
 	formatVersion = 2
-	headerSize    = 72
+	headerSize    = 96
 	frameHeader   = 36
 	reference     = 8 // bytes before the data of an attachment
 
 	magic         = "ipespool"
 	segmentSuffix = ".seg"
 	asideSuffix   = ".aside"
+	tempSuffix    = ".new"
 
 	// MaxData is the longest data of an entry in bytes. Longer data is cut
 	// and counted in [Stats]. No audit record comes near it
@@ -97,7 +107,18 @@ type header struct {
 	first   point
 	boot    [16]byte
 	created int64
+	prior   ancestor
 }
+
+// ancestor is an id that came before another one, and the point where it ended.
+type ancestor struct {
+	id  ID // 0: none
+	end point
+}
+
+// uncertain is the number in the end of an ancestor of which nobody knows how
+// many entries it has lost.
+const uncertain = 1<<64 - 1
 
 func (h *header) encode() []byte {
 	b := make([]byte, headerSize)
@@ -110,7 +131,10 @@ func (h *header) encode() []byte {
 	le.PutUint64(b[36:], h.first.seq)
 	copy(b[44:], h.boot[:])
 	le.PutUint64(b[60:], uint64(h.created))
-	le.PutUint32(b[68:], crc32.Checksum(b[:68], castagnoli))
+	le.PutUint64(b[68:], uint64(h.prior.id))
+	le.PutUint64(b[76:], h.prior.end.n)
+	le.PutUint64(b[84:], h.prior.end.seq)
+	le.PutUint32(b[92:], crc32.Checksum(b[:92], castagnoli))
 	return b
 }
 
@@ -127,7 +151,8 @@ func parseHeader(b []byte) (h header, err error) {
 	h.first = point{le.Uint64(b[28:]), le.Uint64(b[36:])}
 	copy(h.boot[:], b[44:])
 	h.created = int64(le.Uint64(b[60:]))
-	if le.Uint32(b[68:]) != crc32.Checksum(b[:68], castagnoli) || h.id == 0 ||
+	h.prior = ancestor{ID(le.Uint64(b[68:])), point{le.Uint64(b[76:]), le.Uint64(b[84:])}}
+	if le.Uint32(b[92:]) != crc32.Checksum(b[:92], castagnoli) || h.id == 0 ||
 		h.first.seq == 0 || h.first.seq > h.first.n || h.first.n > maxFirst {
 		return h, errHeader
 	}

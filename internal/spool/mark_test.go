@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +18,28 @@ func killed(t *testing.T, dir string) string {
 		t.Error(err)
 	}
 	return left
+}
+
+// isSegment reports whether the path is that of a segment, or of one that is
+// being made.
+func isSegment(path string) bool {
+	_, ok := parseSegmentName(strings.TrimSuffix(filepath.Base(path), tempSuffix))
+	return ok
+}
+
+// adopt makes a copy look as if nobody had noticed: its mark is written again.
+func adopt(t *testing.T, dir string) string {
+	t.Helper()
+	m, _ := readMark(osFS{}, dir)
+	if m.state == markNone {
+		t.Fatalf("no mark in %s", dir)
+	}
+	f, err := writeMark(osFS{}, dir, &m, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	return dir
 }
 
 // failing makes every write and every new file fail.
@@ -102,7 +125,7 @@ func TestKillInMemoryFormEndsTheID(t *testing.T) {
 			wantText(t, datas(t, r, int(disk.Seq)+3), 0)
 
 			// On its sound disk the new id is kept.
-			again.Dir, again.Notify = killed(t, again.Dir), nil
+			again.Dir, again.Notify = adopt(t, killed(t, again.Dir)), nil
 			if end := mustOpen(t, again).End(); end != last {
 				t.Errorf("after a second kill the end is %v, want %v", end, last)
 			}
@@ -138,7 +161,7 @@ func TestKillOnTheWayBackToDisk(t *testing.T) {
 	fs.set(func(fs *faultFS) {
 		fs.write = nil
 		fs.create = func(name string) error {
-			if filepath.Ext(name) != segmentSuffix {
+			if !isSegment(name) {
 				return nil
 			}
 			if made++; made == 2 { // the first is of the id in memory
@@ -158,7 +181,7 @@ func TestKillOnTheWayBackToDisk(t *testing.T) {
 	if id := mustOpen(t, o).End().ID; id == memory.ID {
 		t.Errorf("goes on with %v, of which entries may have been lost", id)
 	}
-	o.Dir = killed(t, s.opts.Dir)
+	o.Dir = adopt(t, killed(t, s.opts.Dir))
 	if end := mustOpen(t, o).End(); end != last {
 		t.Errorf("killed when all was on disk again: the end is %v, want %v", end, last)
 	}
@@ -229,7 +252,7 @@ func TestKillInOpen(t *testing.T) {
 	fs.set(func(fs *faultFS) {
 		fs.write = nil
 		fs.create = func(name string) error {
-			if filepath.Ext(name) == segmentSuffix {
+			if isSegment(name) {
 				left = killed(t, o.Dir)
 				return syscall.EIO
 			}
@@ -241,4 +264,233 @@ func TestKillInOpen(t *testing.T) {
 	if id := mustOpen(t, o).End().ID; id == disk.ID {
 		t.Errorf("goes on with %v", id)
 	}
+}
+
+// TestEntriesOfAShortFailureComeInOrder lets the first entry of the memory form
+// come when the segment behind it is already being made.
+func TestEntriesOfAShortFailureComeInOrder(t *testing.T) {
+	t.Parallel()
+	fs := &faultFS{}
+	notify, told := changes()
+	o := Options{Dir: t.TempDir(), BootID: boot(1), FS: fs, Notify: notify, Retry: time.Millisecond, Sync: time.Hour}
+	s := mustOpen(t, o)
+	disk := s.Append(text(0, 10))
+	fs.set(func(fs *faultFS) {
+		failing(syscall.EIO)(fs)
+		fs.write, fs.sync = nil, func(string) error { return syscall.EIO }
+	})
+	s.Sync(t.Context()) // fails, and nothing else is appended
+	await(t, told, WentToMemory)
+	var memory Cursor
+	made := 0
+	fs.set(func(fs *faultFS) {
+		fs.sync = nil
+		fs.create = func(name string) error {
+			if isSegment(name) {
+				if made++; made == 2 { // that of the next id
+					memory = s.Append(text(10, 3))
+				}
+			}
+			return nil
+		}
+	})
+	back := await(t, told, BackOnDisk)
+	last := s.Append(text(13, 2))
+	if disk.ID == memory.ID || memory.ID == back.ID || last.ID != back.ID {
+		t.Fatalf("ids: on disk %v, in memory %v, back %v, then %v", disk, memory, back, last)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.FS = nil
+	s = mustOpen(t, o)
+	if s.End() != last {
+		t.Errorf("goes on at %v, want %v", s.End(), last)
+	}
+	r := s.NewReader(Start{})
+	defer r.Close()
+	wantText(t, datas(t, r, 15), 0)
+}
+
+func TestMark(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, want := range []note{
+		{state: markRunning, id: 1, at: origin},
+		{state: markClean, id: 1<<64 - 1, at: point{1 << 62, 1 << 61}},
+	} {
+		f, err := writeMark(osFS{}, dir, &want, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if got, ours := readMark(osFS{}, dir); got != want || !ours || got.home.ino == 0 {
+			t.Errorf("got %+v, ours: %v, want %+v", got, ours, want)
+		}
+		if got := parseMark(want.encode()); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
+// TestAnotherDirectoryBeginsANewID copies a spool in the ways that backups are
+// made and restored. Only its own directory, under whatever name, goes on.
+func TestAnotherDirectoryBeginsANewID(t *testing.T) {
+	t.Parallel()
+	// copyTo makes new files; overwrite writes over those that are there.
+	copyTo := func(t *testing.T, from, to string) {
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	overwrite := func(t *testing.T, from, to string) {
+		names, _ := os.ReadDir(from)
+		for _, n := range names {
+			b, err := os.ReadFile(filepath.Join(from, n.Name()))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(to, n.Name()), b, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	end := func(s *Spool) { s.Close() }
+	for _, tt := range []struct {
+		name  string
+		end   func(*Spool)
+		move  func(t *testing.T, dir string) string
+		keeps bool
+		told  ChangeKind
+	}{
+		{"left alone", end, func(t *testing.T, dir string) string { return dir }, true, 0},
+		{"renamed", end, func(t *testing.T, dir string) string {
+			if err := os.Rename(dir, dir+".new"); err != nil {
+				t.Fatal(err)
+			}
+			return dir + ".new"
+		}, true, 0},
+		{"copied", end, func(t *testing.T, dir string) string {
+			to := filepath.Join(t.TempDir(), "copy")
+			copyTo(t, dir, to)
+			return to
+		}, false, Moved},
+		{"copied after a kill", crash, func(t *testing.T, dir string) string {
+			to := filepath.Join(t.TempDir(), "copy")
+			copyTo(t, dir, to)
+			return to
+		}, false, Moved},
+		{"restored into a new directory of that name", end, func(t *testing.T, dir string) string {
+			to := filepath.Join(t.TempDir(), "copy")
+			copyTo(t, dir, to)
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+			copyTo(t, to, dir)
+			return dir
+		}, false, Moved},
+		{"restored into the same directory", end, func(t *testing.T, dir string) string {
+			if born(filepath.Join(dir, markName)) == 0 {
+				t.Skip("the file system does not know when a file was made")
+			}
+			to := filepath.Join(t.TempDir(), "copy")
+			copyTo(t, dir, to)
+			names, _ := os.ReadDir(dir)
+			for _, n := range names {
+				os.Remove(filepath.Join(dir, n.Name()))
+			}
+			overwrite(t, to, dir)
+			return dir
+		}, false, Moved},
+		{"rolled back under what came later", end, func(t *testing.T, dir string) string {
+			if born(filepath.Join(dir, markName)) == 0 {
+				t.Skip("the file system does not know when a file was made")
+			}
+			to := filepath.Join(t.TempDir(), "copy")
+			copyTo(t, dir, to)
+			s := mustOpen(t, Options{Dir: dir, BootID: boot(1)})
+			s.Append(text(5, 5))
+			s.Close()
+			overwrite(t, to, dir)
+			return dir
+		}, false, Moved},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "spool")
+			s := mustOpen(t, Options{Dir: dir, BootID: boot(1)})
+			last := s.Append(text(0, 5))
+			tt.end(s)
+			notify, told := changes()
+			s = mustOpen(t, Options{Dir: tt.move(t, dir), BootID: boot(1), Notify: notify})
+			if keeps := s.End() == last; keeps != tt.keeps {
+				t.Errorf("ended at %v, goes on at %v", last, s.End())
+			}
+			if tt.told != 0 {
+				await(t, told, tt.told)
+			}
+			s.Append(text(5, 1))
+			r := s.NewReader(Start{After: &Cursor{last.ID, 0}})
+			defer r.Close()
+			wantText(t, datas(t, r, 6), 0)
+		})
+	}
+}
+
+// TestCursorBeyondTheEndProvesALoss cuts off, at the end of a frame, what only a
+// reader knows of.
+func TestCursorBeyondTheEndProvesALoss(t *testing.T) {
+	t.Parallel()
+	notify, told := changes()
+	o := Options{Dir: t.TempDir(), BootID: boot(1), Sync: time.Hour}
+	s := mustOpen(t, o)
+	last := s.Append(text(1, 10))
+	crash(s)
+	edit(t, newestOf(o.Dir), func(b []byte) []byte { return b[:frameAt(b, 8)] })
+	cursors := t.TempDir()
+	for name, c := range map[string]Cursor{"late": {last.ID, 2}, "newest": last, "of another": {last.ID + 1, 99}} {
+		if err := SaveCursor(cursors, name, c, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.Delivered, o.Notify = LoadCursors(cursors), notify
+	if len(o.Delivered) != 3 {
+		t.Fatalf("loaded %v", o.Delivered)
+	}
+	s = mustOpen(t, o)
+	if c := await(t, told, TailLost); c.ID != last.ID || c.Count != 3 {
+		t.Errorf("told %+v, want 3 of %v", c, last.ID)
+	}
+	next := s.Append(text(11, 1))
+	if next.ID == last.ID {
+		t.Errorf("goes on with %v", next)
+	}
+	for _, c := range o.Delivered[:2] {
+		r := s.NewReader(Start{After: &c})
+		defer r.Close()
+		got := drain(t, r)
+		if n := len(got); n < 2 || got[n-1] != "1 record 11" || !strings.Contains(got[n-2], "missing, how many is not known: damaged") {
+			t.Errorf("after %v came %q", c, got)
+		}
+	}
+}
+
+func FuzzMark(f *testing.F) {
+	f.Add((&note{state: markRunning, id: 7, at: point{3, 2}, born: 1}).encode())
+	f.Add((&note{state: markClean, id: 7, at: origin}).encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if m := parseMark(b); m.state != markNone && string(m.encode()) != string(b) {
+			t.Errorf("%q was read as %q", b, m.encode())
+		}
+	})
+}
+
+func FuzzHeader(f *testing.F) {
+	f.Add((&header{id: 7, ordinal: 1, first: point{3, 2}, prior: ancestor{6, point{9, 9}}}).encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := parseHeader(b)
+		if err == nil && b[10]|b[11] == 0 && string(h.encode()) != string(b[:headerSize]) {
+			t.Errorf("%x was read as %x", b[:headerSize], h.encode())
+		}
+	})
 }

@@ -19,7 +19,8 @@ const (
 	// been lost with them. The file is left as it is.
 	Damaged
 	// SetAside: File is no segment that this version can read (Err). It was
-	// renamed and is not counted in the bound.
+	// renamed and is not counted in the bound. Readers are told of a gap where
+	// it was.
 	SetAside
 	// TailUncertain: the machine went down without a clean stop, so the end
 	// of id ID may have been lost. A new id was begun.
@@ -28,6 +29,15 @@ const (
 	// everything on disk: it was in the memory form, as far as is known, and
 	// what came after the end of id ID may have been lost. A new id was begun.
 	MemoryUncertain
+	// TailLost: entries at the end of id ID are gone, although the process
+	// before ended in order, or was killed on a sound disk: at least Count,
+	// which is 0 where not even one can be counted. The mark, the cursor of a
+	// reader or a damaged file says so. A new id was begun.
+	TailLost
+	// Moved: the directory is not the one that the process before wrote to, but
+	// a copy, such as one from a backup. What came after the copy was made, at
+	// the end of id ID, is not in it. A new id was begun.
+	Moved
 	// LostInMemory: the spool was closed with Count entries in memory only.
 	// Who has not read them yet never will.
 	LostInMemory
@@ -37,7 +47,7 @@ const (
 
 var changeNames = [...]string{
 	"", "went to memory", "back on disk", "torn tail cut off", "damaged", "set aside",
-	"tail uncertain", "memory uncertain", "lost in memory", "sync failed",
+	"tail uncertain", "memory uncertain", "tail lost", "directory moved", "lost in memory", "sync failed",
 }
 
 // String returns the change in words.

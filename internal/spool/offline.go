@@ -36,8 +36,7 @@ type Offline struct {
 	since int64 // pass over older entries until one is not
 
 	boot [16]byte // of the running kernel
-	mark markState
-	end  Cursor // that a clean mark vouches for
+	mark note
 
 	todo     []string // names of segments that come next
 	file     File     // being read; nil between two
@@ -62,7 +61,7 @@ func OpenOffline(dir string, boot [16]byte, since time.Time) (*Offline, error) {
 	o := &Offline{dir: dir, boot: boot, since: math.MinInt64}
 	// The mark before the names: what the spool does meanwhile adds entries to
 	// those that the mark speaks of.
-	o.end, o.mark = readMark(osFS{}, dir)
+	o.mark, _ = readMark(osFS{}, dir)
 	if err := o.list(""); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
@@ -99,7 +98,7 @@ func (o *Offline) readable() (why error) {
 		case err == nil:
 			f.Close()
 			return nil
-		case err != io.EOF && !errors.Is(err, os.ErrNotExist):
+		case !errors.Is(err, os.ErrNotExist):
 			why = err
 		}
 	}
@@ -196,13 +195,26 @@ func (o *Offline) frame() (*frame, bool) {
 // is one that nobody was told of yet: a write that goes on just now, or that
 // ended with the process.
 func (o *Offline) beingWritten() bool {
-	return o.scan.torn && len(o.todo) == 0 && o.alive()
+	return o.scan.torn && len(o.todo) == 0 && o.alive() && tornWrite(o.scan.limit)
 }
 
 // alive reports whether all that was appended is in the files, although the
 // spool was not closed: the page cache outlives a process, but not a boot.
 func (o *Offline) alive() bool {
-	return o.mark == markRunning && o.head.boot == o.boot && o.boot != [16]byte{}
+	return o.mark.state == markRunning && o.head.boot == o.boot && o.boot != [16]byte{}
+}
+
+// whole reports whether the newest entries are among those that were read.
+func (o *Offline) whole() bool {
+	switch {
+	case o.vanished:
+		return false
+	case o.head.id == o.mark.id:
+		return o.next.n >= o.mark.at.n && (o.alive() || o.mark.state == markClean)
+	}
+	// Since the mark was read, the spool may have begun another id.
+	o.mark, _ = readMark(osFS{}, o.dir)
+	return o.head.id == o.mark.id && o.alive()
 }
 
 // tell makes the frames from the next one to the one before to a gap, if any of
@@ -228,8 +240,7 @@ func (o *Offline) tellRest(why error) {
 func (o *Offline) advance() {
 	if len(o.todo) == 0 {
 		o.over = true
-		whole := !o.vanished && o.alive() || o.mark == markClean && o.head.id == o.end.ID && o.next.seq > o.end.Seq
-		if o.why != nil || !whole {
+		if o.why != nil || !o.whole() {
 			o.tellRest(cmp.Or(o.why, ErrUnclosed))
 		}
 		return
@@ -239,7 +250,6 @@ func (o *Offline) advance() {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		o.vanished = true
-	case err == io.EOF: // no header yet, so no entry either
 	case err != nil:
 		o.why = err
 	}
@@ -277,6 +287,10 @@ func (o *Offline) missing(h *header) {
 		}
 	case o.why != nil || o.vanished:
 		o.tellRest(o.why)
+	case h.prior.id != o.head.id || h.prior.end.n == uncertain:
+		o.tellRest(ErrDamaged)
+	case h.prior.end.n > o.next.n:
+		o.tell(h.prior.end, ErrDamaged)
 	case h.first.seq > 1:
 		o.gap = &GapError{ID: h.id, First: 1, Last: h.first.seq - 1, Count: h.first.seq - 1, Known: true}
 	}
@@ -287,8 +301,7 @@ func (o *Offline) missing(h *header) {
 // wait for a writer, and a device may do anything.
 const distrust = syscall.O_NONBLOCK | syscall.O_NOFOLLOW
 
-// openSegment opens a segment and reads its header. The error is io.EOF when
-// there is none yet.
+// openSegment opens a segment and reads its header.
 func (o *Offline) openSegment(name string) (f File, h header, err error) {
 	f, err = osFS{}.OpenFile(filepath.Join(o.dir, name), os.O_RDONLY|distrust, 0)
 	if err != nil {
@@ -299,14 +312,16 @@ func (o *Offline) openSegment(name string) (f File, h header, err error) {
 	case err != nil:
 	case !info.Mode().IsRegular():
 		err = fmt.Errorf("%s: %w", filepath.Join(o.dir, name), errHeader)
-	case info.Size() < headerSize:
-		err = io.EOF
 	default:
 		b := make([]byte, headerSize)
-		if _, err = f.ReadAt(b, 0); err == nil {
-			if h, err = parseHeader(b); err != nil {
-				err = fmt.Errorf("%s: %w", filepath.Join(o.dir, name), err)
-			}
+		if _, err = f.ReadAt(b, 0); err == io.EOF {
+			err = errHeader
+		}
+		if err == nil {
+			h, err = parseHeader(b)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", filepath.Join(o.dir, name), err)
 		}
 	}
 	if err != nil {

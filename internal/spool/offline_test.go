@@ -63,7 +63,8 @@ func TestOfflineReadsWhatIsLeft(t *testing.T) {
 		{"running or killed", false, 1, nil, all},
 		{"not closed, another boot", false, 2, nil, append(all[:5:5], "from 6 missing")},
 		{"not closed, boot unknown", false, 0, nil, append(all[:5:5], "from 6 missing")},
-		{"a write goes on", false, 1, cut(3), all[:4]},
+		{"a write goes on", false, 1, func(t *testing.T, dir string) { edit(t, newestOf(dir), tear) }, all},
+		{"killed, cut later", false, 1, cut(3), append(all[:4:4], "from 5 missing")},
 		{"cut by a power loss", false, 2, cut(3), append(all[:4:4], "from 5 missing")},
 		{"closed, cut later", true, 1, cut(3), append(all[:4:4], "from 5 missing")},
 		{"closed, a whole entry cut", true, 1, cut(frameHeader + len("record 4")), append(all[:4:4], "from 5 missing")},
@@ -76,10 +77,15 @@ func TestOfflineReadsWhatIsLeft(t *testing.T) {
 			edit(t, newestOf(dir), func(b []byte) []byte { b[frameAt(b, 3)+9]++; return b })
 		}, []string{"1", "2", "3 to 3 missing", "4", "5"}},
 		{"a segment that is being made", true, 1, func(t *testing.T, dir string) {
-			if err := os.WriteFile(filepath.Join(dir, segmentName(99)), []byte(magic), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, segmentName(99)+tempSuffix), []byte(magic), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, all},
+		{"a segment cut in its header", true, 1, func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, segmentName(99)), []byte(magic), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, append(all[:5:5], "from 6 missing")},
 		{"a segment without a sound header", true, 1, func(t *testing.T, dir string) {
 			if err := os.WriteFile(filepath.Join(dir, segmentName(99)), make([]byte, headerSize), 0o600); err != nil {
 				t.Fatal(err)

@@ -29,6 +29,10 @@ type Options struct {
 	// from a power cut, and its id is not continued.
 	BootID [16]byte
 
+	// Delivered are the cursors that readers have saved. One beyond the end of
+	// its id proves that entries are lost.
+	Delivered []Cursor
+
 	// StallTimeout is how long a write may take before the disk counts as
 	// failed; default 2 s.
 	StallTimeout time.Duration

@@ -51,6 +51,10 @@ var ErrDamaged = errors.New("damaged on disk")
 // is left.
 var errGone = errors.New("the spool no longer knows this id")
 
+// errBeyond is the reason of a gap of unknown size at the end of an id: a cursor
+// names an entry that is not there any more, or never was.
+var errBeyond = errors.New("the cursor is beyond the end of its id")
+
 // Start says where a reader begins. The zero Start is the oldest entry. Of
 // several the first that is set counts.
 type Start struct {
@@ -58,7 +62,9 @@ type Start struct {
 	// reader gets. If its id is not the current one, what is left of it comes
 	// first, then the newer ids from their first entries. If nothing is known
 	// of the id, the reader is told a gap of unknown size and begins with the
-	// oldest entry.
+	// oldest entry. A cursor beyond the end of its id proves that entries are
+	// lost, how many is not known: the reader is told that, then goes on behind
+	// the end. Only with the highest number there is it just begins there.
 	After *Cursor
 	// Since begins with the first entry received at that time or later.
 	Since time.Time
@@ -202,15 +208,27 @@ func (r *Reader) seek(start Start) {
 	r.file.leave()
 	switch {
 	case start.After != nil:
-		if e := s.find(start.After.ID); e != nil {
-			seq := start.After.Seq + 1
-			if e == s.cur {
-				seq = min(seq, e.next.seq) // skip nothing that will be appended
+		// Of the highest number nothing comes behind, so nothing is missing.
+		after := *start.After
+		after.Seq = min(after.Seq, math.MaxUint64-1)
+		e := s.find(after.ID)
+		switch {
+		case e == nil:
+			r.gap = &GapError{ID: after.ID, First: after.Seq + 1, Err: errGone}
+		case after.Seq >= e.next.seq && (e.cut || after.Seq < e.end.seq):
+			r.move(e, e.next, after.Seq+1) // at its end something is told anyway
+			return
+		case after.Seq >= e.next.seq: // but skip nothing that will be appended
+			if *start.After == after {
+				r.gap = &GapError{ID: after.ID, First: after.Seq + 1, Err: errBeyond}
 			}
-			r.move(e, e.before(seq-1), seq)
+			end := later(e.next, e.end)
+			r.move(e, end, end.seq)
+			return
+		default:
+			r.move(e, e.before(after.Seq), after.Seq+1)
 			return
 		}
-		r.gap = &GapError{ID: start.After.ID, First: start.After.Seq + 1, Err: errGone}
 	case !start.Since.IsZero():
 		r.since = start.Since.UnixNano()
 		e, at := s.before(r.since)
@@ -359,6 +377,10 @@ func (r *Reader) locate(wait bool) (bool, error) {
 	if n >= e.next.n {
 		defer s.mu.Unlock()
 		switch {
+		case e.succ != nil && e.end.n > n && !e.cut:
+			r.file.id = e.id
+			r.skip(e.end, ErrDamaged)
+			return true, nil
 		case e.succ != nil:
 			if e.cut {
 				r.gap = &GapError{ID: e.id, First: r.from, Err: ErrDamaged}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // recovery is what Open finds in the directory, besides the epochs.
@@ -16,15 +17,22 @@ type recovery struct {
 }
 
 // recover reads the directory and links an epoch for each id it finds. It
-// writes nothing but renames what it cannot read.
+// writes nothing, but renames what it cannot read and removes segments that
+// never got their name.
 func (s *Spool) recover() (*recovery, error) {
 	rec := &recovery{}
 	names, err := s.opts.FS.ReadDir(s.opts.Dir)
 	if err != nil {
 		return nil, err
 	}
-	whole := true // no segment had to be set aside
+	whole := true // the newest segment did not have to be set aside
 	for _, n := range names {
+		if name, ok := strings.CutSuffix(n.Name(), tempSuffix); ok {
+			if _, ok := parseSegmentName(name); ok {
+				s.opts.FS.Remove(s.path(n.Name()))
+			}
+			continue
+		}
 		name, aside := strings.CutSuffix(n.Name(), asideSuffix)
 		ordinal, ok := parseSegmentName(name)
 		if !ok {
@@ -35,69 +43,124 @@ func (s *Spool) recover() (*recovery, error) {
 			continue
 		}
 		h, size, err := s.readHeader(n.Name())
-		if err == nil && size >= headerSize {
+		if err == nil {
 			h.ordinal = ordinal
 			err = s.add(&h, size)
 		}
+		whole = err == nil
 		switch path := s.path(n.Name()); {
 		case errors.Is(err, errHeader), errors.Is(err, errVersion):
-			whole = false
 			rec.changes = append(rec.changes, Change{Kind: SetAside, File: path, Err: err})
 			s.opts.FS.Rename(path, path+asideSuffix) // else it is looked at again next time
 		case err != nil:
 			return nil, err
-		case size < headerSize:
-			s.opts.FS.Remove(path) // killed before the header was written: no entry was either
 		}
 	}
+	var last damage // of the newest id
 	for e := s.oldest; e != nil; e = e.succ {
 		g := e.segs[len(e.segs)-1]
-		found, err := s.scanTail(e, g)
-		if err != nil {
+		if last, err = s.scanTail(e, g); err != nil {
 			return nil, err
 		}
-		if e != s.cur {
-			e.cut = found.tail > 0
-			continue
+		if e.succ == nil {
+			break
 		}
-		sameBoot := g.boot == s.opts.BootID && g.boot != [16]byte{}
-		end, mark := readMark(s.opts.FS, s.opts.Dir)
-		clean := mark == markClean && end == (Cursor{e.id, e.next.seq - 1}) && found.tail == 0
-		short := mark == markClean && !clean      // it ended cleanly, but not here
-		killed := mark == markRunning && sameBoot // all that it had appended is in the page cache
-		rec.resume = whole && (clean || killed && (found.tail == 0 || found.torn))
-		path := s.path(segmentName(g.ordinal))
-		harmless := found.torn && killed // the write was not over: nobody was told it had been appended
-		if bad := found.inner + found.tail; short || bad > 0 && !(harmless && found.inner == 0) {
-			rec.changes = append(rec.changes, Change{Kind: Damaged, ID: e.id, File: path, Bytes: bad})
-		}
-		if harmless {
-			rec.torn = found.tail
-			rec.changes = append(rec.changes, Change{Kind: TornTail, ID: e.id, File: path, Bytes: found.tail})
-		}
-		e.cut = short || found.tail > 0 && !harmless
-		switch {
-		case clean:
-		case !sameBoot:
-			rec.changes = append(rec.changes, Change{Kind: TailUncertain, ID: e.id})
-		case mark == markNone:
-			rec.changes = append(rec.changes, Change{Kind: MemoryUncertain, ID: e.id})
+		e.cut = e.cut || last.tail > 0
+		if prior := e.succ.prior; prior.id == e.id {
+			e.endsAt(prior.end)
+		} else {
+			e.cut = true // all of another id is missing in between
 		}
 	}
+	s.judge(rec, last, whole)
 	return rec, nil
 }
 
-// readHeader returns the header of a segment and the size of its file; the
-// header only if the file is large enough.
+// judge decides whether the newest id may go on, and what is to be told of its
+// end: last is the damage there, and whole says that the segment with it was not
+// set aside.
+func (s *Spool) judge(rec *recovery, last damage, whole bool) {
+	mark, ours := readMark(s.opts.FS, s.opts.Dir)
+	e := s.cur
+	if e == nil {
+		switch {
+		case mark.state != markNone && mark.at != origin:
+			rec.changes = append(rec.changes, Change{Kind: TailLost, ID: mark.id, Count: mark.at.seq - 1})
+		case !whole:
+			rec.changes = append(rec.changes, Change{Kind: TailLost})
+		}
+		return
+	}
+	g := e.segs[len(e.segs)-1]
+	path := s.path(segmentName(g.ordinal))
+	sameBoot := g.boot == s.opts.BootID && g.boot != [16]byte{}
+	killed := mark.state == markRunning && sameBoot // all that it had appended is in the page cache
+	torn := killed && last.torn && tornWrite(g.size+last.tail)
+	bad := last.tail > 0 && !torn
+	if torn {
+		rec.torn = last.tail
+		rec.changes = append(rec.changes, Change{Kind: TornTail, ID: e.id, File: path, Bytes: last.tail})
+	}
+
+	var lost uint64 // at least
+	ended := mark.state == markClean && mark.id == e.id
+	proven := !whole && !ended
+	switch {
+	case mark.state == markNone:
+	case mark.id != e.id:
+		proven = true
+	case mark.at.n > e.next.n:
+		proven, lost = true, mark.at.seq-e.next.seq
+		e.endsAt(mark.at)
+	}
+	for _, c := range s.opts.Delivered {
+		if c.ID == e.id && c.Seq >= e.next.seq {
+			proven, lost = true, max(lost, c.Seq-e.next.seq+1)
+			e.cut = true // the mark knows nothing of them, nor of what came behind
+		}
+	}
+	// A clean mark says where the end was. Of another one nobody knows.
+	e.cut = e.cut || !ended && (bad || proven)
+	if n := last.inner + last.tail; last.inner > 0 || bad || proven {
+		rec.changes = append(rec.changes, Change{Kind: Damaged, ID: e.id, File: path, Bytes: n})
+	}
+
+	rec.resume = ours && sameBoot && !bad && !proven &&
+		(killed || mark.state == markClean && mark.at == e.next)
+	switch {
+	case proven, bad && (killed || ended):
+		rec.changes = append(rec.changes, Change{Kind: TailLost, ID: e.id, Count: lost})
+	case mark.state == markNone && sameBoot:
+		rec.changes = append(rec.changes, Change{Kind: MemoryUncertain, ID: e.id})
+	case mark.state != markClean && !sameBoot:
+		rec.changes = append(rec.changes, Change{Kind: TailUncertain, ID: e.id})
+	case !ours:
+		rec.changes = append(rec.changes, Change{Kind: Moved, ID: e.id})
+	}
+}
+
+// tornWrite reports whether a write that did not come to its end may have left a
+// file of that size. The kernel heeds a kill between two pages only
+// (generic_perform_write in mm/filemap.c, iomap_write_iter in
+// fs/iomap/buffered-io.c); a file that ends elsewhere was cut by something else.
+func tornWrite(size int64) bool { return size%int64(os.Getpagesize()) == 0 }
+
+// readHeader returns the header of a segment and the size of its file.
 func (s *Spool) readHeader(name string) (h header, size int64, err error) {
-	f, err := s.opts.FS.OpenFile(s.path(name), os.O_RDONLY, 0)
-	if err != nil {
+	f, err := s.opts.FS.OpenFile(s.path(name), os.O_RDONLY|distrust, 0)
+	switch {
+	case errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENXIO): // a link, a socket
+		return h, 0, fmt.Errorf("%w: %w", errHeader, err)
+	case err != nil:
 		return h, 0, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || info.Size() < headerSize {
+	if err != nil {
 		return h, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return h, 0, fmt.Errorf("%w: not a regular file", errHeader)
 	}
 	b := make([]byte, headerSize)
 	if _, err := f.ReadAt(b, 0); err != nil {
@@ -114,7 +177,7 @@ func (s *Spool) add(h *header, size int64) error {
 		if s.find(h.id) != nil {
 			return fmt.Errorf("%w: id %v comes back", errHeader, h.id)
 		}
-		e = &epoch{id: h.id}
+		e = &epoch{id: h.id, prior: h.prior}
 		s.link(e)
 	} else {
 		last := e.segs[len(e.segs)-1]
@@ -186,34 +249,27 @@ func (s *Spool) begin(rec *recovery) error {
 	if rec.resume {
 		return s.resume(rec.torn)
 	}
-	h := s.newHeader(s.mint(), origin)
+	e := &epoch{id: s.mint(), next: origin}
+	if s.cur != nil {
+		e.prior = s.cur.ended()
+	}
+	h := s.newHeader(e, origin)
 	f, err := s.newFile(h)
 	if err != nil {
 		return err
 	}
-	e := &epoch{id: h.id, next: origin}
 	s.attach(e, newSegment(h, f))
 	s.link(e)
 	s.writer = startWriter(s.opts.FS, s.opts.Dir, f)
 	return nil
 }
 
-// resume goes on with the newest id: in its last segment if that is of this
-// boot, so that many restarts do not make many files, else in a new one.
+// resume goes on with the newest id, in its last segment: many restarts do not
+// make many files.
 func (s *Spool) resume(torn int64) error {
 	e := s.cur
 	g := e.segs[len(e.segs)-1]
-	if g.boot != s.opts.BootID {
-		h := s.newHeader(e.id, e.next)
-		f, err := s.newFile(h)
-		if err != nil {
-			return err
-		}
-		s.attach(e, newSegment(h, f))
-		s.writer = startWriter(s.opts.FS, s.opts.Dir, f)
-		return nil
-	}
-	f, err := s.opts.FS.OpenFile(s.path(segmentName(g.ordinal)), os.O_RDWR, 0)
+	f, err := s.opts.FS.OpenFile(s.path(segmentName(g.ordinal)), os.O_RDWR|distrust, 0)
 	if err != nil {
 		return err
 	}
@@ -221,7 +277,7 @@ func (s *Spool) resume(torn int64) error {
 		err = f.Truncate(g.size)
 	}
 	if err == nil {
-		err = markRun(s.opts.FS, s.opts.Dir)
+		s.run, err = markRun(s.opts.FS, s.opts.Dir, e.id, e.next)
 	}
 	if err != nil {
 		f.Close()

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -45,6 +46,22 @@ func frameAt(b []byte, seq uint64) int {
 	}
 }
 
+// tear returns a segment with a frame behind its last one of which only the part
+// up to the end of a page was written.
+func tear(b []byte) []byte {
+	id, at := ID(binary.LittleEndian.Uint64(b[12:])), origin
+	for off := headerSize; off < len(b); {
+		var f frame
+		off += f.get(b[off:])
+		at = f.next()
+	}
+	page := os.Getpagesize()
+	more := make([]byte, 3*page)
+	n := putFrame(more, id, at, &Record{Data: make([]byte, 2*page)})
+	b = append(b, more[:n]...)
+	return b[:len(b)/page*page]
+}
+
 // TestRecovery damages the only segment, of records 1 to 20, opens it again,
 // appends record 21, and reads.
 func TestRecovery(t *testing.T) {
@@ -60,19 +77,20 @@ func TestRecovery(t *testing.T) {
 	}{
 		{
 			name:   "torn frame after a kill",
-			change: func(b []byte) []byte { return append(b, b[headerSize:headerSize+30]...)[:len(b)+20] },
+			change: tear,
 			keeps:  true, told: TornTail, read: 20,
 		}, {
-			name: "torn batch after a kill",
-			change: func(b []byte) []byte {
-				more := make([]byte, 100)
-				n := putFrame(more, ID(binary.LittleEndian.Uint64(b[12:])), point{21, 21}, &Record{Data: []byte("never told")})
-				return append(b, more[:n-1]...)
-			},
-			keeps: true, told: TornTail, read: 20,
+			name:   "cut within a page after a kill",
+			change: func(b []byte) []byte { return b[:len(b)-1] },
+			told:   TailLost, gap: "entries from ID:20 on missing, how many is not known: damaged on disk", read: 19,
+		}, {
+			name:   "cut between two frames, what was synced",
+			change: func(b []byte) []byte { return b[:frameAt(b, 18)] },
+			end:    func(s *Spool) { s.Sync(context.Background()); crash(s) },
+			told:   TailLost, gap: "entries from ID:18 on missing, how many is not known: damaged on disk", read: 17,
 		}, {
 			name:   "torn frame after a kill in the memory form",
-			change: func(b []byte) []byte { return append(b, b[headerSize:headerSize+30]...)[:len(b)+20] },
+			change: tear,
 			end:    func(s *Spool) { crash(s); os.Remove(s.path(markName)) },
 			told:   Damaged, gap: "entries from ID:21 on missing, how many is not known: damaged on disk", read: 20,
 		}, {
@@ -111,14 +129,14 @@ func TestRecovery(t *testing.T) {
 			change: func(b []byte) []byte { b[8]++; return b },
 			told:   SetAside, gap: "entries from ID:1 on missing, how many is not known: the spool no longer knows this id",
 		}, {
-			name:   "no header yet",
+			name:   "cut in the header",
 			change: func(b []byte) []byte { return b[:40] },
-			gap:    "entries from ID:1 on missing, how many is not known: the spool no longer knows this id",
+			told:   SetAside, gap: "entries from ID:1 on missing, how many is not known: the spool no longer knows this id",
 		}, {
 			name:   "cut after a clean end",
 			change: func(b []byte) []byte { return b[:frameAt(b, 18)] },
 			end:    func(s *Spool) { s.Close() },
-			told:   Damaged, gap: "entries from ID:18 on missing, how many is not known: damaged on disk", read: 17,
+			told:   Damaged, gap: "3 entries from ID:18 to 20 missing: damaged on disk", read: 17,
 		},
 	}
 	for _, tt := range tests {

@@ -45,8 +45,9 @@ type Spool struct {
 	memBytes  int64  // of all chunks of epochs that are in memory only
 	bufBytes  int64  // of all other chunks
 	unsynced  []*segment
-	dirty     bool // the syncer knows that there is something to sync
-	newNames  bool // the directory has to be synced too
+	run       *runMark // nil in the memory form
+	dirty     bool     // the syncer knows that there is something to sync
+	newNames  bool     // the directory has to be synced too
 	waiting   []*Reader
 	blocking  []*Reader
 	room      chan struct{} // not nil: somebody waits for the blocking readers
@@ -251,13 +252,17 @@ func (s *Spool) finish() error {
 	}
 	w.end()
 	<-w.gone
+	s.mu.Lock()
+	run := s.run
+	s.mu.Unlock()
+	run.close()
 	if err != nil {
 		// The kernel may have thrown away what it could not write: the mark
 		// must not vouch for it.
 		s.opts.FS.Remove(s.path(markName))
 		return err
 	}
-	return markEnd(s.opts.FS, s.opts.Dir, s.newest())
+	return markEnd(s.opts.FS, s.opts.Dir, s.cur.id, s.cur.next)
 }
 
 // Stats is what there is to say about a spool at one moment.

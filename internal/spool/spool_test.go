@@ -80,7 +80,7 @@ func TestReaderGetsWhatWasAppended(t *testing.T) {
 		if dir == "" {
 			continue
 		}
-		s2 := mustOpen(t, Options{Dir: dir, BootID: boot(2)})
+		s2 := mustOpen(t, Options{Dir: dir, BootID: boot(1)})
 		if s2.End() != (Cursor{s.cur.id, 100}) {
 			t.Errorf("End after a clean restart %v, want %v:100", s2.End(), s.cur.id)
 		}

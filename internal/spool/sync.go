@@ -113,6 +113,7 @@ func (s *Spool) syncPass() error {
 	clear(s.unsynced)
 	s.unsynced = s.unsynced[:0]
 	s.dirty = false
+	run, end := s.run, e.next
 	names := s.newNames
 	s.newNames = false
 	s.mu.Unlock()
@@ -140,6 +141,9 @@ func (s *Spool) syncPass() error {
 		first = fmt.Errorf("sync: %w", first)
 		s.syncFailed(e, first)
 		return first
+	}
+	if run != nil && run.note.id == e.id {
+		run.synced(end)
 	}
 	s.mu.Lock()
 	s.syncs++

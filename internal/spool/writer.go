@@ -132,17 +132,22 @@ func (w *writer) undo(j job, old, f File) {
 	}
 }
 
-// createSegment makes a new segment file with its header. On failure nothing
+// createSegment makes a new segment file, which gets its name when it has its
+// header: one that is shorter than that was damaged. On failure nothing
 // stays behind, as far as possible.
 func createSegment(fs FS, dir string, h *header) (File, error) {
 	name := filepath.Join(dir, segmentName(h.ordinal))
-	f, err := fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	temp := name + tempSuffix
+	f, err := fs.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.WriteAt(h.encode(), 0); err != nil {
+	if _, err = f.WriteAt(h.encode(), 0); err == nil {
+		err = fs.Rename(temp, name)
+	}
+	if err != nil {
 		f.Close()
-		fs.Remove(name)
+		fs.Remove(temp)
 		return nil, err
 	}
 	return f, nil
