@@ -2,7 +2,6 @@ package input
 
 import (
 	"bytes"
-	"io"
 	"strings"
 	"testing"
 )
@@ -63,7 +62,7 @@ func BenchmarkNext(b *testing.B) {
 			r := NewReader(bytes.NewReader(f.in))
 			for b.Loop() {
 				err := r.Next(&rec)
-				if err == io.EOF {
+				if err != nil && ended(err) {
 					r = NewReader(bytes.NewReader(f.in))
 					err = r.Next(&rec)
 				}

@@ -41,15 +41,23 @@ const maxDepth = 64 // of JSON
 // beginsBlock reports whether JSON begins in line that ends in a later one, or a
 // list of objects.
 func beginsBlock(line []byte) bool {
-	line = bytes.TrimLeft(line, " \t")
+	line = trimBlanks(line)
 	if len(line) == 0 || line[0] != '{' && line[0] != '[' {
 		return false
 	}
-	rest := bytes.TrimLeft(line[1:], " \t\r")
-	if line[0] == '[' {
-		rest = bytes.TrimLeft(rest, " \t[")
+	list := line[0] == '['
+	for line = trimBlanks(line[1:]); list && len(line) > 0 && line[0] == '['; {
+		line = trimBlanks(line[1:])
 	}
-	return len(rest) == 0 || line[0] == '[' && rest[0] == '{'
+	return len(line) == 0 || list && line[0] == '{'
+}
+
+// trimBlanks cuts blanks off the front of p.
+func trimBlanks(p []byte) []byte {
+	for len(p) > 0 && (p[0] == ' ' || p[0] == '\t') {
+		p = p[1:]
+	}
+	return p
 }
 
 // beginBlock begins a block with the line in r.text. It reports whether rec is
@@ -57,7 +65,7 @@ func beginsBlock(line []byte) bool {
 func (r *Reader) beginBlock(rec *Record) bool {
 	b := &r.block
 	*b = block{open: true, buf: b.buf[:0], stack: b.stack[:0]}
-	r.text = bytes.TrimLeft(r.text, " \t")
+	r.text = trimBlanks(r.text)
 	return r.blockLine(rec)
 }
 
@@ -152,7 +160,7 @@ func (r *Reader) abandon(fresh bool) {
 
 // handBack leaves the rest of the line in r.text for the next readLine.
 func (r *Reader) handBack(rest []byte) {
-	if rest = bytes.TrimLeft(rest, " \t"); len(rest) > 0 {
+	if rest = trimBlanks(rest); len(rest) > 0 {
 		r.text, r.again = rest, true
 	}
 }

@@ -62,22 +62,36 @@ var separators = [...]string{"#035", `\035`, `\x1d`, `\x1D`, "^]", "<1d>", "<1D>
 // interpreted fields are in upper case; none of the kernel's in records of IPE are.
 func cutTail(text []byte) []byte {
 	for {
-		end := bytes.TrimRight(text, " ")
-		i := bytes.LastIndexByte(end, ' ') + 1
-		word := end[i:]
-		if i > 0 && isInterpreted(word) {
+		end := len(text)
+		for end > 0 && text[end-1] == ' ' {
+			end--
+		}
+		// The last word, and whether there may be an escape in it.
+		i, escaped := end, false
+		for i > 0 && text[i-1] != ' ' {
+			i--
+			switch text[i] {
+			case '#', '\\', '^', '<':
+				escaped = true
+			}
+		}
+		word := text[i:end]
+		switch {
+		case i > 0 && isInterpreted(word):
 			text = text[:i-1]
 			continue
+		case !escaped:
+			return text
 		}
 		for _, s := range separators {
 			if j := bytes.Index(word, []byte(s)); j > 0 {
 				if rest := word[j+len(s):]; len(rest) == 0 || isInterpreted(rest) {
-					return cutControls(end[:i+j])
+					return cutControls(text[:i+j])
 				}
 			}
 		}
-		if n := len(cutControls(end)); n < len(end) {
-			return end[:n]
+		if n := len(cutControls(text[:end])); n < end {
+			return text[:n]
 		}
 		return text
 	}

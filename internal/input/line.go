@@ -33,7 +33,10 @@ func (r *Reader) textLine(line []byte, rec *Record) bool {
 // wrapped is textLine for a line without colours.
 func (r *Reader) wrapped(line []byte, rec *Record) bool {
 	r.host, r.other = nil, false
-	text := bytes.TrimLeft(line, " \t>")
+	text := line
+	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t' || text[0] == '>') {
+		text = text[1:]
+	}
 	if len(line)-len(text) > maxIndent {
 		return false
 	}
@@ -141,13 +144,16 @@ func isPolicyRecord(typ uint16) bool {
 func joint(text []byte, access bool) int {
 	const stamp = "audit("
 	for from := len(stamp); from < len(text); {
-		i := bytes.Index(text[from:], []byte(stamp))
+		i := bytes.IndexByte(text[from:], '(') // which is rare
 		if i < 0 {
 			return 0
 		}
-		i += from
+		i += from - len(stamp) + 1
+		if from = i + len(stamp); i < 0 || string(text[i:from]) != stamp {
+			continue
+		}
 		n := stampLen(text[i:])
-		if from = i + len(stamp); n == 0 || !bytes.HasPrefix(text[i+n:], []byte(": ")) {
+		if n == 0 || !bytes.HasPrefix(text[i+n:], []byte(": ")) {
 			continue
 		}
 		// The line begins behind the rule, or with its type.

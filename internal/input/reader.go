@@ -174,24 +174,25 @@ func (r *Reader) endText(rec *Record) error {
 
 // parseLine looks at the line in r.text. It reports whether rec is complete.
 func (r *Reader) parseLine(rec *Record) (done bool, err error) {
-	if bytes.HasPrefix(r.text, []byte(byteOrderMark)) {
-		r.text = r.text[len(byteOrderMark):]
+	if len(r.text) > 0 && r.text[0] == byteOrderMark[0] {
+		r.text = bytes.TrimPrefix(r.text, []byte(byteOrderMark))
 	}
 	line := r.text
-	if r.block.open {
+	switch {
+	case r.block.open:
 		return r.blockLine(rec), nil
-	}
-	if r.entry.open || isExport(line) {
+	case r.entry.open || isExport(line):
 		return r.exportLine(rec)
-	}
-	if len(line) == 0 {
+	case len(line) == 0:
 		return false, nil
-	}
-	if object, ok := cutJSON(line); ok {
-		return r.jsonLine(object, rec)
-	}
-	if beginsBlock(line) {
-		return r.beginBlock(rec), nil
+	case line[0] == 't', line[0] == 'n': // type=, node=
+	default:
+		if object, ok := cutJSON(line); ok {
+			return r.jsonLine(object, rec)
+		}
+		if beginsBlock(line) {
+			return r.beginBlock(rec), nil
+		}
 	}
 	if r.textLine(line, rec) || !r.other && taggedEvent(line, rec) {
 		return true, nil
