@@ -25,8 +25,10 @@ func newDecode() *cobra.Command {
 each record of IPE. It keeps no state and needs no rights.
 
 It finds out by itself what it is given: a capture (.nlcap), audit.log,
-ausearch --raw, journalctl -o export, json or short, dmesg, or lines as in the
-mails about IPE. Lines that hold no record are passed over.`,
+ausearch --raw, journalctl -o export, json or short, dmesg, syslog, events in
+JSON, or lines as in the mails about IPE; compressed by gzip, xz, zstd or bzip2,
+or not. Lines that hold no record are passed over. If one holds a record of IPE
+that cannot be read, that is told and the exit status is 1.`,
 		Example: `  ipe-auditd decode /var/log/audit/audit.log
   dmesg | ipe-auditd decode --format text
   journalctl -o export _TRANSPORT=audit | ipe-auditd decode`,
