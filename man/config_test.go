@@ -16,6 +16,11 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/console"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/exec"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/syslog"
+	"github.com/ipe-auditd/ipe-auditd/internal/sinks"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -34,8 +39,10 @@ func configKeys(typ reflect.Type, prefix string) []string {
 		f := typ.Field(i)
 		name, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		switch {
-		case option == "inline":
-			keys = append(keys, configKeys(f.Type, prefix)...)
+		case option == "inline": // what each type of sink has of its own
+			for _, t := range sinks.Types() {
+				keys = append(keys, configKeys(reflect.TypeOf(t.Options()), prefix)...)
+			}
 		case name == "" || name == "-":
 		case f.Type == reflect.PointerTo(typ): // a selection within a selection
 			keys = append(keys, prefix+name)
@@ -93,7 +100,7 @@ func TestEveryConfigurationKey(t *testing.T) {
 func TestSinkKeysStandWithTheTypesThatHaveThem(t *testing.T) {
 	t.Parallel()
 	keys := documentedKeys(t)
-	for _, typ := range []string{config.TypeConsole, config.TypeFile, config.TypeJournald, config.TypeSyslog, config.TypeExec} {
+	for _, typ := range sinks.Names() {
 		for key, places := range keys {
 			name, ok := strings.CutPrefix(key, "sinks.")
 			if !ok || strings.Contains(name, ".") || name == "type" {
@@ -137,11 +144,12 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	keys := documentedKeys(t)
 	c := config.Defaults()
-	console := parse(t, "sinks: [{type: console}]")
-	file := parse(t, "sinks: [{type: file, path: /f, rotate: {}}]")
-	syslog := parse(t, "sinks: [{type: syslog, address: 'udp://h'}]")
-	exec := parse(t, "sinks: [{type: exec, command: [/c]}]")
-	each := parse(t, "sinks: [{type: exec, command: [/c], mode: each}]")
+	every := parse(t, "sinks: [{type: console}]")
+	console := every.Options.(*console.Config)
+	file := parse(t, "sinks: [{type: file, path: /f, rotate: {}}]").Options.(*file.Config)
+	syslog := parse(t, "sinks: [{type: syslog, address: 'udp://h'}]").Options.(*syslog.Config)
+	stream := parse(t, "sinks: [{type: exec, command: [/c]}]").Options.(*exec.Config)
+	each := parse(t, "sinks: [{type: exec, command: [/c], mode: each}]").Options.(*exec.Config)
 	for _, tt := range []struct {
 		key, subsection string
 		value           any
@@ -152,21 +160,21 @@ func TestDefaults(t *testing.T) {
 		{"spool.sync", "Section spool", c.Spool.Sync},
 		{"api.mode", "Section api", c.API.Mode},
 		{"log.level", "Section log", c.Log.Level},
-		{"sinks.from", "Every sink", console.From},
-		{"sinks.raw", "Every sink", console.Raw},
+		{"sinks.from", "Every sink", every.From},
+		{"sinks.raw", "Every sink", every.Raw},
 		{"sinks.format", "Type console", console.Format},
 		{"sinks.format", "Type file", file.Format},
-		{"sinks.mode", "Type file", file.File.Mode},
-		{"sinks.sync", "Type file", file.File.Sync},
-		{"sinks.rotate.size", "Type file", file.File.Rotate.Size},
-		{"sinks.rotate.age", "Type file", file.File.Rotate.Age},
-		{"sinks.rotate.keep", "Type file", file.File.Rotate.Keep},
-		{"sinks.rotate.compress", "Type file", file.File.Rotate.Compress},
-		{"sinks.facility", "Type syslog", syslog.Syslog.Facility},
-		{"sinks.sd_id", "Type syslog", syslog.Syslog.SDID},
-		{"sinks.mode", "Type exec", exec.Exec.Mode},
-		{"sinks.timeout", "Type exec", exec.Exec.Timeout},
-		{"sinks.max_per_minute", "Type exec", each.Exec.MaxPerMinute},
+		{"sinks.mode", "Type file", file.Mode},
+		{"sinks.sync", "Type file", file.Sync},
+		{"sinks.rotate.size", "Type file", file.Rotate.Size},
+		{"sinks.rotate.age", "Type file", file.Rotate.Age},
+		{"sinks.rotate.keep", "Type file", file.Rotate.Keep},
+		{"sinks.rotate.compress", "Type file", file.Rotate.Compress},
+		{"sinks.facility", "Type syslog", syslog.Facility},
+		{"sinks.sd_id", "Type syslog", syslog.SDID},
+		{"sinks.mode", "Type exec", stream.Mode},
+		{"sinks.timeout", "Type exec", stream.Timeout},
+		{"sinks.max_per_minute", "Type exec", each.MaxPerMinute},
 	} {
 		i := slices.IndexFunc(keys[tt.key], func(d documented) bool { return d.subsection == tt.subsection })
 		if i < 0 {

@@ -18,7 +18,10 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/console"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
 )
 
 // runDaemon is the command without a subcommand.
@@ -109,7 +112,7 @@ func (o *options) check(cmd *cobra.Command) error {
 		return usageError{errors.New("--timeout must not be negative")}
 	case cmd.Flags().Changed("timeout") && o.input == "":
 		return usageError{errors.New("--timeout goes with --input")}
-	case o.format != "" && o.format != config.FormatText && o.format != config.FormatJSON:
+	case o.format != "" && o.format != format.Text && o.format != format.JSON:
 		return usageError{fmt.Errorf("unknown format %q: text or json", o.format)}
 	}
 	_, err := o.flagSinks()
@@ -153,7 +156,7 @@ func (o *options) configuration() (*config.Config, []schema.Problem, error) {
 func (o *options) console() config.Sink {
 	sink := config.DefaultSinks(false)[0]
 	if o.format != "" {
-		sink.Format = o.format
+		sink.Options.(*console.Config).Format = o.format
 	}
 	sink.Raw = o.raw
 	return sink
@@ -165,23 +168,23 @@ func (o *options) flagSinks() ([]config.Sink, error) {
 	for i, arg := range o.sinks {
 		kind, path, _ := strings.Cut(arg, ":")
 		switch {
-		case kind == config.TypeConsole && path == "":
+		case kind == console.Type && path == "":
 			sink := o.console()
 			sink.Name = fmt.Sprintf("console-%d", i+1)
 			sinks = append(sinks, sink)
-		case kind == config.TypeFile && path != "":
+		case kind == file.Type && path != "":
 			abs, err := filepath.Abs(path)
 			if err != nil {
 				return nil, err
 			}
-			sink := config.Sink{
-				Name: fmt.Sprintf("file-%d", i+1), Type: config.TypeFile, Format: config.FormatJSON, From: config.FromEnd, Raw: o.raw,
-				File: &config.File{Path: abs, Mode: 0o640},
-			}
+			options := file.NewConfig().(*file.Config)
+			options.Path = abs
 			if o.format != "" {
-				sink.Format = o.format
+				options.Format = o.format
 			}
-			sinks = append(sinks, sink)
+			sinks = append(sinks, config.Sink{
+				Name: fmt.Sprintf("file-%d", i+1), Type: file.Type, From: config.FromEnd, Raw: o.raw, Options: options,
+			})
 		default:
 			return nil, usageError{fmt.Errorf("--sink %q: must be console or file:PATH", arg)}
 		}

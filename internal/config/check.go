@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"path"
 )
@@ -23,10 +24,11 @@ func (l *loader) check() {
 	writers := make(map[string]string)
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
-		if s.File == nil || s.File.Path == "" {
+		o, ok := s.Options.(sink.Exclusive)
+		if !ok || o.Target() == "" {
 			continue
 		}
-		file := path.Clean(s.File.Path)
+		file := o.Target()
 		if other, ok := writers[file]; ok {
 			l.problems = append(l.problems, s.Problem(fmt.Sprintf("writes to the same file as sink %q; give each its own", other)))
 		}

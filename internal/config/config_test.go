@@ -2,13 +2,20 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/ipe-auditd/ipe-auditd/internal/match"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/exec"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/syslog"
+	"github.com/ipe-auditd/ipe-auditd/internal/sinks"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
@@ -60,26 +67,26 @@ func TestParseReadsEverything(t *testing.T) {
 	want.Spool.Dir = "/var/lib/ipe-auditd"
 	want.API.Path = "/run/ipe-auditd/api.sock"
 	want.Sinks = []Sink{
-		{Name: "local", Type: TypeFile, Format: FormatJSON, From: FromEnd, File: &File{
-			Path: "/var/log/ipe-auditd/events.json", Mode: 0o640,
-			Rotate: &Rotate{Size: 64 * units.MiB, Age: 24 * time.Hour, Keep: 14, Compress: true},
+		{Name: "local", Type: "file", From: FromEnd, Options: &file.Config{
+			Format: "json", Path: "/var/log/ipe-auditd/events.json", Mode: 0o640,
+			Rotate: &file.RotateConfig{Size: 64 * units.MiB, Age: 24 * time.Hour, Keep: 14, Compress: true},
 		}},
-		{Name: "journal", Type: TypeJournald, From: FromEnd},
-		{Name: "siem", Type: TypeSyslog, From: FromEnd,
-			Match: []Selection{
-				{Verdicts: []string{"denied"}, Not: &Selection{Paths: []string{"/tmp/build/**"}}},
+		{Name: "journal", Type: "journald", From: FromEnd, Options: &journald.Config{}},
+		{Name: "siem", Type: "syslog", From: FromEnd,
+			Match: []match.Selection{
+				{Verdicts: []string{"denied"}, Not: &match.Selection{Paths: []string{"/tmp/build/**"}}},
 				{Events: []string{"enforcement", "policy_load", "policy_activate", "unparsed", "lost", "forged"}},
 			},
-			Syslog: &Syslog{
-				Address: "tls://logs.example.com:6514", Network: NetworkTLS, Target: "logs.example.com:6514",
+			Options: &syslog.Config{
+				Address: "tls://logs.example.com:6514", Network: "tls", Target: "logs.example.com:6514",
 				Facility: "authpriv", RFC: 5424, SDID: "ipe@32473", CA: "/etc/ipe-auditd/ca.pem",
-				MaxMessage: UsualMessage, Framing: FramingOctet,
+				MaxMessage: 8096, Framing: "octet",
 			}},
-		{Name: "page", Type: TypeExec, Format: FormatJSON, From: FromEnd,
-			Match: []Selection{{Verdicts: []string{"denied"}}, {Not: &Selection{Events: []string{"access"}}}},
-			Exec: &Exec{
-				Command: []string{"/usr/local/libexec/page", "--severity", "high"},
-				Mode:    ModeEach, Timeout: 30 * time.Second, MaxPerMinute: 30,
+		{Name: "page", Type: "exec", From: FromEnd,
+			Match: []match.Selection{{Verdicts: []string{"denied"}}, {Not: &match.Selection{Events: []string{"access"}}}},
+			Options: &exec.Config{
+				Format: "json", Command: []string{"/usr/local/libexec/page", "--severity", "high"},
+				Mode: "each", Timeout: 30 * time.Second, MaxPerMinute: 30,
 			}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -94,9 +101,9 @@ func TestParseReadsEveryKeyOfASelection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Selection{{
+	want := []match.Selection{{
 		Events: []string{"access"}, Verdicts: []string{"denied"}, Ops: []string{"EXECUTE"}, Hooks: []string{"MMAP"},
-		Paths: []string{"/a", "**"}, Not: &Selection{Ops: []string{"POLICY"}},
+		Paths: []string{"/a", "**"}, Not: &match.Selection{Ops: []string{"POLICY"}},
 	}}
 	if diff := cmp.Diff(want, c.Sinks[0].Match); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -109,8 +116,8 @@ func TestStreamHasNoLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := c.Sinks[0]; s.Exec.MaxPerMinute != 0 || s.Match != nil {
-		t.Errorf("got %+v and match %v, want no limit and every event", s.Exec, s.Match)
+	if s := c.Sinks[0]; s.Options.(*exec.Config).MaxPerMinute != 0 || s.Match != nil {
+		t.Errorf("got %+v and match %v, want no limit and every event", s.Options, s.Match)
 	}
 }
 
@@ -147,7 +154,7 @@ func TestEmptyFilesSayNothing(t *testing.T) {
 
 func TestDefaultSinksAreValid(t *testing.T) {
 	t.Parallel()
-	for service, typ := range map[bool]string{true: TypeJournald, false: TypeConsole} {
+	for service, typ := range map[bool]string{true: "journald", false: "console"} {
 		c, _, err := Parse("x", []byte("sinks: [{type: "+typ+"}]"))
 		if err != nil {
 			t.Fatal(err)
@@ -177,7 +184,7 @@ func TestSyslogAddress(t *testing.T) {
 			t.Errorf("%s: %v", tt.address, err)
 			continue
 		}
-		if s := c.Sinks[0].Syslog; s.Network != tt.network || s.Target != tt.target || s.RFC != tt.rfc {
+		if s := c.Sinks[0].Options.(*syslog.Config); s.Network != tt.network || s.Target != tt.target || s.RFC != tt.rfc {
 			t.Errorf("%s: got %+v", tt.address, s)
 		}
 	}
@@ -200,7 +207,7 @@ func TestSyslogLimits(t *testing.T) {
 			t.Errorf("%s: %v, %v", tt.keys, err, warnings)
 			continue
 		}
-		if s := c.Sinks[0].Syslog; s.MaxMessage != tt.max || s.Framing != tt.framing {
+		if s := c.Sinks[0].Options.(*syslog.Config); s.MaxMessage != tt.max || s.Framing != tt.framing {
 			t.Errorf("%s: got %v and %q, want %v and %q", tt.keys, s.MaxMessage, s.Framing, tt.max, tt.framing)
 		}
 	}
@@ -299,7 +306,7 @@ func FuzzParse(f *testing.F) {
 		}
 		names := make(map[string]bool)
 		for _, s := range c.Sinks {
-			if sinkName(s.Name) != nil || names[s.Name] || (s.Type == TypeFile) != (s.File != nil) || (s.Type == TypeSyslog) != (s.Syslog != nil) || (s.Type == TypeExec) != (s.Exec != nil) {
+			if sinkName(s.Name) != nil || names[s.Name] || reflect.TypeOf(s.Options) != reflect.TypeOf(sinks.Options(s.Type)) {
 				t.Errorf("impossible sink %+v", s)
 			}
 			names[s.Name] = true

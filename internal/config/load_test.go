@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"io/fs"
+
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,8 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/console"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
 )
 
 // tree writes files below a new directory. Names that contain a slash make
@@ -126,9 +129,9 @@ func TestDropInsMergeInOrder(t *testing.T) {
 	want.Spool = Spool{Size: 3 * units.GiB, Memory: 2 * units.MiB, Sync: 2 * time.Second}
 	want.Log.Level = "warn"
 	want.Sinks = []Sink{
-		{Name: "a", Type: TypeConsole, Format: FormatText, From: FromEnd},
-		{Name: "journald", Type: TypeJournald, From: FromEnd},
-		{Name: "console", Type: TypeConsole, Format: FormatText, From: FromEnd},
+		{Name: "a", Type: "console", From: FromEnd, Options: console.NewConfig()},
+		{Name: "journald", Type: "journald", From: FromEnd, Options: journald.NewConfig()},
+		{Name: "console", Type: "console", From: FromEnd, Options: console.NewConfig()},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

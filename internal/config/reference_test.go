@@ -12,6 +12,9 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/google/go-cmp/cmp"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/syslog"
+	"github.com/ipe-auditd/ipe-auditd/internal/sinks"
 )
 
 const reference = "../../configs/ipe-auditd.yaml"
@@ -72,7 +75,7 @@ sinks:
 		t.Fatal(err)
 	}
 	want.Sinks = sinks.Sinks
-	want.Sinks[3].Syslog.Address = "tls://logs.example.com:6514"
+	want.Sinks[3].Options.(*syslog.Config).Address = "tls://logs.example.com:6514"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("not the defaults (-default +reference):\n%s", diff)
 	}
@@ -121,6 +124,11 @@ func keysOfType(prefix string, typ reflect.Type, into map[string]bool) {
 			name = prefix + "." + key
 			into[name] = true
 		}
+		if inner == reflect.TypeFor[sink.Options]() {
+			for _, t := range sinks.Types() {
+				keysOfType(name, reflect.TypeOf(t.Options()).Elem(), into)
+			}
+		}
 		if inner.Kind() == reflect.Struct && inner != typ {
 			keysOfType(name, inner, into)
 		}
@@ -156,7 +164,7 @@ func TestEveryTaggedKeyIsRead(t *testing.T) {
 				continue
 			}
 		}
-		read := slices.ContainsFunc(sinkTypes(), func(typ string) bool {
+		read := slices.ContainsFunc(sinks.Names(), func(typ string) bool {
 			_, _, err := Parse("x", []byte(strings.ReplaceAll(text, "TYPE", typ)))
 			return err != nil && !strings.Contains(err.Error(), "unknown key \""+path[len(path)-1]) && !strings.Contains(err.Error(), "does not belong")
 		})

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"github.com/ipe-auditd/ipe-auditd/internal/match"
 	"path"
 	"slices"
 	"strings"
@@ -21,14 +22,9 @@ const (
 	leastBuffer = 64 * units.KiB
 	mostBuffer  = 1 * units.GiB // SO_RCVBUF ends at INT_MAX/2: net/core/sock.c, __sock_set_rcvbuf
 	leastSpool  = 1 * units.MiB
-	leastRotate = 64 * units.KiB
 	mostSize    = 1 * units.TiB
 
-	leastMessage = 480 // every receiver takes that: RFC 5424, section 6.1
-	mostMessage  = 1 * units.MiB
-
 	mostPause = time.Hour
-	mostAge   = 3650 * 24 * time.Hour
 )
 
 // decoder reads the sections of one file.
@@ -76,7 +72,7 @@ func (d *decoder) textfile(dst *string) schema.Value {
 }
 
 // match reads one selection or a list of them.
-func (d *decoder) match(dst *[]Selection) schema.Value {
+func (d *decoder) match(dst *[]match.Selection) schema.Value {
 	return func(name string, n ast.Node) {
 		list, ok := n.(*ast.SequenceNode)
 		if !ok {
@@ -84,7 +80,7 @@ func (d *decoder) match(dst *[]Selection) schema.Value {
 				d.Errorf(n, "%s wants a selection, as in {events: [lost]}, or a list of them, not %s", name, schema.What(n))
 				return
 			}
-			*dst = make([]Selection, 1)
+			*dst = make([]match.Selection, 1)
 			d.selection(&(*dst)[0])(name, n)
 			return
 		}
@@ -92,14 +88,14 @@ func (d *decoder) match(dst *[]Selection) schema.Value {
 			d.Errorf(n, "%s is an empty list; leave the key out to take every event", name)
 			return
 		}
-		*dst = make([]Selection, len(list.Values))
+		*dst = make([]match.Selection, len(list.Values))
 		for i, n := range list.Values {
 			d.selection(&(*dst)[i])(fmt.Sprintf("%s[%d]", name, i), n)
 		}
 	}
 }
 
-func (d *decoder) selection(dst *Selection) schema.Value {
+func (d *decoder) selection(dst *match.Selection) schema.Value {
 	return func(name string, n ast.Node) {
 		d.Mapping(name, n, schema.Keys{
 			"events":   d.Texts(&dst.Events, schema.OneOf(eventNames()...)),
@@ -108,7 +104,7 @@ func (d *decoder) selection(dst *Selection) schema.Value {
 			"hooks":    d.familiar(&dst.Hooks, hooks()),
 			"paths":    d.Texts(&dst.Paths, glob),
 			"not": func(name string, n ast.Node) {
-				dst.Not = new(Selection)
+				dst.Not = new(match.Selection)
 				d.selection(dst.Not)(name, n)
 			},
 		})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -88,8 +89,8 @@ func of(all []event, kind ipe.Kind) []event {
 // fileSink is a sink to a file in dir.
 func fileSink(dir, name string) config.Sink {
 	return config.Sink{
-		Name: name, Type: config.TypeFile, Format: config.FormatJSON, From: config.FromEnd,
-		File: &config.File{Path: filepath.Join(dir, name+".json"), Mode: 0o640},
+		Name: name, Type: file.Type, From: config.FromEnd,
+		Options: &file.Config{Format: "json", Path: filepath.Join(dir, name+".json"), Mode: 0o640},
 	}
 }
 

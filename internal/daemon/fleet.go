@@ -26,7 +26,7 @@ const cursorsDir = "cursors"
 // ship is a sink with its runner.
 type ship struct {
 	config config.Sink
-	outlet outlet
+	outlet sink.Built
 	runner *sink.Runner
 	tried  chan struct{} // closed when it was opened, or that has failed
 	done   chan struct{} // closed when the runner has returned
@@ -79,8 +79,8 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 	begin.Blocking = f.d.Input != nil
 	reader := f.d.spool.NewReader(begin)
 	rc := sink.Config{
-		Name: c.Name, Sink: outlet.sink, Source: reader, Match: matcher, Format: outlet.format,
-		Context: format.Context{Identity: format.Identity{Host: []byte(f.host)}, Raw: c.Raw}, Batch: outlet.batch,
+		Name: c.Name, Sink: outlet.Sink, Source: reader, Match: matcher, Format: outlet.Format,
+		Context: format.Context{Identity: format.Identity{Host: []byte(f.host)}, Raw: c.Raw}, Batch: outlet.Batch,
 		Policy:    f.d.policies.Policy,
 		Coalesce:  c.Coalesce,
 		Task:      f.d.share.Task(fairshare.Sinks),

@@ -22,7 +22,7 @@ func (d *daemon) reload() {
 	d.Notify("RELOADING=1\n" + sd.SdNotifyMonotonicUsec() + "\nSTATUS=Reloading")
 	defer func() { d.Notify("READY=1\nSTATUS=" + d.statusLine()) }()
 	for _, s := range d.sinks.ships {
-		if r, ok := s.outlet.sink.(reopener); ok {
+		if r, ok := s.outlet.Sink.(reopener); ok {
 			r.Reopen()
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -42,7 +43,7 @@ func TestAChangedSinkGoesOnWithoutAStateDirectory(t *testing.T) {
 	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	mended := filepath.Join(dir, "mended.json")
 	hangup := reloads(&o, func(_ int, sinks []config.Sink) error {
-		sinks[1].File = &config.File{Path: mended, Mode: 0o640}
+		sinks[1].Options = &file.Config{Format: "json", Path: mended, Mode: 0o640}
 		return nil
 	})
 	d := start(t, o)

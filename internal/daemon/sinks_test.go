@@ -9,6 +9,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/match"
 )
 
 func TestUnheardEventsAreWarnedOf(t *testing.T) {
@@ -61,7 +62,7 @@ func TestWarningsAreLoggedAtTheStart(t *testing.T) {
 	group := audittest.StandIn(t)
 	o := options(t.TempDir(), "a")
 	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
-	o.Config.Sinks[0].Match = []config.Selection{{Verdicts: []string{"denied"}}}
+	o.Config.Sinks[0].Match = []match.Selection{{Verdicts: []string{"denied"}}}
 	core, said := observer.New(zap.WarnLevel)
 	o.Log = zap.New(core)
 	start(t, o).end()

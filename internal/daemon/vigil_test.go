@@ -15,6 +15,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
@@ -219,8 +220,8 @@ func TestManagerHearsWhatTheDaemonDoes(t *testing.T) {
 	dir := t.TempDir()
 	o := options(dir, "a")
 	o.Config.Sinks = append(o.Config.Sinks, config.Sink{
-		Name: "nowhere", Type: config.TypeFile, Format: config.FormatJSON, From: config.FromEnd,
-		File: &config.File{Path: dir + "/missing/b.json", Mode: 0o640},
+		Name: "nowhere", Type: file.Type, From: config.FromEnd,
+		Options: &file.Config{Format: "json", Path: dir + "/missing/b.json", Mode: 0o640},
 	})
 	o.Inherited.Audit, o.Protocol, o.Watchdog = join(t, group), audittest.Protocol, 20*time.Millisecond
 	told := make(chan string, 1000)

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/probe"
 )
 
 // serviceName is the user of the service, where there is one.
@@ -25,9 +25,6 @@ type account struct {
 	uid, gid int
 	groups   []int
 }
-
-// errOtherUser says that only root can find out what another user may do.
-var errOtherUser = errors.New("needs root")
 
 // serviceAccount returns the user of the running daemon; without one the owner of
 // the state directory, then the user named as the service, then ourselves.
@@ -112,13 +109,13 @@ func (a account) String() string {
 
 // do runs f with the rights that the account has to files, so that the kernel
 // itself answers, with access control lists and security modules. Without root it
-// can do that only for ourselves, and returns errOtherUser.
+// can do that only for ourselves, and returns probe.ErrOtherUser.
 func (a account) do(f func() error) error {
 	if a.uid == os.Geteuid() {
 		return f()
 	}
 	if os.Geteuid() != 0 {
-		return errOtherUser
+		return probe.ErrOtherUser
 	}
 	done := make(chan error)
 	go func() {
@@ -148,9 +145,8 @@ func (a account) do(f func() error) error {
 	return <-done
 }
 
-// may returns why the account may not do what mode says (unix.R_OK and others)
-// with a file or folder.
-func (a account) may(mode uint32, path string) error {
+// May implements [probe.Account].
+func (a account) May(mode uint32, path string) error {
 	return a.do(func() error {
 		if err := unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS); err != nil {
 			return &os.PathError{Op: "access", Path: path, Err: err}

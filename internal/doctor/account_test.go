@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/probe"
 )
 
 // nobody is an account that is in group 54321 too.
@@ -21,8 +22,8 @@ func nobody() account { return account{uid: 65534, gid: 65534, groups: []int{543
 func TestWhatAnotherUserMayDoIsAskedOfTheKernel(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		if err := nobody().may(unix.R_OK, "/"); os.Geteuid() != 65534 && !errors.Is(err, errOtherUser) {
-			t.Errorf("got %v, want errOtherUser", err)
+		if err := nobody().May(unix.R_OK, "/"); os.Geteuid() != 65534 && !errors.Is(err, probe.ErrOtherUser) {
+			t.Errorf("got %v, want probe.ErrOtherUser", err)
 		}
 		t.Skip("needs root, to be another user")
 	}
@@ -50,7 +51,7 @@ func TestWhatAnotherUserMayDoIsAskedOfTheKernel(t *testing.T) {
 		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, tt.uid, tt.gid), os.Chmod(dir, tt.mode)); err != nil {
 			t.Fatal(err)
 		}
-		err := nobody().may(unix.W_OK|unix.X_OK, dir)
+		err := nobody().May(unix.W_OK|unix.X_OK, dir)
 		if (err == nil) != tt.may || err != nil && !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%s: got %v, want that it may: %v", tt.name, err, tt.may)
 		}

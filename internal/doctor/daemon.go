@@ -2,14 +2,13 @@ package doctor
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/probe"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 )
 
@@ -76,7 +75,7 @@ func checkFeed(f *facts) []Finding {
 	if api.Path == "" {
 		return warning("set api.path", "there is no feed: tail and status will not work")
 	}
-	if err := knownGroup(api.Group); err != nil {
+	if err := probe.Group(api.Group); err != nil {
 		return failure("make the group, or correct api.group", "the feed cannot be opened: %v", err)
 	}
 	info, err := os.Lstat(api.Path)
@@ -87,21 +86,6 @@ func checkFeed(f *facts) []Finding {
 		return failure("remove it, or set api.path", "the feed cannot be opened: %s is there, and is no socket", api.Path)
 	}
 	return ok("the feed will be at %s", api.Path)
-}
-
-// knownGroup returns why a group of the configuration, a name or a number, is
-// not known. None is good.
-func knownGroup(name string) error {
-	if name == "" {
-		return nil
-	}
-	if _, err := strconv.ParseUint(name, 10, 32); err == nil {
-		return nil
-	}
-	if _, err := user.LookupGroup(name); err != nil {
-		return fmt.Errorf("no group %s", plain(name))
-	}
-	return nil
 }
 
 // checkLosses looks at what the daemon knows to be lost, or refused.

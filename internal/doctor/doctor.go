@@ -2,17 +2,17 @@ package doctor
 
 import (
 	"context"
-	"fmt"
+	"github.com/ipe-auditd/ipe-auditd/internal/probe"
 )
 
 // Status is how grave a finding is.
-type Status string
+type Status = probe.Status
 
 // The statuses, from the best to the worst.
 const (
-	OK      Status = "ok"
-	Warning Status = "warning" // events may be lost or misread, or it is not known whether they are
-	Failure Status = "failure" // events are lost, not heard, or not delivered
+	OK      = probe.OK
+	Warning = probe.Warning
+	Failure = probe.Failure
 )
 
 // Finding is what one check found out. The names of checks are those of
@@ -114,30 +114,27 @@ func report(f *facts) Report {
 	return r
 }
 
-// ok says that all is well.
-func ok(format string, args ...any) []Finding {
-	return []Finding{{Status: OK, Text: fmt.Sprintf(format, args...)}}
+// found makes a finding of what was found out by trying.
+func found(f probe.Finding) []Finding {
+	return []Finding{{Status: f.Status, Text: f.Text, Advice: f.Advice, unknown: f.Unknown}}
 }
+
+// ok says that all is well.
+func ok(format string, args ...any) []Finding { return found(probe.Good(format, args...)) }
 
 // warning says what is dubious, and what to do about it.
 func warning(advice, format string, args ...any) []Finding {
-	return []Finding{{Status: Warning, Text: fmt.Sprintf(format, args...), Advice: advice}}
+	return found(probe.Dubious(advice, format, args...))
 }
 
 // failure says what is wrong, and what to do about it.
 func failure(advice, format string, args ...any) []Finding {
-	return []Finding{{Status: Failure, Text: fmt.Sprintf(format, args...), Advice: advice}}
+	return found(probe.Bad(advice, format, args...))
 }
 
 // cannotTell says that something could not be found out, and what that needs.
 func cannotTell(what, needs string, err error) []Finding {
-	text := "cannot tell " + what + ": needs " + needs
-	if err != nil {
-		text += fmt.Sprintf(" (%v)", err)
-	}
-	found := warning("run doctor as root, in the initial namespaces", "%s", text)
-	found[0].unknown = true
-	return found
+	return found(probe.CannotTell(what, needs, err))
 }
 
 // known is a fact, or why it is not known.

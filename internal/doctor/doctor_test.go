@@ -21,6 +21,8 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
@@ -46,7 +48,7 @@ func well(t *testing.T) *facts {
 	cfg := config.Defaults()
 	cfg.Spool.Dir, cfg.Spool.Size = state, units.MiB
 	cfg.API.Path = socket
-	cfg.Sinks = []config.Sink{{Name: "local", Type: config.TypeFile, File: &config.File{Path: filepath.Join(dir, "events.json")}}}
+	cfg.Sinks = []config.Sink{{Name: "local", Type: file.Type, Options: &file.Config{Path: filepath.Join(dir, "events.json")}}}
 	const pid = 77
 	f := &facts{
 		Options: Options{
@@ -57,7 +59,7 @@ func well(t *testing.T) *facts {
 				KernelLosses: &api.KernelLosses{Source: "helper", Accuracy: "exact"},
 
 				Spool: api.Spool{Form: api.FormDisk, Dir: state, Limit: 1 << 20},
-				Sinks: []api.Sink{{Name: "local", Type: config.TypeFile, State: "ok"}},
+				Sinks: []api.Sink{{Name: "local", Type: "file", State: "ok"}},
 			},
 		},
 		root: t.TempDir(), euid: os.Geteuid(), now: time.Date(2026, 11, 23, 18, 0, 0, 0, time.UTC),
@@ -402,7 +404,7 @@ func TestASpoolThatIsNotThereYetIsSaidOnce(t *testing.T) {
 
 func journaldListens(f *facts) {
 	f.listeners.value = append(f.listeners.value, listener{holders: []process{{1, "systemd"}, {300, "systemd-journal"}}})
-	f.sinks = append(f.sinks, sinkFacts{config: config.Sink{Name: "journald", Type: config.TypeJournald}})
+	f.sinks = append(f.sinks, sinkFacts{config: config.Sink{Name: "journald", Type: journald.Type}})
 }
 
 func TestJournaldBesideOtherSinksIsNoTrouble(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/console"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
@@ -216,7 +217,7 @@ func TestThisHost(t *testing.T) {
 	t.Parallel()
 	cfg := config.Defaults()
 	cfg.Spool.Dir = t.TempDir()
-	cfg.Sinks = []config.Sink{{Name: "c", Type: config.TypeConsole}}
+	cfg.Sinks = []config.Sink{{Name: "c", Type: console.Type, Options: console.NewConfig()}}
 	conn, listenErr := netlinkaudit.Listen(&netlinkaudit.Config{Types: ipe.Types()})
 	if listenErr == nil {
 		defer conn.Close()

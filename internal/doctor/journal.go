@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
 )
 
 // journalFacts are about journald.
@@ -77,7 +77,7 @@ func isNo(s string) bool {
 // wantsJournal reports whether events go to the journal.
 func (f *facts) wantsJournal() bool {
 	for _, s := range f.sinks {
-		if s.config.Type == config.TypeJournald {
+		if s.config.Type == journald.Type {
 			return true
 		}
 	}

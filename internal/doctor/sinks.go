@@ -2,21 +2,13 @@ package doctor
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
-	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
-	"github.com/ipe-auditd/ipe-auditd/internal/sink/syslog"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 )
 
 const (
@@ -41,7 +33,7 @@ func (f *facts) trySinks(ctx context.Context) []sinkFacts {
 	tried := make([]sinkFacts, len(sinks))
 	var wg sync.WaitGroup
 	for i, s := range sinks {
-		wg.Go(func() { tried[i] = sinkFacts{s, f.try(ctx, &s)[0]} })
+		wg.Go(func() { tried[i] = sinkFacts{s, f.try(ctx, &s)} })
 	}
 	wg.Wait()
 	return tried
@@ -148,125 +140,10 @@ func judgeSink(st *api.Sink, tried Finding) Finding {
 	return tried
 }
 
-// try finds out whether a sink can be reached, without delivering anything. It
-// returns one finding.
-func (f *facts) try(ctx context.Context, s *config.Sink) []Finding {
-	if s.Type == config.TypeConsole {
-		return ok("writes to the standard output of the daemon")
-	}
+// try finds out whether a sink can be reached, without delivering anything.
+func (f *facts) try(ctx context.Context, s *config.Sink) Finding {
 	if f.account.err != nil {
-		return cannotTell("as whom the service runs", "the right to look at its process", f.account.err)
+		return cannotTell("as whom the service runs", "the right to look at its process", f.account.err)[0]
 	}
-	switch s.Type {
-	case config.TypeFile:
-		return tryFile(f.account.value, s.File)
-	case config.TypeJournald:
-		return tryJournald(ctx, f.root)
-	case config.TypeSyslog:
-		return trySyslog(ctx, f.account.value, s.Syslog)
-	case config.TypeExec:
-		return tryCommand(f.account.value, s.Exec.Command[0])
-	}
-	return cannotTell("whether it can be reached", "a newer doctor: sinks of type "+s.Type+" are not known to this one", nil)
-}
-
-// tryFile looks whether the file, or one beside it, could be written.
-func tryFile(user account, c *config.File) []Finding {
-	dir := filepath.Dir(c.Path)
-	if err := knownGroup(c.Group); err != nil {
-		return failure("make the group, or correct the key group", "%s cannot be made: %v", c.Path, err)
-	}
-	switch err := user.may(unix.W_OK|unix.X_OK, dir); {
-	case errors.Is(err, errOtherUser):
-		return cannotTell("whether the service may write to "+dir, "root", nil)
-	case errors.Is(err, fs.ErrNotExist):
-		return failure("make it, with the user of the service as its owner: install -d -m 0750 -o "+user.String()+" "+dir, "the folder %s is not there", dir)
-	case err != nil:
-		return failure("give it to the user of the service", "%v may not write to the folder: %v", user, err)
-	}
-	info, err := os.Lstat(c.Path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		// It is made.
-	case err != nil:
-		return cannotTell("how "+c.Path+" stands", "the right to look into the folder", err)
-	case !info.Mode().IsRegular():
-		return failure("move it away, or give the sink another path", "%s is there, and is not a regular file", c.Path)
-	default:
-		if err := user.may(unix.R_OK|unix.W_OK, c.Path); err != nil {
-			return failure("give it to the user of the service", "%v may not write to the file: %v", user, err)
-		}
-	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err == nil && st.Bavail == 0 {
-		return failure("make room; until then its events wait in the spool", "the disk of %s is full", dir)
-	}
-	return ok("%v may write to %s", user, c.Path)
-}
-
-func tryJournald(ctx context.Context, root string) []Finding {
-	path := filepath.Join(root, journald.DefaultPath)
-	s := journald.New(path)
-	err := s.Open(ctx)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return cannotTell("whether journald can be reached", "the right to connect to "+path, err)
-	case err != nil:
-		return failure("systemctl start systemd-journald.socket, or choose another type of sink", "journald cannot be reached: %v", err)
-	}
-	_ = s.Close()
-	return ok("journald can be reached")
-}
-
-func trySyslog(ctx context.Context, user account, c *config.Syslog) []Finding {
-	for _, file := range []string{c.CA, c.Cert, c.Key} {
-		if file == "" {
-			continue
-		}
-		switch err := user.may(unix.R_OK, file); {
-		case errors.Is(err, errOtherUser):
-			return cannotTell("whether the service may read "+file, "root", nil)
-		case err != nil:
-			return failure("let the user of the service read it", "%v may not read a certificate or key: %v", user, err)
-		}
-	}
-	s, err := syslog.New(syslog.Options{Network: c.Network, Address: c.Target, CA: c.CA, Cert: c.Cert, Key: c.Key})
-	if err == nil {
-		err = s.Probe(ctx)
-	}
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return cannotTell("whether "+c.Address+" can be reached", "the right to connect to it, and to read its certificates", err)
-	case err != nil:
-		return failure("see whether the receiver runs, its name resolves, no firewall is between, and certificates fit", "%v", err)
-	case c.Network == config.NetworkUDP:
-		return ok("there is a way to %s; nobody can tell whether it listens", c.Address)
-	case c.Network != config.NetworkUnix && c.MaxMessage > config.UsualMessage:
-		return warning(fmt.Sprintf("make sure that it takes %d octets (rsyslog: maxMessageSize, syslog-ng: log-msg-size), or set max_message to %d or less", int64(c.MaxMessage), int64(config.UsualMessage)),
-			"%s accepts connections, but max_message is more than receivers take unless they are told to: what one cuts off may become a log line of its own", c.Address)
-	}
-	return ok("%s accepts connections", c.Address)
-}
-
-// tryCommand looks whether the command of a sink can be executed. Whether IPE
-// would let it run cannot be asked without an event.
-func tryCommand(user account, command string) []Finding {
-	info, err := os.Stat(command)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return cannotTell("whether "+command+" can be executed", "the right to look into its folder", err)
-	case err != nil:
-		return failure("install it, or correct the key command", "%v", err)
-	case !info.Mode().IsRegular():
-		return failure("correct the key command", "%s is not a regular file", command)
-	}
-	switch err := user.may(unix.X_OK, command); {
-	case errors.Is(err, errOtherUser):
-		return cannotTell("whether the service may execute "+command, "root", nil)
-	case err != nil:
-		return failure("make it executable for the user of the service", "%v may not execute the command: %v", user, err)
-	case info.Mode().Perm()&0o022 != 0:
-		return warning(fmt.Sprintf("chmod go-w %s", command), "%s has mode %04o: others may change what the daemon executes", command, info.Mode().Perm())
-	}
-	return ok("%v may execute %s", user, command)
+	return found(s.Options.Probe(ctx, &sink.Host{Root: f.root, User: f.account.value}))[0]
 }

@@ -10,7 +10,11 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/console"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/exec"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/syslog"
 )
 
 // oneByOne returns what trying a sink found.
@@ -18,7 +22,7 @@ func oneByOne(t *testing.T, f *facts, s config.Sink) Finding {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	return f.try(ctx, &s)[0]
+	return f.try(ctx, &s)
 }
 
 func TestSinksAreTriedWithoutAnEvent(t *testing.T) {
@@ -46,40 +50,40 @@ func TestSinksAreTriedWithoutAnEvent(t *testing.T) {
 	}
 	nobody.Close()
 
-	file := func(path string) config.Sink {
-		return config.Sink{Type: config.TypeFile, File: &config.File{Path: path}}
+	fileAt := func(path string) config.Sink {
+		return config.Sink{Type: file.Type, Options: &file.Config{Path: path}}
 	}
-	group := file(in("new"))
-	group.File.Group = "no-such-group"
+	group := fileAt(in("new"))
+	group.Options.(*file.Config).Group = "no-such-group"
 	command := func(path string) config.Sink {
-		return config.Sink{Type: config.TypeExec, Exec: &config.Exec{Command: []string{path}}}
+		return config.Sink{Type: exec.Type, Options: &exec.Config{Command: []string{path}}}
 	}
-	syslog := func(network, target string) config.Sink {
-		return config.Sink{Type: config.TypeSyslog, Syslog: &config.Syslog{Address: network + "://" + target, Network: network, Target: target}}
+	syslogAt := func(network, target string) config.Sink {
+		return config.Sink{Type: syslog.Type, Options: &syslog.Config{Address: network + "://" + target, Network: network, Target: target}}
 	}
-	long := syslog("tcp", listener.Addr().String())
-	long.Syslog.MaxMessage = 16384
-	noCA, badCA := syslog("tls", listener.Addr().String()), syslog("tls", listener.Addr().String())
-	noCA.Syslog.CA, badCA.Syslog.CA = in("gone"), in("ca")
+	long := syslogAt("tcp", listener.Addr().String())
+	long.Options.(*syslog.Config).MaxMessage = 16384
+	noCA, badCA := syslogAt("tls", listener.Addr().String()), syslogAt("tls", listener.Addr().String())
+	noCA.Options.(*syslog.Config).CA, badCA.Options.(*syslog.Config).CA = in("gone"), in("ca")
 	for _, tt := range []struct {
 		name   string
 		sink   config.Sink
 		status Status
 		text   string
 	}{
-		{"console", config.Sink{Type: config.TypeConsole}, OK, "standard output"},
-		{"a new file", file(in("new")), OK, "may write to"},
-		{"a file", file(in("there")), OK, "may write to"},
-		{"no folder", file(in("gone/x")), Failure, "is not there"},
-		{"a link", file(in("link")), Failure, "is not a regular file"},
-		{"a file as a folder", file(in("there/x")), Failure, "may not write"},
+		{"console", config.Sink{Type: console.Type, Options: console.NewConfig()}, OK, "standard output"},
+		{"a new file", fileAt(in("new")), OK, "may write to"},
+		{"a file", fileAt(in("there")), OK, "may write to"},
+		{"no folder", fileAt(in("gone/x")), Failure, "is not there"},
+		{"a link", fileAt(in("link")), Failure, "is not a regular file"},
+		{"a file as a folder", fileAt(in("there/x")), Failure, "may not write"},
 		{"no group", group, Failure, "no group no-such-group"},
-		{"no journald", config.Sink{Type: config.TypeJournald}, Failure, "journald cannot be reached"},
-		{"syslog", syslog("tcp", listener.Addr().String()), OK, "accepts connections"},
+		{"no journald", config.Sink{Type: journald.Type, Options: journald.NewConfig()}, Failure, "journald cannot be reached"},
+		{"syslog", syslogAt("tcp", listener.Addr().String()), OK, "accepts connections"},
 		{"long messages", long, Warning, "may become a log line of its own"},
-		{"no syslog", syslog("tcp", nobody.Addr().String()), Failure, "connection refused"},
-		{"no /dev/log", syslog("unix", in("gone")), Failure, "no such file"},
-		{"udp", syslog("udp", "127.0.0.1:514"), OK, "nobody can tell"},
+		{"no syslog", syslogAt("tcp", nobody.Addr().String()), Failure, "connection refused"},
+		{"no /dev/log", syslogAt("unix", in("gone")), Failure, "no such file"},
+		{"udp", syslogAt("udp", "127.0.0.1:514"), OK, "nobody can tell"},
 		{"no authority", noCA, Failure, "may not read a certificate"},
 		{"a bad authority", badCA, Failure, "no certificate in"},
 		{"a command", command(in("good")), OK, "may execute"},
@@ -87,7 +91,6 @@ func TestSinksAreTriedWithoutAnEvent(t *testing.T) {
 		{"a folder as a command", command(dir), Failure, "is not a regular file"},
 		{"not executable", command(in("plain")), Failure, "may not execute"},
 		{"open to others", command(in("open")), Warning, "others may change"},
-		{"a new type", config.Sink{Type: "carrier-pigeon"}, Warning, "cannot tell"},
 	} {
 		got := oneByOne(t, f, tt.sink)
 		if got.Status != tt.status || !strings.Contains(got.Text, tt.text) || (got.Status == OK) != (got.Advice == "") {
@@ -99,14 +102,14 @@ func TestSinksAreTriedWithoutAnEvent(t *testing.T) {
 	}
 	if os.Geteuid() != 0 {
 		f.account.value.uid++
-		for _, s := range []config.Sink{file(in("new")), command(in("good")), noCA} {
+		for _, s := range []config.Sink{fileAt(in("new")), command(in("good")), noCA} {
 			if got := oneByOne(t, f, s); !got.unknown {
 				t.Errorf("another user, without root: got %+v", got)
 			}
 		}
 	}
 	f.account.err = errNo
-	if got := oneByOne(t, f, file(in("new"))); !got.unknown {
+	if got := oneByOne(t, f, fileAt(in("new"))); !got.unknown {
 		t.Errorf("an unknown user: got %+v", got)
 	}
 }
@@ -123,7 +126,7 @@ func TestAJournaldThatListensIsReached(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	if got := oneByOne(t, f, config.Sink{Type: config.TypeJournald}); got.Status != OK {
+	if got := oneByOne(t, f, config.Sink{Type: journald.Type, Options: journald.NewConfig()}); got.Status != OK {
 		t.Errorf("got %+v", got)
 	}
 	if err := listener.SetReadDeadline(time.Unix(1, 0)); err != nil {
@@ -146,7 +149,7 @@ func TestAFileThatTheServiceMayNotWriteIsAFailure(t *testing.T) {
 	chmod(t, path, 0o444)
 	chmod(t, dir, 0o777)
 	chmod(t, filepath.Dir(dir), 0o711)
-	got := oneByOne(t, f, config.Sink{Type: config.TypeFile, File: &config.File{Path: path}})
+	got := oneByOne(t, f, config.Sink{Type: file.Type, Options: &file.Config{Path: path}})
 	if got.Status != Failure || !strings.Contains(got.Text, "may not write to the file") {
 		t.Errorf("got %+v", got)
 	}
@@ -157,7 +160,7 @@ func TestAFileOnAFullDiskIsAFailure(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, which may write to a folder of /proc: a file system without any room")
 	}
-	got := oneByOne(t, well(t), config.Sink{Type: config.TypeFile, File: &config.File{Path: "/proc/events.json"}})
+	got := oneByOne(t, well(t), config.Sink{Type: file.Type, Options: &file.Config{Path: "/proc/events.json"}})
 	if got.Status != Failure || !strings.Contains(got.Text, "is full") {
 		t.Errorf("got %+v", got)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/probe"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
@@ -42,8 +43,8 @@ func checkStateDirectory(f *facts) []Finding {
 		return cannotTell("whether the service may write to "+dir, "the right to look at its process", f.account.err)
 	}
 	user := f.account.value
-	switch err := user.may(unix.W_OK|unix.X_OK, dir); {
-	case errors.Is(err, errOtherUser):
+	switch err := user.May(unix.W_OK|unix.X_OK, dir); {
+	case errors.Is(err, probe.ErrOtherUser):
 		return cannotTell("whether the service may write to "+dir, "root", nil)
 	case err != nil:
 		return failure(fmt.Sprintf("give it to the user of the service: chown %v %s", user, dir), "%v may not write to the state directory: %v", user, err)

@@ -3,7 +3,9 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"net"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
@@ -65,4 +67,23 @@ func NoNUL(s string) error {
 		return fmt.Errorf("%s has a NUL in it", text.Quote(s))
 	}
 	return nil
+}
+
+// HostPort takes HOST or HOST:PORT for a host with a port, which is the default
+// where none is given. The result is fit for net.Dial.
+func HostPort(s, defaultPort string) (string, error) {
+	host, port, err := net.SplitHostPort(s)
+	if e := (*net.AddrError)(nil); errors.As(err, &e) && e.Err == "missing port in address" {
+		port = defaultPort
+		host, err = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), nil
+	}
+	switch n, portErr := strconv.ParseUint(port, 10, 16); {
+	case err != nil:
+		return "", fmt.Errorf("%s is not host:port; put an IPv6 address in brackets, as in [2001:db8::1]:514", text.Quote(s))
+	case host == "" || strings.ContainsAny(host, "/@?#[] ") || strings.ContainsFunc(host, NotText):
+		return "", fmt.Errorf("%s has no plain host name or address; write host:port and nothing else", text.Quote(s))
+	case portErr != nil || n == 0:
+		return "", fmt.Errorf("%s is not a port; use 1 to 65535", text.Quote(port))
+	}
+	return net.JoinHostPort(host, port), nil
 }

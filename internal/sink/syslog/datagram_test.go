@@ -109,12 +109,12 @@ func TestFacility(t *testing.T) {
 	for name, want := range map[string]int{
 		"kern": 0, "user": 1, "daemon": 3, "auth": 4, "authpriv": 10, "ftp": 11, "local0": 16, "local7": 23,
 	} {
-		if got, ok := Facility(name); got != want || !ok {
+		if got, ok := facilityCode(name); got != want || !ok {
 			t.Errorf("%s: got %d, %v, want %d", name, got, ok, want)
 		}
 	}
 	for _, name := range []string{"", "Daemon", "local8"} {
-		if _, ok := Facility(name); ok {
+		if _, ok := facilityCode(name); ok {
 			t.Errorf("%q is a facility", name)
 		}
 	}

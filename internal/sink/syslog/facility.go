@@ -12,8 +12,14 @@ func facilities() []string {
 	}
 }
 
-// Facility returns the numerical code of a facility, for format.Syslog.
-func Facility(name string) (code int, ok bool) {
+// facilityCode returns the numerical code of a facility, for format.Syslog.
+func facilityCode(name string) (code int, ok bool) {
 	code = slices.Index(facilities(), name)
 	return code, name != "" && code >= 0
+}
+
+// ours returns the names that a configuration may use: all but the kernel's,
+// which is not ours to use.
+func ours() []string {
+	return slices.DeleteFunc(facilities(), func(name string) bool { return name == "" || name == "kern" })
 }

@@ -1,0 +1,140 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"golang.org/x/sys/unix"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/probe"
+	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
+)
+
+// Type is the name of this type of sink.
+const Type = "file"
+
+// Bounds of what may be asked for.
+const (
+	leastSize = 64 * units.KiB
+	mostSize  = units.TiB
+	mostAge   = 3650 * 24 * time.Hour
+	mostKeep  = 10_000
+)
+
+// Config is what a sink of type file has in the configuration.
+type Config struct {
+	Format string        `yaml:"format"`
+	Path   string        `yaml:"path"`   // absolute
+	Mode   fs.FileMode   `yaml:"mode"`   // permission bits of new files
+	Group  string        `yaml:"group"`  // name or number; empty to leave the daemon's own
+	Rotate *RotateConfig `yaml:"rotate"` // nil: never by the daemon itself
+	Sync   bool          `yaml:"sync"`   // delivered means synced to the disk, not only written
+}
+
+// RotateConfig says when a file is put aside and what becomes of it.
+type RotateConfig struct {
+	Size     units.Size    `yaml:"size"` // 0: at no size
+	Age      time.Duration `yaml:"age"`  // 0: at no age
+	Keep     int           `yaml:"keep"` // files beside the current one, at least 1
+	Compress bool          `yaml:"compress"`
+}
+
+// NewConfig returns the defaults.
+func NewConfig() sink.Options { return &Config{Format: format.JSON, Mode: DefaultMode} }
+
+// Keys implements [sink.Options].
+func (c *Config) Keys(d *schema.Decoder) schema.Keys {
+	return schema.Keys{
+		"format": d.Text(&c.Format, schema.OneOf(format.JSON, format.Text, format.Raw)),
+		"path":   d.Text(&c.Path, schema.AbsoluteFile),
+		"mode":   d.Mode(&c.Mode, 0o600, 0o664),
+		"group":  d.Text(&c.Group, schema.PrintableText),
+		"rotate": c.rotate(d),
+		"sync":   d.Bool(&c.Sync),
+	}
+}
+
+func (c *Config) rotate(d *schema.Decoder) schema.Value {
+	return func(name string, n ast.Node) {
+		r := &RotateConfig{Size: 64 * units.MiB, Age: 24 * time.Hour, Keep: 14, Compress: true}
+		c.Rotate = r
+		d.Mapping(name, n, schema.Keys{
+			"size":     schema.OrZero(&r.Size, d.Size(&r.Size, leastSize, mostSize)),
+			"age":      schema.OrZero(&r.Age, d.Duration(&r.Age, time.Minute, mostAge)),
+			"keep":     d.Number(&r.Keep, 1, mostKeep),
+			"compress": d.Bool(&r.Compress),
+		})
+		if r.Size == 0 && r.Age == 0 {
+			d.Errorf(n, "%s would never happen, by neither size nor age; set one of them, or remove it", name)
+		}
+	}
+}
+
+// Check implements [sink.Options].
+func (c *Config) Check(s *sink.Section) {
+	s.Require("path", "/var/log/ipe-auditd/events.json")
+	s.CheckFormat(c.Format)
+}
+
+// Target implements [sink.Exclusive].
+func (c *Config) Target() string {
+	if c.Path == "" {
+		return ""
+	}
+	return filepath.Clean(c.Path)
+}
+
+// Build implements [sink.Options].
+func (c *Config) Build(e *sink.Environment) (sink.Built, error) {
+	o := Options{
+		Path: c.Path, Mode: c.Mode, Group: c.Group, Sync: c.Sync,
+		Report: func(err error) { e.Warn("sink: trouble that does not stop delivery", err) },
+	}
+	if r := c.Rotate; r != nil {
+		o.Rotate = Rotation{Size: int64(r.Size), Age: r.Age, Keep: r.Keep, Compress: r.Compress}
+	}
+	s, err := New(o)
+	return sink.Built{Sink: s, Format: format.Lines(c.Format)}, err
+}
+
+// Probe looks whether the file, or one beside it, could be written.
+func (c *Config) Probe(_ context.Context, h *sink.Host) probe.Finding {
+	dir := filepath.Dir(c.Path)
+	if err := probe.Group(c.Group); err != nil {
+		return probe.Bad("make the group, or correct the key group", "%s cannot be made: %v", c.Path, err)
+	}
+	switch err := h.User.May(unix.W_OK|unix.X_OK, dir); {
+	case errors.Is(err, probe.ErrOtherUser):
+		return probe.CannotTell("whether the service may write to "+dir, "root", nil)
+	case errors.Is(err, fs.ErrNotExist):
+		return probe.Bad("make it, with the user of the service as its owner: install -d -m 0750 -o "+h.User.String()+" "+dir, "the folder %s is not there", dir)
+	case err != nil:
+		return probe.Bad("give it to the user of the service", "%v may not write to the folder: %v", h.User, err)
+	}
+	info, err := os.Lstat(c.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// It is made.
+	case err != nil:
+		return probe.CannotTell("how "+c.Path+" stands", "the right to look into the folder", err)
+	case !info.Mode().IsRegular():
+		return probe.Bad("move it away, or give the sink another path", "%s is there, and is not a regular file", c.Path)
+	default:
+		if err := h.User.May(unix.R_OK|unix.W_OK, c.Path); err != nil {
+			return probe.Bad("give it to the user of the service", "%v may not write to the file: %v", h.User, err)
+		}
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err == nil && st.Bavail == 0 {
+		return probe.Bad("make room; until then its events wait in the spool", "the disk of %s is full", dir)
+	}
+	return probe.Good("%v may write to %s", h.User, c.Path)
+}
