@@ -110,10 +110,11 @@ func (g *gatherer) add(in *reading, ev *Event) error {
 }
 
 // when returns the time by which ev is sorted. Of a source whose order tells
-// something it is that of the event before, where ev has none; what says no host
-// or boot there is of the same.
+// something it is that of the event before, where ev has none; a loss that says no
+// host or boot there is of the same. Any other event without a boot is one of an
+// input that did not name it.
 func (in *reading) when(ev *Event) (at int64, timed bool) {
-	if in.ordered {
+	if in.ordered && (len(ev.BootID) > 0 || ev.Kind == ipe.KindLost) {
 		in.boot, in.host = keep(in.boot, &ev.BootID), keep(in.host, &ev.Host)
 	}
 	if ev.Has&ipe.HasStamp != 0 {

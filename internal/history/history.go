@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -127,6 +128,7 @@ func (h *History) openDaemon(ctx context.Context, o *Options) error {
 	} else if dirErr != nil {
 		return &SpoolError{Socket: o.Socket, Err: dirErr}
 	}
+	d.decoder.Host = []byte(host.Name()) // as its daemon says it
 	h.sources, h.origin = []*reading{{source: d, name: d.origin, ordered: true}}, "the spool in "+o.Dir
 	h.note = fmt.Sprintf("no daemon answers at %s; reading its spool in %s", o.Socket, o.Dir)
 	return nil

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -190,6 +191,53 @@ func TestSpoolIsReadWhenNoDaemonAnswers(t *testing.T) {
 		} else if spoolFailed := errors.As(err, new(*SpoolError)); spoolFailed != (tt.want != fs.ErrNotExist) {
 			t.Errorf("%s: %v is a SpoolError: %v", tt.name, err, spoolFailed)
 		}
+	}
+}
+
+// TestEventsOfAnInputKeepTheirOrigin has a spool with what was received and with
+// what came from an input, and reads it in place of a daemon.
+func TestEventsOfAnInputKeepTheirOrigin(t *testing.T) {
+	t.Parallel()
+	s, dir := running(t)
+	switched := func(at int) []byte {
+		return fmt.Appendf(nil, "audit(%d.000:7): enforcing=1 old_enforcing=0 lsm=ipe res=1", at)
+	}
+	imported := func(im entry.Imported, data []byte) spool.Record {
+		im.Data = data
+		return spool.Record{Type: entry.TypeImported, Time: time.Now().UnixNano(), Data: entry.AppendImported(nil, &im)}
+	}
+	s.Append([]spool.Record{
+		{Type: ipe.TypeMACStatus, Time: time.Now().UnixNano(), Data: switched(1)},
+		imported(entry.Imported{Type: ipe.TypeMACStatus}, switched(2)),
+		imported(entry.Imported{Type: ipe.TypeMACStatus, Host: []byte("db"), BootID: []byte("b")}, switched(3)),
+		imported(entry.Imported{}, []byte(`{"spool":"00000000000000aa","seq":4,"time":"1970-01-01T00:00:09.000Z","event":"stopped","host":"db"}`)),
+	})
+	boot, err := host.CurrentBootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := mustOpen(t, Options{Socket: filepath.Join(t.TempDir(), "absent"), Dir: dir})
+	defer h.Close()
+	got := map[string]bool{}
+	for {
+		ev, err := h.Next()
+		if err != nil {
+			break
+		}
+		at := ev.At.String()
+		if ev.At.ID == s.End().ID {
+			at = fmt.Sprint(ev.At.Seq)
+		}
+		got[fmt.Sprintf("%s of %s, boot %s", at, ev.Host, ev.BootID)] = true
+	}
+	want := map[string]bool{
+		fmt.Sprintf("1 of %s, boot %s", host.Name(), boot): true,
+		fmt.Sprintf("2 of %s, boot ", host.Name()):         true,
+		"3 of db, boot b":                 true,
+		"00000000000000aa:4 of db, boot ": true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

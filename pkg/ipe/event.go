@@ -143,7 +143,7 @@ func (b Bool) Known() bool { return b != Unknown }
 
 // Has is a set of the fields of an Event that have no value of their own to
 // say that they are absent: numbers.
-type Has uint16
+type Has uint32
 
 // The members of Has.
 const (
