@@ -29,6 +29,9 @@ func object(t *testing.T, path string) Object {
 func objectAt(t *testing.T, path string) Object {
 	t.Helper()
 	var st unix.Statx_t
+	if _, err := os.Stat("/sys/dev/block"); err != nil {
+		t.Skipf("needs /sys, to learn the names of devices: %v", err)
+	}
 	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BASIC_STATS|unix.STATX_MNT_ID, &st); err != nil {
 		t.Fatal(err)
 	}
@@ -165,9 +168,12 @@ func TestMeasureLooksInTheRootOfTheProcess(t *testing.T) {
 func TestSuperBlocksAreCalledAsTheKernelDoes(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{"/proc/self/status": "proc", "/sys/kernel": "sysfs"} {
-		if got := objectAt(t, path).Dev; got != want {
-			t.Errorf("%s: %q, want %q", path, got, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			if got := objectAt(t, path).Dev; got != want {
+				t.Errorf("%s: %q, want %q", path, got, want)
+			}
+		})
 	}
 }
 
