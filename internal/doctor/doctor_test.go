@@ -223,7 +223,7 @@ func TestFindings(t *testing.T) {
 			if err := unix.Statfs(f.Daemon.Spool.Dir, &st); err != nil {
 				t.Fatal(err)
 			}
-			f.Daemon.Spool.Limit = 2 * int64(st.Bavail) * st.Bsize
+			f.Daemon.Spool.Limit = 2 * int64(st.Bavail) * int64(st.Bsize)
 		}, Warning, "but the spool may grow by"},
 		{"free_space", "unreachable", func(_ *testing.T, f *facts) { f.Daemon.Spool.Dir = f.Socket + "/x" }, Warning, "cannot tell"},
 		{"spool", "disk failed", func(_ *testing.T, f *facts) {

@@ -62,7 +62,8 @@ func checkStateDirectory(f *facts) []Finding {
 func volatile(dir string) bool {
 	var st unix.Statfs_t
 	err := unix.Statfs(dir, &st)
-	return err == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
+	magic := uint32(st.Type) // of 32 bits everywhere, in a word of the architecture
+	return err == nil && (magic == unix.TMPFS_MAGIC || magic == unix.RAMFS_MAGIC)
 }
 
 // segments is into how many files a full spool is divided.
@@ -102,7 +103,7 @@ func checkFreeSpace(f *facts) []Finding {
 // judgeSpace says whether a spool that may become size bytes large, and so grow
 // by want, has the room.
 func judgeSpace(dir string, st *unix.Statfs_t, size, want int64) []Finding {
-	free := int64(st.Bavail) * st.Bsize
+	free := int64(st.Bavail) * int64(st.Bsize)
 	const advice = "make room, or give spool.size a smaller value; while the disk is full, events are kept in memory (spool.memory)"
 	switch {
 	case st.Flags&unix.ST_RDONLY != 0:
