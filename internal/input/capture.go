@@ -53,7 +53,7 @@ func (r *Reader) isCapture() bool {
 		if err != nil {
 			return err == io.EOF // cut within the first datagram
 		}
-		n := binary.LittleEndian.Uint32(p[captureHeader:])
+		n, _ := nlmsghdr(p[captureHeader:])
 		if n == h.length || n == h.length-nlmsghdrSize {
 			return true
 		}
@@ -78,7 +78,7 @@ func (r *Reader) isDamagedCapture() bool {
 		return false
 	}
 	datagram := p[captureHeader:]
-	typ := binary.LittleEndian.Uint16(datagram[4:])
+	_, typ := nlmsghdr(datagram)
 	return string(datagram[nlmsghdrSize:]) == stamp && typ >= 1000 && typ < 3000
 }
 
@@ -134,7 +134,20 @@ func (h header) record(datagram []byte, rec *Record) {
 		rec.Text, rec.Truncated = datagram, true
 		return
 	}
-	rec.Type = binary.LittleEndian.Uint16(datagram[4:])
-	rec.Truncated = binary.LittleEndian.Uint32(datagram) > h.length
+	length, typ := nlmsghdr(datagram)
+	rec.Type = typ
+	rec.Truncated = length > h.length
 	rec.Text = datagram[nlmsghdrSize:]
+}
+
+// nlmsghdr returns nlmsg_len and nlmsg_type of a datagram. The headers of a
+// capture are little endian everywhere, but a datagram is as the kernel sent it:
+// in the byte order of the host that was captured. In the wrong order a length
+// of less than 64 KiB is a multiple of that, so the smaller one is right.
+func nlmsghdr(datagram []byte) (length uint32, typ uint16) {
+	length, typ = binary.LittleEndian.Uint32(datagram), binary.LittleEndian.Uint16(datagram[4:])
+	if big := binary.BigEndian.Uint32(datagram); big < length {
+		return big, binary.BigEndian.Uint16(datagram[4:])
+	}
+	return length, typ
 }

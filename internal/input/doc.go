@@ -4,7 +4,8 @@
 // after the other:
 //
 //   - captures (.nlcap): repeated { u64 CLOCK_MONOTONIC in ns, u32 nl_pid of the
-//     sender, u32 length, the datagram with its nlmsghdr }, all little-endian;
+//     sender, u32 length, the datagram with its nlmsghdr }, little-endian but for
+//     the datagram, which is as the captured host's kernel sent it;
 //   - audit.log, raw and enriched, with or without node=, and what ausearch
 //     prints of it (type=1420, type=UNKNOWN[1420], type=IPE_ACCESS);
 //   - what auditd hands to syslog, under the tags audisp-syslog and audispd;

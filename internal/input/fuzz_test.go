@@ -78,7 +78,11 @@ func FuzzCapture(f *testing.F) {
 				rec.Text, rec.Truncated = string(d), true
 			} else {
 				rec.Type, rec.Text = binary.LittleEndian.Uint16(d[4:6]), string(d[16:])
-				rec.Truncated = int64(binary.LittleEndian.Uint32(d)) > int64(n)
+				length := min(binary.LittleEndian.Uint32(d), binary.BigEndian.Uint32(d))
+				if length != binary.LittleEndian.Uint32(d) {
+					rec.Type = binary.BigEndian.Uint16(d[4:6])
+				}
+				rec.Truncated = int64(length) > int64(n)
 			}
 			want, rest = append(want, rec), rest[16+n:]
 		}

@@ -120,6 +120,27 @@ func TestCaptureAndItsTextAgree(t *testing.T) {
 	}
 }
 
+// TestCaptureOfABigEndianHost: the headers of a capture are the same everywhere,
+// the datagrams are in the byte order of the host that was captured.
+func TestCaptureOfABigEndianHost(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"off-01-policy-load", "off-03-enforce", "audit1-03-enforce"} {
+		little := load(t, name+".nlcap")
+		big := slices.Clone(little)
+		for rest := big; len(rest) > 0; {
+			n := captureHeader + binary.LittleEndian.Uint32(rest[12:])
+			slices.Reverse(rest[captureHeader:][:4])
+			slices.Reverse(rest[captureHeader+4:][:2])
+			rest = rest[n:]
+		}
+		want, _ := readAll(t, little)
+		got, passed := readAll(t, big)
+		if d := cmp.Diff(want, got); d != "" || passed != 0 || len(want) == 0 {
+			t.Errorf("%s: passed over %d (-little +big):\n%s", name, passed, d)
+		}
+	}
+}
+
 func TestCaptureYieldsWhatDatagramsHold(t *testing.T) {
 	t.Parallel()
 	const text = "audit(1795440701.244:47): ipe_op=EXECUTE"
