@@ -26,7 +26,7 @@ type Collector struct {
 // Add takes the next event.
 func (c *Collector) Add(ev *history.Event) {
 	switch {
-	case ev.Kind == ipe.KindLost && (ev.Has&ipe.HasCount == 0 || ev.Count > 0):
+	case ev.IsLoss():
 		c.lost++
 	case ev.Kind == ipe.KindUnparsed:
 		c.unparsed++

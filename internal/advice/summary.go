@@ -32,6 +32,9 @@ func summary(ev *ipe.Event) []string {
 	case ipe.KindStopped:
 		return []string{"The daemon stopped in order."}
 	case ipe.KindLost:
+		if !ev.IsLoss() {
+			return []string{"Nothing is lost yet: the disk of the spool failed, and events are kept in memory only until it is back. They would be lost with the daemon's process."}
+		}
 		return lost(ev)
 	case ipe.KindForged:
 		return []string{fmt.Sprintf("A process other than the kernel sent %d records that look like the kernel's. It has CAP_NET_ADMIN. They were thrown away.", ev.Count)}

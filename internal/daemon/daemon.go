@@ -207,7 +207,7 @@ func (d *daemon) spoolChanged(c spool.Change) {
 	case spool.WentToMemory:
 		log.Error("the spool's disk failed: events are kept in memory until it is back, and would be lost with this process")
 		// Nothing is lost by that yet.
-		d.tellDisk(ipe.Event{Accuracy: ipe.AccuracyExact, Has: ipe.HasCount})
+		d.teller.tell(&ipe.Event{Kind: ipe.KindLost, Stage: []byte(ipe.StageMemory), Accuracy: ipe.AccuracyExact, Has: ipe.HasCount})
 	case spool.TailUncertain, spool.MemoryUncertain:
 		log.Error("the last process or the machine did not end in order: the newest events it had may be gone (" + c.Kind.String() + ")")
 		d.tellDisk(ipe.Event{Accuracy: ipe.AccuracyUnknown})

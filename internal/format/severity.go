@@ -53,6 +53,9 @@ func Severity(ev *ipe.Event) int {
 	case ipe.KindStarted:
 		return severityInfo
 	case ipe.KindLost:
+		if !ev.IsLoss() {
+			return severityWarning // what comes next may be
+		}
 		return severityErr
 	case ipe.KindForged:
 		return severityCrit

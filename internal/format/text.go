@@ -91,6 +91,12 @@ func (t *line) event(ev *ipe.Event, c *Context) {
 		t.str(" ipe-auditd")
 		t.value(" ", ev.Version)
 	case ipe.KindLost:
+		if !ev.IsLoss() {
+			t.head(warn, "IN MEMORY")
+			t.str(" nothing is lost yet, but events are kept in memory only, because the disk of the spool failed")
+			t.value(" at stage ", ev.Stage)
+			break
+		}
 		t.head(bad, "LOST")
 		t.loss(ev, " record", " records")
 		t.value(" at stage ", ev.Stage)

@@ -153,3 +153,15 @@ func FuzzAppendText(f *testing.F) {
 		}
 	})
 }
+
+// TestSpoolInMemoryIsNoLoss is about the one "lost" that tells of none.
+func TestSpoolInMemoryIsNoLoss(t *testing.T) {
+	t.Parallel()
+	ev := ipe.Event{Kind: ipe.KindLost, Stage: []byte(ipe.StageMemory), Accuracy: ipe.AccuracyExact, Has: ipe.HasCount}
+	if text := string(AppendText(nil, &ev, &Context{})); strings.Contains(text, "LOST") || !strings.Contains(text, "IN MEMORY  nothing is lost yet") {
+		t.Error(text)
+	}
+	if Severity(&ev) <= Severity(&ipe.Event{Kind: ipe.KindLost}) {
+		t.Error("it is as severe as a loss")
+	}
+}

@@ -54,7 +54,7 @@ func (ev *Event) behindHole() bool {
 func (ev *Event) unplaced() bool {
 	switch ev.Kind {
 	case ipe.KindLost:
-		return ev.Has&ipe.HasSeqRange == 0 && string(ev.Stage) != "truncated" && (ev.Has&ipe.HasCount == 0 || ev.Count > 0)
+		return ev.IsLoss() && ev.Has&ipe.HasSeqRange == 0 && string(ev.Stage) != "truncated"
 	case ipe.KindUnparsed:
 		return ev.Type != ipe.TypeAccess
 	}

@@ -249,7 +249,7 @@ func (t *Tracker) lost(ev *ipe.Event) {
 		noticed = ev.Until
 	}
 	switch stage := string(ev.Stage); {
-	case ev.Has&ipe.HasCount != 0 && ev.Count == 0: // the spool is in memory, that is all
+	case !ev.IsLoss():
 	case stage == "truncated": // what arrived is in the stream
 	case stage == "spool", stage == "disk", noticed == 0:
 		t.gap() // the hole is here

@@ -144,7 +144,7 @@ func TestTrackerKnowsThePolicyInForce(t *testing.T) {
 			started(200, "unreadable", "", ""), access(201, 4, ""),
 		}},
 		{"losses that the stream tells", []step{
-			activate(10, 1, "", "lab", "lab"), lost(100, "truncated", 3, "lab"), lost(100, "disk", 0, "lab"),
+			activate(10, 1, "", "lab", "lab"), lost(100, "truncated", 3, "lab"), lost(100, "memory", 0, "lab"),
 			lost(100, "socket", 3, ""), activate(200, 2, "lab", "lab2", "lab2"),
 			lost(150, "kernel", 3, "lab2"), // noticed before the activation, told after it
 			lost(200, "kernel", 3, ""),

@@ -97,7 +97,9 @@ func (c *hostCheck) add(ev *history.Event) {
 	case ipe.KindUnparsed:
 		c.unparsed++
 	case ipe.KindLost:
-		c.loss(&ev.Event)
+		if ev.IsLoss() {
+			c.loss(&ev.Event)
+		}
 	}
 }
 
@@ -145,8 +147,6 @@ func (c *hostCheck) loss(ev *ipe.Event) {
 	switch {
 	case ev.Has&ipe.HasCount == 0:
 		c.uncount = true
-	case ev.Count == 0:
-		return // the spool is in memory, and nothing is lost by that yet
 	case ev.Accuracy != ipe.AccuracyExact:
 		c.uncount = true
 	}

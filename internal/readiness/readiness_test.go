@@ -40,7 +40,7 @@ func stream(words string) string {
 		"vague":      access + `"verdict":"unknown","action":"DENY","path":"/bin/bad","dev":"vda","ino":2`,
 		"anonymous":  access + `"verdict":"allowed","action":"ALLOW","enforcing":false`,
 		"lost":       `"event":"lost","count":3,"accuracy":"exact","stage":"socket"`,
-		"memory":     `"event":"lost","count":0,"accuracy":"exact","stage":"disk"`,
+		"memory":     `"event":"lost","count":0,"accuracy":"exact","stage":"memory"`,
 		"uncounted":  `"event":"lost","accuracy":"unknown","stage":"kernel"`,
 		"unparsed":   `"event":"unparsed","type":1420,"serial":1,"raw":"x"`,
 		"later":      `"event":"of another release"`,

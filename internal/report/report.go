@@ -154,8 +154,8 @@ func (r *Report) Fail(err error) {
 }
 
 func (l *loss) add(ev *ipe.Event) {
-	if ev.Has&ipe.HasCount != 0 && ev.Count == 0 {
-		return // the spool is in memory, and nothing is lost by that yet
+	if !ev.IsLoss() {
+		return
 	}
 	l.events++
 	l.accuracy = max(l.accuracy, ev.Accuracy, ipe.AccuracyExact)

@@ -37,6 +37,17 @@ var kindNames = [...]string{
 // String returns the kind as in the JSON key "event".
 func (k Kind) String() string { return name(kindNames[:], int(k)) }
 
+// StageMemory is the stage of the one event of KindLost that tells of no loss: the
+// disk of the spool failed, and events are kept in memory only from there on. Its
+// Count is 0.
+const StageMemory = "memory"
+
+// IsLoss reports whether the event says that something was lost. One of KindLost
+// with a Count of 0 does not, see [StageMemory].
+func (ev *Event) IsLoss() bool {
+	return ev.Kind == KindLost && (ev.Has&HasCount == 0 || ev.Count > 0)
+}
+
 // FromKernel reports whether events of this kind come from a record of the
 // kernel, not from the daemon itself.
 func (k Kind) FromKernel() bool { return k <= KindEnforcement }
