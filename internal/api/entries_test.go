@@ -165,7 +165,7 @@ func TestStreamOfEntriesFollows(t *testing.T) {
 // stream returns one of each frame.
 func sampleStream() []byte {
 	f := frames{policy: func(uint16) *ipe.Policy { return &ipe.Policy{Name: []byte("lab"), Digest: []byte("sha256:ab")} }}
-	b := f.appendHeader(nil, "box")
+	b := f.appendHeader(nil, []byte("box"))
 	e := spool.Entry{ID: 0xab, Seq: 1, Time: time.Unix(1795440701, 0).UnixNano(), BootID: [16]byte{1}, Type: 1420, Context: 3, Data: []byte("a record")}
 	b = f.appendEntry(b, &e)
 	b = appendGap(b, &spool.GapError{ID: 0xab, First: 2, Last: 3, Count: 2, Known: true, Err: spool.ErrDamaged})

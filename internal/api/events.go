@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,10 +54,10 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	st := stream{
 		task:  s.options.Share.Task(fairshare.Feed),
 		query: q, spool: s.options.Spool, feed: &s.feed,
-		decoder: entry.Decoder{Policy: s.options.Policy, Host: []byte(s.options.Host)},
+		decoder: entry.Decoder{Policy: s.options.Policy, Host: s.options.host()},
 		out:     w, control: http.NewResponseController(w), patience: s.patience.write,
 		context: format.Context{Raw: q.raw},
-		host:    s.options.Host,
+		host:    s.options.host,
 		frames:  frames{policy: s.options.Policy},
 	}
 	defer st.task.Leave()
@@ -82,12 +83,13 @@ type stream struct {
 	decoder entry.Decoder
 	event   ipe.Event
 	context format.Context
-	host    string
+	host    func() []byte
 	frames  frames // of format=spool
 
 	buf    []byte
 	events uint64       // in buf
 	place  spool.Cursor // everything up to it was sent, or passed over
+	given  spool.Cursor // the last event that it was given
 	told   spool.Cursor // the last place that a line told
 }
 
@@ -102,7 +104,7 @@ func (st *stream) run(ctx, closing context.Context) error {
 	defer st.reader.Close()
 	st.feed.opened.Add(1)
 	if st.form == formSpool {
-		st.buf = st.frames.appendHeader(st.buf, st.host)
+		st.buf = st.frames.appendHeader(st.buf, st.decoder.Host)
 	}
 	// The header tells the client that nothing escapes it any more.
 	if err := st.flush(); err != nil {
@@ -149,7 +151,29 @@ func (st *stream) next(idle context.Context) (*spool.Entry, error) {
 	if err := st.flush(); err != nil {
 		return nil, err
 	}
-	return st.reader.Next(idle)
+	e, err = st.reader.Next(idle)
+	st.rename()
+	return e, err
+}
+
+// rename asks for the name of the host again, which may have changed.
+func (st *stream) rename() {
+	name := st.host()
+	if bytes.Equal(name, st.decoder.Host) {
+		return
+	}
+	st.decoder.Host = name
+	if st.form == formSpool {
+		st.buf = appendHost(st.buf, name)
+	}
+}
+
+// host returns the name of the host, nil where it is not known.
+func (o *Options) host() []byte {
+	if o.Host == nil {
+		return nil
+	}
+	return o.Host()
 }
 
 // interrupted deals with an error of next. It reports true when the stream is
@@ -193,6 +217,7 @@ func (st *stream) take(ctx context.Context, e *spool.Entry) (done bool, err erro
 	if st.form == formSpool && (st.match == nil || e.Attachment) {
 		st.append(e) // whatever it is: the client decodes
 	} else if st.wanted(e) {
+		st.number(e)
 		st.append(e)
 	}
 	// Attachments of the last event may follow it.
@@ -234,6 +259,18 @@ func (st *stream) append(e *spool.Entry) {
 		st.buf = st.format(st.buf, &st.event, &st.context)
 	}
 	st.events++
+}
+
+// number says which event the client was given before, if it is given only some.
+func (st *stream) number(e *spool.Entry) {
+	if st.match == nil {
+		return
+	}
+	st.context.Partial, st.context.PrevSeq = true, 0
+	if st.given.ID == e.ID {
+		st.context.PrevSeq = st.given.Seq
+	}
+	st.given = e.Cursor()
 }
 
 // tellEnd says that the stream is complete, where the form has a word for that.

@@ -91,10 +91,14 @@ type frames struct {
 	sent map[uint16]bool // contexts of which the policy was sent
 }
 
-func (f *frames) appendHeader(dst []byte, host string) []byte {
+func (f *frames) appendHeader(dst, host []byte) []byte {
 	dst = append(dst, streamMagic...)
 	dst = binary.LittleEndian.AppendUint16(dst, streamVersion)
 	dst = append(dst, 0, 0, 0, 0, 0, 0)
+	return appendHost(dst, host)
+}
+
+func appendHost(dst, host []byte) []byte {
 	return append(appendFrame(dst, frameHost, len(host)), host...)
 }
 

@@ -57,7 +57,7 @@ func start(t testing.TB, change ...func(*Options, *patience)) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, spool: sp, path: socketPath(t)}
-	o := Options{Path: w.path, Mode: 0o600, Spool: sp, Host: "box",
+	o := Options{Path: w.path, Mode: 0o600, Spool: sp, Host: func() []byte { return []byte("box") },
 		Status:   func() Status { return Status{Version: "1.2.3", Spool: Measure(sp)} },
 		ErrorLog: log.New(io.Discard, "", 0)}
 	p := defaultPatience

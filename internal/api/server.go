@@ -31,7 +31,7 @@ type Options struct {
 	Group string      // of the socket, by name or number; empty for that of the process
 
 	Spool *spool.Spool
-	Host  string // host name for events; empty to leave it out
+	Host  func() []byte // returns the host name for events; nil to leave it out
 
 	// Policy returns the policy that an entry's context stands for, nil where
 	// it says nothing. Any goroutine calls it.

@@ -126,13 +126,14 @@ type daemon struct {
 	Options
 	log *zap.Logger
 
-	since   time.Time
-	managed bool // somebody listens to Notify
-	boot    host.BootID
-	spool   *spool.Spool
-	teller  teller
-	sinks   *fleet
-	share   *fairshare.Pool // of the processors, for sinks and the feed; nil with Input, where nobody is in a hurry
+	since    time.Time
+	managed  bool // somebody listens to Notify
+	hostname host.Hostname
+	boot     host.BootID
+	spool    *spool.Spool
+	teller   teller
+	sinks    *fleet
+	share    *fairshare.Pool // of the processors, for sinks and the feed; nil with Input, where nobody is in a hurry
 
 	policies *inforce.Table
 	witness  *inforce.Witness

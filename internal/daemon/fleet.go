@@ -15,7 +15,6 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 )
@@ -35,7 +34,6 @@ type ship struct {
 // fleet holds the runners. Its methods are for one goroutine, but for status.
 type fleet struct {
 	d      *daemon
-	host   string
 	cancel context.CancelFunc
 	ctx    context.Context
 	wg     sync.WaitGroup
@@ -45,7 +43,7 @@ type fleet struct {
 }
 
 func newFleet(d *daemon) *fleet {
-	f := &fleet{d: d, host: host.Name(), ships: make(map[string]*ship)}
+	f := &fleet{d: d, ships: make(map[string]*ship)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }
@@ -80,7 +78,8 @@ func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 	reader := f.d.spool.NewReader(begin)
 	rc := sink.Config{
 		Name: c.Name, Sink: outlet.Sink, Source: reader, Match: matcher, Format: outlet.Format,
-		Context: format.Context{Identity: format.Identity{Host: []byte(f.host)}, Raw: c.Raw}, Batch: outlet.Batch,
+		Context: format.Context{Raw: c.Raw}, Batch: outlet.Batch,
+		Host:      f.d.hostname.Bytes,
 		Policy:    f.d.policies.Policy,
 		Coalesce:  c.Coalesce,
 		Task:      f.d.share.Task(fairshare.Sinks),

@@ -30,7 +30,7 @@ func (d *daemon) serveAPI() {
 	}
 	server, err := api.Listen(api.Options{
 		Path: cfg.Path, Mode: cfg.Mode, Group: cfg.Group,
-		Spool: d.spool, Policy: d.policies.Policy, Host: host.Name(), Status: d.status,
+		Spool: d.spool, Policy: d.policies.Policy, Host: d.hostname.Bytes, Status: d.status,
 		Share:    d.share,
 		ErrorLog: zap.NewStdLog(d.log),
 	})
@@ -77,7 +77,7 @@ func (d *daemon) status() api.Status {
 	granted := d.conn.ReadBuffer()
 	stats := d.conn.Stats()
 	st := api.Status{
-		Version: d.Version, PID: os.Getpid(), Host: host.Name(), Kernel: host.KernelRelease(), Since: d.since,
+		Version: d.Version, PID: os.Getpid(), Host: string(d.hostname.Bytes()), Kernel: host.KernelRelease(), Since: d.since,
 		Socket: &api.Socket{
 			Inherited: d.Inherited.Audit != nil,
 			Buffer:    int64(granted), Asked: int64(d.Config.Source.ReceiveBuffer),

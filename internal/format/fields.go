@@ -64,6 +64,7 @@ func (e *encoder) fields(ev *ipe.Event, c *Context) {
 		e.name(`,"boot_id":`, c.BootID)
 		e.keepOrigin(c, start)
 	}
+	e.number(`,"prev_seq":`, c.PrevSeq, c.Partial && c.Seq != 0)
 }
 
 // policies is the part of fields that an access does not have. To ask for each

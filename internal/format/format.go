@@ -8,6 +8,12 @@ type Identity struct {
 	Seq    uint64 // sequence number within Spool, from 1; 0 when the event has no identity
 	Host   []byte // host name; empty to leave the key out
 	BootID []byte // boot id as in /proc/sys/kernel/random/boot_id; empty to leave the key out
+
+	// PrevSeq is the Seq, within Spool, of the event that the reader was given
+	// before, with Partial; 0: none since it began. Partial says that it is given
+	// only some events, so that a hole between the two is no loss.
+	PrevSeq uint64
+	Partial bool
 }
 
 // Context is what an encoder needs to know beside the event itself. It also holds

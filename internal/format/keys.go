@@ -118,6 +118,7 @@ var keys = [...]Key{
 	{Name: "success_audit", In: atStart, Doc: "whether allowed accesses are recorded", value: boolean(func(f *fields) *ipe.Bool { return &f.SuccessAudit })},
 	{Name: "host", In: every, Doc: "name of the host", value: text(func(f *fields) *[]byte { return &f.Host })},
 	{Name: "boot_id", In: every, Doc: "id of the boot", value: text(func(f *fields) *[]byte { return &f.BootID })},
+	{Name: "prev_seq", In: every, Doc: "seq of the event that a reader with a match was given before", value: prevSeq()},
 }
 
 // Keys returns the keys in the order in which they stand in a line. A KEY_hex is

@@ -115,6 +115,17 @@ func spoolID() value {
 	}}
 }
 
+// prevSeq is a sequence number, or 0, which is there too.
+func prevSeq() value {
+	v := number(func(f *fields) *uint64 { return &f.PrevSeq }, 0)
+	read := v.read
+	v.read = func(p *Parser, f *fields, text []byte) bool {
+		f.Partial = true
+		return read(p, f, text)
+	}
+	return v
+}
+
 // derived is a value that follows from other keys.
 func derived() value {
 	return value{Type: TypeWord, read: func(*Parser, *fields, []byte) bool { return true }}

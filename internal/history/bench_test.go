@@ -37,7 +37,7 @@ func BenchmarkSources(b *testing.B) {
 		capture = append(capture, text...)
 	}
 	socket := filepath.Join(b.TempDir(), "s")
-	server, err := api.Listen(api.Options{Path: socket, Mode: 0o600, Spool: s, Host: "web1", Status: func() api.Status { return api.Status{} }})
+	server, err := api.Listen(api.Options{Path: socket, Mode: 0o600, Spool: s, Host: func() []byte { return []byte("web1") }, Status: func() api.Status { return api.Status{} }})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -16,9 +16,11 @@ type Event struct {
 	// "repeated" has an id, that of the entries it counts, and no number.
 	At spool.Cursor
 
-	// PrevSeq is the number of the event that the same sink was given before,
-	// where that leaves some out and says so; 0: it does not.
+	// PrevSeq is the number of the event that the same reader was given before,
+	// with Partial; 0: none since it began. Partial says that it was given only
+	// some events.
 	PrevSeq uint64
+	Partial bool
 
 	// InForce is what is known to be in force after the event, concluded from
 	// those of the same boot before it. The ActivePolicy of an access that does
@@ -44,6 +46,7 @@ type Event struct {
 func (ev *Event) identify(id *format.Identity) {
 	ev.At = spool.Cursor{ID: spool.ID(id.Spool), Seq: id.Seq}
 	ev.Host, ev.BootID = id.Host, id.BootID
+	ev.PrevSeq, ev.Partial = id.PrevSeq, id.Partial
 }
 
 // Reset makes ev the zero Event but keeps the capacity of its lists.

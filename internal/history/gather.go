@@ -82,7 +82,7 @@ func (g *gatherer) add(in *reading, ev *Event) error {
 		if timed && ev.At.Seq > 0 {
 			s.time(at)
 		}
-		if ev.At.Seq > 0 && !g.hosts.see(s, ev.At.Seq, ev.PrevSeq) {
+		if ev.At.Seq > 0 && !g.hosts.see(s, ev.At.Seq, ev.PrevSeq, ev.Partial) {
 			boot.repeats++
 			return nil
 		}

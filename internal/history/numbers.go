@@ -25,7 +25,8 @@ type numbers struct {
 	left    bool   // a sink says what it left out
 
 	repeated []counted
-	first    int64 // time of the first of its events, with timed
+	begins   []uint64 // before these nobody knows what a sink was given
+	first    int64    // time of the first of its events, with timed
 	timed    bool
 	into     *numbers // that this one turned out to be a part of
 }
@@ -36,24 +37,29 @@ type counted struct {
 	kind           uint64 // a hash of all that it says
 }
 
-// see takes the number of an event, and that of the one that the sink had
-// delivered before, 0 where it does not say. It reports false when the event was
-// there before.
-func (hs *hosts) see(s *numbers, seq, prev uint64) bool {
+// see takes the number of an event, and of a partial reader that of the one that
+// it was given before, 0 if there was none since it began. It reports false when
+// the event was there before.
+func (hs *hosts) see(s *numbers, seq, prev uint64, partial bool) bool {
 	if hs.unnumbered {
 		return true
 	}
 	was := s.seen.spans + s.covered.spans
 	isNew := s.seen.add(seq, seq) > 0
-	if prev > 0 && prev < seq && !s.left {
+	if partial && !s.left {
 		s.left = true
 		s.seen.each(func(lo, hi uint64) { s.covered.add(lo, hi) })
 	}
 	if s.left {
 		s.covered.add(seq, seq)
-		if prev > 0 && prev+1 < seq {
-			s.covered.add(prev+1, seq-1)
-		}
+	}
+	switch {
+	case !partial:
+	case prev == 0 && isNew && hs.counts < maxCounts:
+		hs.counts++
+		s.begins = append(s.begins, seq)
+	case 0 < prev && prev+1 < seq:
+		s.covered.add(prev+1, seq-1)
 	}
 	hs.spans += s.seen.spans + s.covered.spans - was
 	if hs.spans > maxSpans {
@@ -123,6 +129,7 @@ func (s *numbers) join(o *numbers) {
 	})
 	o.covered.each(func(lo, hi uint64) { s.covered.add(lo, hi) })
 	s.repeated = append(s.repeated, o.repeated...)
+	s.begins = append(s.begins, o.begins...)
 	if o.timed {
 		s.time(o.first)
 	}
@@ -188,6 +195,11 @@ func (s *numbers) all() *seqSet {
 // missing returns how many entries behind from are missing and how many of them
 // were left out by a sink that said so.
 func (s *numbers) missing(from uint64) (skipped, left uint64) {
+	for _, n := range s.begins {
+		if before := s.covered.before(n); before+1 < n {
+			s.covered.add(max(before+1, from), n-1)
+		}
+	}
 	all, last := s.all(), s.seen.last()
 	missing := last - from + 1 - all.within(from, last)
 	s.boot.host.told.each(func(lo, hi uint64) {

@@ -109,6 +109,17 @@ func (s *seqSet) has(n uint64) bool {
 	return n > 0 && s.within(n, n) == 1
 }
 
+// before returns the highest member below n, 0 if there is none.
+func (s *seqSet) before(n uint64) (m uint64) {
+	i := sort.Search(len(s.chunks), func(i int) bool { return s.chunks[i][0].lo >= n })
+	if i == 0 {
+		return 0
+	}
+	c := s.chunks[i-1]
+	j := sort.Search(len(c), func(j int) bool { return c[j].lo >= n })
+	return min(c[j-1].hi, n-1)
+}
+
 // within returns how many members lie from lo to hi.
 func (s *seqSet) within(lo, hi uint64) (n uint64) {
 	if lo > hi {

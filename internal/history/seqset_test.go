@@ -53,6 +53,13 @@ func TestSeqSetIsASet(t *testing.T) {
 			t.Fatalf("within(%d, %d) = %d, want %d", lo, hi, got, want)
 		}
 		for n := uint64(0); n <= top; n++ {
+			before := n
+			for before > 0 && (before == n || !model[before]) {
+				before--
+			}
+			if got := s.before(n); got != before {
+				t.Fatalf("before(%d) = %d, want %d", n, got, before)
+			}
 			if s.has(n) != model[n] {
 				t.Fatalf("has(%d) = %v", n, s.has(n))
 			}

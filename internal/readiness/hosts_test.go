@@ -172,4 +172,10 @@ func TestLeftOutIsNoAllClear(t *testing.T) {
 	if a, _ := askAll(t, lines, Options{}); brief(a) != "cannot_say 0 skipped" {
 		t.Errorf("got %s", brief(a))
 	}
+	for i := range lines {
+		lines[i] = strings.Replace(lines[i], "{", `{"prev_seq":1,`, 1)
+	}
+	if a, _ := askAll(t, lines, Options{}); brief(a) != "cannot_say 0 left_out" {
+		t.Errorf("with a match: got %s", brief(a))
+	}
 }

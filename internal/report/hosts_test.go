@@ -214,6 +214,33 @@ func TestHostsAreTold(t *testing.T) {
 	}
 }
 
+// TestWhatASinkLeavesOutIsNotLost reads what a sink with a match was given.
+func TestWhatASinkLeavesOutIsNotLost(t *testing.T) {
+	t.Parallel()
+	line := func(seq int, prev string) string {
+		return fmt.Sprintf(`{"spool":"000000000000000a","seq":%d,"time":"2026-11-23T10:00:%02d.000Z","event":"stopped"%s}`, seq, seq, prev)
+	}
+	prev := func(seq, prev int) string { return line(seq, fmt.Sprintf(`,"prev_seq":%d`, prev)) }
+	for name, tt := range map[string]struct {
+		lines            []string
+		skipped, leftOut float64
+	}{
+		"everything":            {[]string{line(4, ""), line(5, ""), line(9, "")}, 3, 0},
+		"a match":               {[]string{prev(4, 0), prev(5, 4), prev(9, 5)}, 0, 3},
+		"one of them is lost":   {[]string{prev(4, 0), prev(9, 5)}, 1, 3},
+		"in another order":      {[]string{prev(9, 5), prev(4, 0), prev(5, 4)}, 0, 3},
+		"twice":                 {[]string{prev(9, 5), prev(4, 0), prev(5, 4), prev(9, 5)}, 0, 3},
+		"the sink began again":  {[]string{prev(4, 0), prev(9, 0), prev(11, 9)}, 0, 5},
+		"what goes back":        {[]string{line(4, ""), prev(9, 12)}, 4, 0},
+		"the rest from another": {[]string{prev(4, 0), prev(9, 4), line(4, ""), line(5, ""), line(6, ""), line(7, ""), line(8, ""), line(9, "")}, 0, 0},
+	} {
+		doc, _, _ := documentOf(t, sumUp(t, tt.lines...))
+		if doc["skipped"] != tt.skipped || doc["left_out"] != tt.leftOut {
+			t.Errorf("%s: %v skipped and %v left out, want %v and %v", name, doc["skipped"], doc["left_out"], tt.skipped, tt.leftOut)
+		}
+	}
+}
+
 func TestStateIsOfOneBoot(t *testing.T) {
 	t.Parallel()
 	const (

@@ -13,6 +13,7 @@ import (
 
 // session opens the sink and delivers until something fails or all is done.
 func (r *Runner) session(ctx context.Context) (err error) {
+	r.given = r.flushed
 	closed := make(chan struct{})
 	keepOpen := context.AfterFunc(ctx, func() {
 		defer close(closed)
@@ -138,6 +139,9 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 		return err
 	}
 	r.begin(spool.Cursor{ID: e.ID, Seq: e.Seq - 1})
+	if r.config.Host != nil && r.batch.read == 0 {
+		r.rename(r.config.Host())
+	}
 	class := r.decoder.Decode(&r.event, &r.identity, e)
 	if class == ipe.ClassIPE && r.event.Kind == ipe.KindUnparsed {
 		r.batch.counts.Unparsed++
@@ -155,6 +159,13 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 			break
 		}
 		r.context.Identity = r.identity
+		if r.config.Match != nil {
+			r.context.Partial = true
+			if r.given.ID == e.ID {
+				r.context.PrevSeq = r.given.Seq
+			}
+			r.given = e.Cursor()
+		}
 		if err := r.write(ctx, &r.event); err != nil {
 			return err
 		}
@@ -191,6 +202,14 @@ func (r *Runner) tell(ctx context.Context, g *spool.GapError) error {
 	return nil
 }
 
+// rename says what the host is called from here on.
+func (r *Runner) rename(host []byte) {
+	r.decoder.Host = host
+	if r.windows != nil {
+		r.windows.decoder.Host = host
+	}
+}
+
 // begin learns from what is read first where the source stood.
 func (r *Runner) begin(c spool.Cursor) {
 	if r.cursor == (spool.Cursor{}) {
@@ -225,6 +244,7 @@ func (r *Runner) advance() {
 	if r.batch.read > 0 {
 		r.cursor = r.batch.cursor
 	}
+	r.flushed = r.given
 	if r.saver != nil {
 		r.saver.set(r.kept())
 	}

@@ -54,6 +54,10 @@ type Config struct {
 	Match  *match.Matcher // nil: everything
 	Format format.Func
 
+	// Host returns the name of the host; it is asked before each batch. Nil: it is
+	// that of Context.
+	Host func() []byte
+
 	// Context holds what is the same for all events: Host and Raw.
 	Context format.Context
 
@@ -114,6 +118,8 @@ type Runner struct {
 	entry    Entry
 	buf      []byte
 	cursor   spool.Cursor // everything up to it is flushed, or counted
+	given    spool.Cursor // the last event that was written, with Match
+	flushed  spool.Cursor // the last of those that is flushed
 	windows  *coalescer   // nil: every event is written
 	batch    batch
 	limit    int           // of the next batch, in entries
@@ -149,6 +155,9 @@ func New(c Config) *Runner {
 	if c.Coalesce > 0 {
 		r.windows = newCoalescer(c.Coalesce)
 		r.windows.decoder.Host = c.Context.Host
+	}
+	if c.Host != nil {
+		r.rename(c.Host())
 	}
 	if c.Save != nil {
 		r.saver = newSaver(c.Save, r.saved)
