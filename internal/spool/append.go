@@ -3,7 +3,6 @@ package spool
 import (
 	"context"
 	"slices"
-	"time"
 )
 
 // Append adds the records in order and returns the identity of the last one,
@@ -21,9 +20,9 @@ func (s *Spool) Append(recs []Record) Cursor {
 	if s.stopped {
 		return Cursor{}
 	}
-	deadline := time.Now().Add(s.opts.StallTimeout)
+	patience := s.newPatience()
 	for len(recs) > 0 {
-		recs = recs[s.appendSome(recs, deadline):]
+		recs = recs[s.appendSome(recs, &patience):]
 	}
 	return s.newest()
 }
@@ -43,7 +42,8 @@ func (s *Spool) AppendWait(ctx context.Context, recs []Record) (Cursor, error) {
 		var room chan struct{}
 		if len(recs) > 0 {
 			if room = s.awaitRoom(&recs[0]); room == nil {
-				recs = recs[s.appendSome(recs, time.Now().Add(s.opts.StallTimeout)):]
+				patience := s.newPatience()
+				recs = recs[s.appendSome(recs, &patience):]
 			}
 		}
 		last = s.newest()
@@ -64,13 +64,13 @@ func (s *Spool) AppendWait(ctx context.Context, recs []Record) (Cursor, error) {
 
 // appendSome appends at least one of the records, as many as one chunk and one
 // segment take, and returns how many. It is called with appendMu held.
-func (s *Spool) appendSome(recs []Record, deadline time.Time) int {
+func (s *Spool) appendSome(recs []Record, w *patience) int {
 	if s.writer != nil {
-		n, err := s.appendDisk(recs, deadline)
+		n, err := s.appendDisk(recs, w)
 		if err == nil {
 			return n
 		}
-		s.takeOver(err, deadline)
+		s.takeOver(err, w.rest())
 	}
 	c := s.chunk(frameSize(&recs[0]), recs[0].Time)
 	p, n, next := c.encode(s.cur.id, recs, int64(len(c.buf)))
@@ -81,7 +81,7 @@ func (s *Spool) appendSome(recs []Record, deadline time.Time) int {
 }
 
 // appendDisk is appendSome on the disk. On an error nothing was published.
-func (s *Spool) appendDisk(recs []Record, deadline time.Time) (int, error) {
+func (s *Spool) appendDisk(recs []Record, w *patience) (int, error) {
 	e := s.cur
 	g := e.segs[len(e.segs)-1]
 	full := s.opts.segmentSize()
@@ -96,10 +96,7 @@ func (s *Spool) appendDisk(recs []Record, deadline time.Time) (int, error) {
 	var next point
 	j.p, n, next = c.encode(e.id, recs, full-j.off)
 
-	s.timer.Reset(max(0, time.Until(deadline)))
-	err := s.writer.do(j, s.timer)
-	s.timer.Stop()
-	if err != nil {
+	if err := s.writer.do(j, s.timer, w); err != nil {
 		return 0, err
 	}
 

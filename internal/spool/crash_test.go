@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		appendForEver(dir)
 	}
+	if dir := os.Getenv(stoppedEnv); dir != "" {
+		stopInWrite(dir)
+	}
 	os.Exit(leaks(m))
 }
 

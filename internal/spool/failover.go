@@ -11,11 +11,11 @@ import (
 // the old epoch changes any more: what a writer that hangs does when it wakes
 // up, it does to a file nobody appends to.
 //
-// The mark goes first, but that is waited for only until the deadline. Where
+// The mark goes first, but that is waited for no longer than patience. Where
 // the disk hangs it is removed when that answers again, and before the lock is
 // free: a process that is killed has its directory locked until its last
 // system call returns.
-func (s *Spool) takeOver(why error, deadline time.Time) {
+func (s *Spool) takeOver(why error, patience time.Duration) {
 	if s.writer != nil {
 		// A writer that failed or hangs is about to end by itself; an idle
 		// one, after a failed sync, has to be told.
@@ -53,7 +53,7 @@ func (s *Spool) takeOver(why error, deadline time.Time) {
 	unmarked := make(chan struct{})
 	s.returns.Add(1)
 	go s.returnToDisk(e, s.pause, run, unmarked)
-	s.timer.Reset(max(0, time.Until(deadline)))
+	s.timer.Reset(patience)
 	select {
 	case <-unmarked:
 	case <-s.timer.C:
@@ -66,7 +66,7 @@ func (s *Spool) syncFailed(e *epoch, err error) {
 	s.appendMu.Lock()
 	defer s.appendMu.Unlock()
 	if s.cur == e && s.writer != nil && !s.stopped {
-		s.takeOver(err, time.Now().Add(s.opts.StallTimeout))
+		s.takeOver(err, s.opts.StallTimeout)
 	}
 }
 

@@ -34,7 +34,8 @@ type Options struct {
 	Delivered []Cursor
 
 	// StallTimeout is how long a write may take before the disk counts as
-	// failed; default 2 s.
+	// failed, while this process runs: that it was stopped, or starved of the
+	// processor, does not count. Default 2 s.
 	StallTimeout time.Duration
 
 	// Retry is the first pause before a failed disk is tried again; it

@@ -99,7 +99,7 @@ func Open(opts Options) (*Spool, error) {
 	}
 	s.sync = startSyncer(s)
 	if err := s.begin(rec); err != nil {
-		s.takeOver(err, time.Now().Add(opts.StallTimeout))
+		s.takeOver(err, opts.StallTimeout)
 	}
 	s.end = s.newest()
 	return s, nil

@@ -47,16 +47,42 @@ func startWriter(fs FS, dir string, f File) *writer {
 	return w
 }
 
-// do has the job done, or returns ErrStalled once the timer fires. After an
+// looks is how often an append looks whether the writer is back within
+// Options.StallTimeout.
+const looks = 20
+
+// patience is how long an append waits for the disk. It is counted in looks and
+// not by the clock: where this process does not run, because it is starved of the
+// processor, is stopped, or the machine is, a look comes late, but counts as one.
+// Else a write that is long done would look like a disk that hangs, since neither
+// the writer nor the append had a moment to say so.
+type patience struct {
+	looks int // that are left
+	step  time.Duration
+}
+
+func (s *Spool) newPatience() patience { return patience{looks, s.opts.StallTimeout / looks} }
+
+// rest returns how long may be waited still.
+func (p *patience) rest() time.Duration { return time.Duration(p.looks) * p.step }
+
+// do has the job done, or returns ErrStalled once the patience is over. After an
 // error the writer is of no use any more: it cleans up behind itself, whenever
 // it can, and ends.
-func (w *writer) do(j job, timer *time.Timer) error {
+func (w *writer) do(j job, timer *time.Timer, p *patience) error {
 	w.state.Store(writerBusy)
 	w.jobs <- j
-	select {
-	case err := <-w.done:
-		return err
-	case <-timer.C:
+	for timer.Reset(p.step); ; timer.Reset(p.step) {
+		select {
+		case err := <-w.done:
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+		if p.looks--; p.looks > 0 {
+			continue
+		}
+		p.looks = 0
 		if w.state.CompareAndSwap(writerBusy, writerAbandoned) {
 			return ErrStalled
 		}
