@@ -54,7 +54,12 @@
 //
 // At most [MaxClients] streams run at once; more are answered 503. Of twice as
 // many connections, those go first that have been waiting longest for their
-// request. A request has to arrive in 5 s and has at most some kilobytes; a
+// request, of the user who has most of these; so a member of the group who opens
+// thousands keeps out only himself. A user may make 2000 connections at once and
+// then 1000 a second. (netutil.LimitListener of golang.org/x/net was tried: it lets
+// everybody wait in the queue of the socket while 128 connections that ask for
+// nothing are open, which is five seconds for each; a health check behind a
+// thousand of them took 35 s, and nobody was told 503.) A request has to arrive in 5 s and has at most some kilobytes; a
 // client that takes nothing for 30 s is disconnected. All that a client holds is
 // a reader, 32 KiB to 64 KiB of lines, and its buffer in the kernel.
 //

@@ -93,11 +93,12 @@ func listen(o Options, p patience) (*Server, error) {
 		return nil, fmt.Errorf("listen on the api socket %s: %w", o.Path, err)
 	}
 	s := &Server{
-		options: o, patience: p, gate: newGate(l.listener), socket: l,
+		options: o, patience: p, socket: l,
 		streams: make(chan struct{}, MaxClients),
 		asking:  make(chan struct{}, 1),
 	}
 	s.closing, s.end = context.WithCancel(context.Background())
+	s.gate = newGate(s.closing, l.listener, o.Share.Task(fairshare.Pages))
 	s.http = http.Server{
 		Handler: s.handler(),
 		// For the whole request, because net/http would wait for a body that was
