@@ -52,7 +52,8 @@
 //
 // # What a client can do to others
 //
-// At most [MaxClients] streams run at once; more are answered 503. Of twice as
+// At most [MaxClients] streams run at once; more are answered 503, but for eight of
+// root and of the daemon's own user. Of twice as
 // many connections, those go first that have been waiting longest for their
 // request, of the user who has most of these; so a member of the group who opens
 // thousands keeps out only himself. A user may make 2000 connections at once and

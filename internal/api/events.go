@@ -32,14 +32,13 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	select {
-	case s.streams <- struct{}{}:
-	default:
+	user, _ := r.Context().Value(userKey{}).(uint32)
+	if !s.streams.enter(user) {
 		s.feed.refused.Add(1)
 		answerLater(w, fmt.Sprintf("there are %d clients already; try again later", MaxClients))
 		return
 	}
-	defer func() { <-s.streams }()
+	defer s.streams.leave(user)
 	switch q.form {
 	case "json":
 		w.Header().Set("Content-Type", "application/x-ndjson")

@@ -15,7 +15,8 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// MaxClients is how many streams of events there are at most at once.
+// MaxClients is how many streams of events there are at most at once, but for a
+// few more of root and of the daemon's own user.
 const MaxClients = 64
 
 const (
@@ -71,7 +72,7 @@ type Server struct {
 	closing  context.Context // ended by Close
 	end      context.CancelFunc
 
-	streams chan struct{} // holds a token for each stream
+	streams clients
 	asking  chan struct{} // holds a token while Options.Status is asked
 
 	feed feedCounters
@@ -94,8 +95,7 @@ func listen(o Options, p patience) (*Server, error) {
 	}
 	s := &Server{
 		options: o, patience: p, socket: l,
-		streams: make(chan struct{}, MaxClients),
-		asking:  make(chan struct{}, 1),
+		asking: make(chan struct{}, 1),
 	}
 	s.closing, s.end = context.WithCancel(context.Background())
 	s.gate = newGate(s.closing, l.listener, o.Share.Task(fairshare.Pages))
@@ -107,6 +107,7 @@ func listen(o Options, p patience) (*Server, error) {
 		WriteTimeout:   p.request + p.status + p.write,
 		MaxHeaderBytes: maxHeader,
 		ConnState:      s.gate.changed,
+		ConnContext:    withUser,
 		ErrorLog:       o.ErrorLog,
 	}
 	// A connection is one request: nobody gains from holding one open.
@@ -188,7 +189,7 @@ func (s *Server) Status() *Status {
 func (s *Server) status() *Status {
 	st := s.options.Status()
 	st.Feed = Feed{
-		Clients: len(s.streams), MaxClients: MaxClients,
+		Clients: s.streams.count(), MaxClients: MaxClients,
 		Opened: s.feed.opened.Load(), Refused: s.feed.refused.Load(),
 		Sent: s.feed.sent.Load(), Lost: s.feed.lost.Load(),
 	}
