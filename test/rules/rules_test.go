@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -162,6 +163,40 @@ func TestNoPackageHasAnInitFunction(t *testing.T) {
 			}
 			if bytes.Contains(text, []byte("\nfunc init()")) {
 				t.Errorf("%s/%s has an init function", strings.TrimPrefix(p.ImportPath, module), file)
+			}
+		}
+	}
+}
+
+// folderNames are folders with packages of ours in a guide.
+var folderNames = regexp.MustCompile("`((?:cmd|pkg|internal)(?:/[a-z-]+)+)`")
+
+func TestGuidesNameFoldersThatExist(t *testing.T) {
+	t.Parallel()
+	exists := make(map[string]bool)
+	for _, p := range packages(t) {
+		exists[strings.TrimPrefix(p.ImportPath, module)] = true
+	}
+	for _, guide := range []string{"CONTRIBUTING.md", "docs/architecture.md"} {
+		text, err := os.ReadFile(filepath.Join("../..", guide))
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := make(map[string]bool)
+		for _, m := range folderNames.FindAllSubmatch(text, -1) {
+			name := string(m[1])
+			named[name] = true
+			if _, err := os.Stat(filepath.Join("../..", name)); err != nil {
+				t.Errorf("%s names %s, which does not exist: %v", guide, name, err)
+			}
+		}
+		if guide != "CONTRIBUTING.md" {
+			continue
+		}
+		for name := range exists {
+			top := strings.Count(name, "/") == 1 // what is further down is its parent's affair
+			if top && !strings.HasPrefix(name, "test/") && !strings.HasPrefix(name, "deploy/") && !named[name] {
+				t.Errorf("%s does not say what %s holds", guide, name)
 			}
 		}
 	}
