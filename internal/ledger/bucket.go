@@ -99,20 +99,26 @@ func newBucket(root string) *bucket {
 // ticks.
 const slack = 50 * time.Millisecond
 
+// end returns what a window comes to that is over and known with this line, and
+// whether there is one. It is called before take.
+func (b *bucket) end(l *kmsgLine) (lossWindow, bool) {
+	if l.finding != kmsgRecord {
+		return lossWindow{}, false
+	}
+	return b.settle(l.serial)
+}
+
 // take takes the next line of the kernel log, and how many were known to be lost
-// before it. It returns what a window comes to that is over and known now, and
-// whether there is one.
-func (b *bucket) take(l *kmsgLine, sum uint64) (w lossWindow, ok bool) {
+// before it.
+func (b *bucket) take(l *kmsgLine, sum uint64) {
 	switch {
-	case b.burst < 1 || b.burst > maxBurst || b.interval <= 0:
-		return w, false
+	case b.burst < 1 || b.burst > maxBurst || b.interval <= 0: // nothing is suppressed, or everything
 	case l.finding == kmsgOther:
 		b.other = true
 	case l.finding == kmsgSuppressed:
-		b.end(l)
+		b.suppressed(l)
 	case l.printed():
 		if l.finding == kmsgRecord {
-			w, ok = b.settle(l.serial)
 			b.serial, b.seen = l.serial, true
 		}
 		if len(b.last) == b.burst {
@@ -121,7 +127,6 @@ func (b *bucket) take(l *kmsgLine, sum uint64) (w lossWindow, ok bool) {
 		}
 		b.last = append(b.last, printedLine{kmsgLine: *l, sum: sum})
 	}
-	return w, ok
 }
 
 // full reports whether the bucket is used up for now, so that what is lost from
@@ -130,8 +135,8 @@ func (b *bucket) full(l *kmsgLine) bool {
 	return len(b.last) > 0 && len(b.last) == b.burst && l.at-b.last[0].at <= b.interval
 }
 
-// end ends a window: l says how many were suppressed in it.
-func (b *bucket) end(l *kmsgLine) {
+// suppressed ends a window: l says how many lines were not printed in it.
+func (b *bucket) suppressed(l *kmsgLine) {
 	w := b.over
 	if w == nil {
 		w = &window{seq: l.seq}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -320,11 +321,92 @@ func TestBucketHasTheSettingsOfTheKernel(t *testing.T) {
 	}
 	for _, b := range []*bucket{{burst: 0, interval: time.Second}, {burst: 1 << 30, interval: time.Second}, {burst: 10}} {
 		for n := range 30 {
-			if w, ok := b.take(&kmsgLine{finding: kmsgSuppressed, number: 100, audit: true, seq: uint64(n)}, 0); ok {
+			b.take(&kmsgLine{finding: kmsgSuppressed, number: 100, audit: true, seq: uint64(n)}, 0)
+			l := &kmsgLine{finding: kmsgRecord, serial: uint32(n)}
+			if w, ok := b.end(l); ok {
 				t.Errorf("a window %+v of a bucket that limits nothing", w)
 			}
-			b.take(&kmsgLine{finding: kmsgRecord, serial: uint32(n)}, 0)
+			b.take(l, 0)
 		}
+	}
+}
+
+// TestTheLogOfARealKernelIsUnderstood has what Linux 6.12.117 printed on two
+// processors, with the bodies cut: a flood in which AUDIT_GET counted 6,430, and a
+// shorter one of 871. In the first one some questions were not counted, because
+// somebody else was just asking (raw_spin_trylock_irqsave in ___ratelimit).
+func TestTheLogOfARealKernelIsUnderstood(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/kmsg-6.12.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		started uint64 // behind this line
+		want    Loss
+	}{
+		{415, atLeast(6408 + 871)},
+		{439, atLeast(871)},
+		{451, Loss{}},
+	} {
+		w := deaf(t)
+		w.ask(t.Context())
+		for line := range strings.Lines(string(text)) {
+			l := parseKmsg([]byte(line))
+			if l.finding == kmsgNothing {
+				t.Fatalf("not understood: %s", line)
+			}
+			w.heard(l)
+			if l.seq == tt.started {
+				w.caughtUp()
+			}
+		}
+		w.ask(t.Context())
+		if diff := cmp.Diff(tt.want, w.ledger.losses(Kernel)); diff != "" {
+			t.Errorf("started behind line %d (-want +got):\n%s", tt.started, diff)
+		}
+	}
+}
+
+// TestTheLastNumberBeforeTheStartIsOld begins behind a flood of which the log
+// says only the first number: what was lost in it is not ours.
+func TestTheLastNumberBeforeTheStartIsOld(t *testing.T) {
+	t.Parallel()
+	var records []string
+	k := &fakeKernel{now: time.Second, print: func(r string) { records = append(records, r) }}
+	k.flood(1000, 500)
+	k.now += 6 * time.Second
+	k.flood(1, 0)
+	w := deaf(t)
+	w.ask(t.Context())
+	play(w, records...)
+	w.caughtUp()
+	k.now += 6 * time.Second
+	records = nil
+	k.flood(1000, 30)
+	k.now += 6 * time.Second
+	k.flood(1, 0)
+	play(w, records...)
+	w.ask(t.Context())
+	if diff := cmp.Diff(atLeast(30), w.ledger.losses(Kernel)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestWindowsWithoutANumberAddUp has floods that use up the bucket before the
+// first record is lost.
+func TestWindowsWithoutANumberAddUp(t *testing.T) {
+	t.Parallel()
+	k := &fakeKernel{now: time.Second}
+	look := watchOf(k)
+	for range 3 {
+		k.flood(20, 0)
+		k.flood(100, 40)
+		k.now += 6 * time.Second
+	}
+	k.flood(1, 0)
+	if got := look(); got.count != uint64(k.lost) || got.unknowns != 0 {
+		t.Errorf("told %d and %d times unknown, lost %d", got.count, got.unknowns, k.lost)
 	}
 }
 

@@ -8,7 +8,7 @@ import "time"
 type count struct {
 	known   bool
 	kernel  uint32    // the number that the kernel said last
-	assumed bool      // no, we begin with 0 because it said none
+	assumed bool      // no, it is from an old line of the log, or 0 where there is none
 	beyond  uint64    // in sum, and not in kernel: concluded, or found out to be too many
 	at      time.Time // when kernel was said, or something was entered
 
@@ -30,10 +30,10 @@ func below(n, last uint32) bool { return n < last && n-last >= nearWrap }
 // without what is beyond that. What was told too much makes it negative.
 func (c *count) truth() int64 { return int64(c.sum) - int64(c.beyond) }
 
-// begin says that the kernel's log is where we begin: with the number in it, or
-// without any.
+// begin says that the kernel's log is where we begin: with the last number in it,
+// or without any.
 func (c *count) begin(logged *uint32, now time.Time) {
-	c.known, c.assumed, c.at = true, logged == nil, now
+	c.known, c.assumed, c.at = true, true, now
 	if logged != nil {
 		c.kernel = *logged
 	}
@@ -61,6 +61,14 @@ func (c *count) observe(n uint32, asked bool) (reset bool) {
 	c.sum = uint64(max(int64(c.sum), truth))
 	c.beyond = uint64(int64(c.sum) - truth)
 	return reset
+}
+
+// rebase takes the first number that is logged before our eyes. What was lost
+// between an old one, which may be long ago, and this one is not ours.
+func (c *count) rebase(n uint32) {
+	if c.known && c.assumed && c.kernel > 0 {
+		c.kernel, c.assumed, c.beyond = n-1, false, 0
+	}
 }
 
 // atLeast takes a conclusion: so many were lost since the first number.

@@ -204,13 +204,16 @@ func (w *KernelWatch) heard(l kmsgLine) {
 		}
 	case kmsgLost:
 		if !old {
+			w.count.rebase(l.number)
 			w.logged, w.ancient, w.full = &l.number, !w.caught && !resumed, 0
 		}
 	}
-	loss, over := w.bucket.take(&l, uint64(sum))
+	loss, over := w.bucket.end(&l)
 	if over && (w.caught || resumed && !old && w.status.Asked.IsZero()) {
 		w.take(loss)
+		sum = max(sum, int64(w.count.sum))
 	}
+	w.bucket.take(&l, uint64(max(sum, 0)))
 	if !w.caught {
 		return
 	}

@@ -113,7 +113,7 @@ var modes = []struct {
 }{
 	{"audit unset", func(t *testing.T, s *session) {
 		s.begin(t, "")
-		_ = s.recorded(t, "off-vm", policies, executed, accesses) && s.all(t, names, switches, trust, floods, stopping)
+		_ = s.recorded(t, "off-vm", policies, executed, accesses) && s.all(t, names, switches, trust, floods, rightless, stopping)
 	}},
 	{"audit on", func(t *testing.T, s *session) {
 		s.holdQueue = true

@@ -74,6 +74,7 @@ func actions() map[string]action {
 		"audit-set":  auditSetting,
 		"audit-lost": auditLost,
 		"audit-idle": auditIdle,
+		"activate":   activate,
 	}
 }
 
