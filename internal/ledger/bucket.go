@@ -131,8 +131,16 @@ func (b *bucket) take(l *kmsgLine, sum uint64) {
 
 // full reports whether the bucket is used up for now, so that what is lost from
 // here on is not printed.
-func (b *bucket) full(l *kmsgLine) bool {
-	return len(b.last) > 0 && len(b.last) == b.burst && l.at-b.last[0].at <= b.interval
+func (b *bucket) full(at time.Duration) bool {
+	return len(b.last) > 0 && len(b.last) == b.burst && at-b.last[0].at <= b.interval
+}
+
+// until returns the time of the last line.
+func (b *bucket) until() time.Duration {
+	if len(b.last) == 0 {
+		return 0
+	}
+	return b.last[len(b.last)-1].at
 }
 
 // suppressed ends a window: l says how many lines were not printed in it.

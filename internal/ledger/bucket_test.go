@@ -393,6 +393,35 @@ func TestTheLastNumberBeforeTheStartIsOld(t *testing.T) {
 	}
 }
 
+// TestALogWithoutANumberDoesNotSayThatNothingWasLost begins behind a flood whose
+// numbers were not printed, or are gone from the log.
+func TestALogWithoutANumberDoesNotSayThatNothingWasLost(t *testing.T) {
+	t.Parallel()
+	for name, play := range map[string]func(w *KernelWatch, k *fakeKernel){
+		"suppressed": func(_ *KernelWatch, k *fakeKernel) {
+			k.flood(20, 0)
+			k.flood(100, 500)
+			k.now += 6 * time.Second
+			k.flood(1, 0)
+		},
+		"suppressed until now": func(_ *KernelWatch, k *fakeKernel) { k.flood(20, 0); k.flood(100, 500) },
+		"overwritten":          func(w *KernelWatch, k *fakeKernel) { k.lost = 500; w.heard(kmsgLine{finding: kmsgOldest}) },
+	} {
+		k := &fakeKernel{now: time.Second}
+		w := deaf(t)
+		k.print = func(r string) { w.heard(parseKmsg([]byte(r))) }
+		w.ask(t.Context())
+		play(w, k)
+		w.caughtUp()
+		k.now += 6 * time.Second
+		k.flood(3, 2)
+		w.ask(t.Context())
+		if loss := w.ledger.losses(Kernel); loss.Count > 2 {
+			t.Errorf("%s: told %d, and 2 were lost since the start", name, loss.Count)
+		}
+	}
+}
+
 // TestWindowsWithoutANumberAddUp has floods that use up the bucket before the
 // first record is lost.
 func TestWindowsWithoutANumberAddUp(t *testing.T) {

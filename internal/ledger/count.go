@@ -9,6 +9,7 @@ type count struct {
 	known   bool
 	kernel  uint32    // the number that the kernel said last
 	assumed bool      // no, it is from an old line of the log, or 0 where there is none
+	stale   bool      // and more may have been lost since, or before
 	beyond  uint64    // in sum, and not in kernel: concluded, or found out to be too many
 	at      time.Time // when kernel was said, or something was entered
 
@@ -31,9 +32,10 @@ func below(n, last uint32) bool { return n < last && n-last >= nearWrap }
 func (c *count) truth() int64 { return int64(c.sum) - int64(c.beyond) }
 
 // begin says that the kernel's log is where we begin: with the last number in it,
-// or without any.
-func (c *count) begin(logged *uint32, now time.Time) {
-	c.known, c.assumed, c.at = true, true, now
+// or without any. A log that is whole and has no number says that nothing was
+// lost.
+func (c *count) begin(logged *uint32, whole bool, now time.Time) {
+	c.known, c.assumed, c.stale, c.at = true, true, logged != nil || !whole, now
 	if logged != nil {
 		c.kernel = *logged
 	}
@@ -46,14 +48,14 @@ func (c *count) begin(logged *uint32, now time.Time) {
 // number was reset.
 func (c *count) observe(n uint32, asked bool) (reset bool) {
 	if !c.known || c.assumed && asked {
-		c.known, c.assumed, c.kernel, c.beyond = true, false, n, 0
+		c.known, c.assumed, c.stale, c.kernel, c.beyond = true, false, false, n, 0
 		return false
 	}
 	more := uint64(n - c.kernel)
 	if reset = below(n, c.kernel); reset {
 		more = uint64(n)
 	}
-	c.kernel, c.assumed = n, false
+	c.kernel, c.assumed, c.stale = n, false, false
 	truth := c.truth() + int64(more)
 	if asked && !reset {
 		c.sum = c.entered
@@ -66,8 +68,8 @@ func (c *count) observe(n uint32, asked bool) (reset bool) {
 // rebase takes the first number that is logged before our eyes. What was lost
 // between an old one, which may be long ago, and this one is not ours.
 func (c *count) rebase(n uint32) {
-	if c.known && c.assumed && c.kernel > 0 {
-		c.kernel, c.assumed, c.beyond = n-1, false, 0
+	if c.known && c.stale {
+		c.kernel, c.assumed, c.stale, c.beyond = n-1, false, false, 0
 	}
 }
 

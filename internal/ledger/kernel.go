@@ -59,6 +59,7 @@ type KernelWatch struct {
 
 	// What the lines say beyond count, since AUDIT_GET was answered last.
 	logged  *uint32 // the kernel's number
+	partial bool    // old lines are missing, so there may have been numbers
 	ancient bool    // logged may be from before what an earlier process has told
 	full    int64   // so many at least, because the queue was full; 0 if a number has counted that
 	dubious bool    // something may be lost, and nobody says how much
@@ -108,7 +109,7 @@ type Told struct {
 func (w *KernelWatch) Resume(t Told, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.count = count{known: true, kernel: t.Lost, assumed: t.Assumed, beyond: t.Estimated, sum: t.Estimated, entered: t.Estimated, at: at}
+	w.count = count{known: true, kernel: t.Lost, assumed: t.Assumed, stale: t.Assumed, beyond: t.Estimated, sum: t.Estimated, entered: t.Estimated, at: at}
 	w.told, w.from = t.Line, t.Line
 }
 
@@ -190,6 +191,8 @@ func (w *KernelWatch) heard(l kmsgLine) {
 	old := !w.caught && l.seq <= w.from // in the count already
 	sum := max(int64(w.count.sum), w.lost())
 	switch l.finding {
+	case kmsgOldest, kmsgSuppressed:
+		w.partial = w.partial || !w.caught
 	case kmsgRecord:
 		w.auditd = w.auditd && !w.caught // or it would not be printed
 	case kmsgOverflow:
@@ -220,7 +223,7 @@ func (w *KernelWatch) heard(l kmsgLine) {
 	if over || l.printed() && l.finding != kmsgRecord {
 		w.hint(true)
 	}
-	if w.bucket.full(&l) {
+	if w.bucket.full(l.at) {
 		// What is lost from here on is not printed, and without another record
 		// nobody says how much it was.
 		w.schedule.again(time.Now().Add(w.bucket.interval + time.Second))
@@ -257,11 +260,12 @@ func (w *KernelWatch) lost() int64 {
 func (w *KernelWatch) caughtUp() {
 	w.mu.Lock()
 	w.caught = true
+	w.partial = w.partial || w.bucket.full(w.bucket.until())
 	if w.from == 0 {
 		w.from = w.read
 	}
 	if !w.count.known && w.status.Source == SourceLog {
-		w.count.begin(w.logged, time.Now())
+		w.count.begin(w.logged, !w.partial, time.Now())
 		w.logged = nil
 	}
 	if w.logged != nil || w.dubious || w.count.sum > w.count.entered {

@@ -21,6 +21,7 @@ const (
 	kmsgReason                 // why the one just counted was lost
 	kmsgOverflow               // as kmsgReason, and the number counts records that listeners did get
 	kmsgSuppressed             // so many lines of the bucket were not printed
+	kmsgOldest                 // lines before this one are gone
 	kmsgOther                  // somebody else has used the bucket
 )
 
@@ -145,6 +146,13 @@ func parseUsers(text []byte) kmsgLine {
 	return kmsgLine{}
 }
 
+// isFirst reports whether a record is the first one since boot: those before
+// others are overwritten, or cleared by syslog(2).
+func isFirst(record []byte) bool {
+	_, rest, _ := bytes.Cut(record, []byte(","))
+	return bytes.HasPrefix(rest, []byte("0,"))
+}
+
 // OpenKmsg opens the kernel log for following. The kernel asks for CAP_SYSLOG
 // when kernel.dmesg_restrict is set, and the file for root.
 func OpenKmsg() (*os.File, error) {
@@ -166,7 +174,7 @@ func followKmsg(r *os.File, found func(kmsgLine), caughtUp func()) error {
 	buf := make([]byte, 8192) // PRINTK_MESSAGE_MAX is 2048, escapes make it four times as long
 	var n int
 	var readErr error
-	old := true
+	old, first := true, true
 	for {
 		err := raw.Read(func(fd uintptr) bool {
 			for {
@@ -194,6 +202,10 @@ func followKmsg(r *os.File, found func(kmsgLine), caughtUp func()) error {
 		case n == 0:
 			return io.EOF
 		}
+		if first && !isFirst(buf[:n]) {
+			found(kmsgLine{finding: kmsgOldest})
+		}
+		first = false
 		if line := parseKmsg(buf[:n]); line.finding != kmsgNothing {
 			found(line)
 		}

@@ -80,6 +80,9 @@ func pipe(t *testing.T) (r, w *os.File) {
 
 func TestFollowKmsgTellsOldFromNewRecords(t *testing.T) {
 	t.Parallel()
+	if !isFirst([]byte("5,0,0,-;Linux version\n")) || isFirst([]byte("5,10,0,-;x\n")) || isFirst(nil) {
+		t.Error("the first record of a boot has the number 0")
+	}
 	r, w := pipe(t)
 	write := func(s string) {
 		if _, err := w.WriteString(s); err != nil {
@@ -91,10 +94,16 @@ func TestFollowKmsgTellsOldFromNewRecords(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		done <- followKmsg(r,
-			func(l kmsgLine) { heard <- fmt.Sprint(l.number) },
+			func(l kmsgLine) {
+				if l.finding == kmsgOldest {
+					heard <- "0 before"
+				} else {
+					heard <- fmt.Sprint(l.number)
+				}
+			},
 			func() { heard <- "caught up" })
 	}()
-	for _, want := range []string{"1", "caught up"} {
+	for _, want := range []string{"0 before", "1", "caught up"} {
 		if got := <-heard; got != want {
 			t.Fatalf("heard %q, want %q", got, want)
 		}

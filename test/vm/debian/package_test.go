@@ -33,7 +33,7 @@ func upgrade(t *testing.T, g *guest) {
 // removed removes the package and purges it.
 func removed(t *testing.T, g *guest) {
 	g.sh(t, "dpkg --remove ipe-auditd")
-	for _, unit := range []string{"ipe-auditd.socket", "ipe-auditd.service"} {
+	for _, unit := range []string{"ipe-auditd.socket", "ipe-auditd.service", "ipe-auditd-lost.socket", "ipe-auditd-lost.service"} {
 		if text, _, _ := g.try(t, "systemctl is-active "+unit); text == "active\n" {
 			t.Errorf("%s is active after the removal", unit)
 		}

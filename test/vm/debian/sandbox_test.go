@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
 )
 
@@ -17,9 +16,10 @@ const (
 // exposure asks this systemd what it thinks of the units. That of the host, in
 // test/service, is asked about every choice of drop-ins.
 func exposure(t *testing.T, g *guest) {
-	if text := g.sh(t, "systemd-analyze verify --man=no ipe-auditd.socket ipe-auditd.service 2>&1"); text != "" {
+	if text := g.sh(t, "systemd-analyze verify --man=no ipe-auditd.socket ipe-auditd.service ipe-auditd-lost.socket ipe-auditd-lost.service 2>&1"); text != "" {
 		t.Errorf("systemd-analyze verify: %s", text)
 	}
+	g.sh(t, "systemd-analyze security --offline=true --no-pager --threshold=6 /usr/lib/systemd/system/ipe-auditd-lost.service")
 	for _, tc := range []struct {
 		names string
 		most  int // tenths
@@ -49,41 +49,6 @@ sinks:
 	g.sh(t, "systemctl restart ipe-auditd.service")
 	g.arrive(t, g.burst(t, "network", 100), 100, once, append(network, everywhere...)...)
 	g.sh(t, "rm /etc/ipe-auditd/conf.d/network.yaml "+dropIn+"; systemctl daemon-reload; systemctl restart ipe-auditd.service")
-}
-
-// kernelLosses lets the kernel lose records before any socket. The daemon, which
-// has no capability, hears of it from the kernel log. The kernel writes only
-// some lines there, so it takes more than one burst until one of them tells.
-func kernelLosses(t *testing.T, g *guest) {
-	lost := func() (n uint64) {
-		var r struct{ Attempts uint64 }
-		if err := json.Unmarshal([]byte(g.sh(t, "act audit-lost")), &r); err != nil {
-			t.Fatal(err)
-		}
-		return r.Attempts
-	}
-	if n := lost(); n != 0 {
-		t.Fatalf("the kernel had lost %d records before", n)
-	}
-	g.sh(t, "act audit-set backlog_limit 64")
-	text := g.until(t, "event of the loss", `touch /run/lost; act flood 1000 /run/lost >/dev/null; sleep 1
-		grep -hF '"stage":"kernel"' /var/log/ipe-auditd/events.json`, func(text string) bool { return text != "" })
-	g.sh(t, "act audit-set backlog_limit 8192")
-	var told uint64
-	for line := range strings.Lines(text) {
-		var ev struct {
-			Event    string `json:"event"`
-			Count    uint64 `json:"count"`
-			Accuracy string `json:"accuracy"`
-		}
-		if err := json.Unmarshal([]byte(line), &ev); err != nil || ev.Event != "lost" || ev.Accuracy != "at_least" {
-			t.Errorf("%v: %s", err, line)
-		}
-		told += ev.Count
-	}
-	if n := lost(); told == 0 || told > n {
-		t.Errorf("the daemon tells of at least %d, the kernel of %d", told, n)
-	}
 }
 
 // doctor looks at a host where all is well, but for the losses that the test

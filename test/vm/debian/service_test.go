@@ -37,6 +37,8 @@ var scenarios = []struct {
 	{"configuration repaired after a minute", repaired},
 	{"logrotate in a flood", rotated},
 	{"losses in the kernel", kernelLosses},
+	{"the helper that asks the kernel", askedHelper},
+	{"losses in the kernel, without the helper", kernelLossesByLog},
 	{"syslog over the network", overNetwork},
 	{"doctor", doctor},
 	{"upgrade in a flood", upgrade},
@@ -56,7 +58,7 @@ func booted(t *testing.T, g *guest) {
 	if state != "running\n" {
 		t.Errorf("the system is %s:\n%s", state, g.sh(t, "systemctl --failed --no-legend; journalctl -b -p warning --no-pager"))
 	}
-	for _, unit := range []string{"ipe-auditd.socket", "ipe-auditd.service"} {
+	for _, unit := range []string{"ipe-auditd.socket", "ipe-auditd-lost.socket", "ipe-auditd.service"} {
 		if out, _, _ := g.try(t, "systemctl is-active "+unit+"; systemctl is-enabled "+unit); out != "active\nenabled\n" {
 			t.Errorf("%s is %q", unit, out)
 		}
