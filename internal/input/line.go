@@ -193,6 +193,9 @@ func recordLine(p []byte, rec *Record) bool {
 	if tagged {
 		text = bytes.TrimLeft(text, " ")
 		text, _ = bytes.CutPrefix(text, []byte("msg="))
+		if !ipe.Carries(typ) && !bytes.HasPrefix(text, []byte("audit(")) {
+			return false // no record of anything
+		}
 	}
 	rec.Type, rec.Text = typ, auditrec.CutInterpretation(text)
 	return true

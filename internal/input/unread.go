@@ -121,46 +121,51 @@ func holdsPlain(text []byte) (holds, sure bool) {
 	if !namesIPE(text[end:]) {
 		return false, false
 	}
-	return !ofAnotherType(text[:at]), true
+	return text[at] == 'A' || !ofAnotherType(text[:at]), true
 }
 
 // mark finds the first stamp, or tag of the journal for a type from 1400 to
 // 1499. at is -1 where there is none.
 func mark(text []byte) (at, end int) {
 	at = -1
-	for from := 0; ; {
-		i := bytes.Index(text[from:], []byte("audit("))
-		if i < 0 {
-			break
+	find(text, "audit(", func(i int) bool {
+		n := stampLen(text[i:])
+		if n > 0 {
+			at, end = i, i+n
 		}
-		if n := stampLen(text[from+i:]); n > 0 {
-			at, end = from+i, from+i+n
-			break
+		return n > 0
+	})
+	const tag, length = "AUDIT14", len("AUDIT1400")
+	find(text, tag, func(i int) bool {
+		switch {
+		case at >= 0 && i > at:
+			return true
+		case digits(text[i+len(tag):]) != 2:
+			return false
 		}
-		from += i + len("audit(")
-	}
-	for from := 0; ; {
-		i := bytes.Index(text[from:], []byte("AUDIT14"))
-		if i < 0 || at >= 0 && from+i > at {
-			return at, end
+		at, end = i, i+length
+		return true
+	})
+	return at, end
+}
+
+// find calls found for each place of s in text, until it returns true.
+func find(text []byte, s string, found func(i int) bool) {
+	for from := 0; ; from += len(s) {
+		i := bytes.Index(text[from:], []byte(s))
+		if i < 0 || found(from+i) {
+			return
 		}
-		if rest := text[from+i+len("AUDIT14"):]; digits(rest) == 2 {
-			return from + i, from + i + len("AUDIT1400")
-		}
-		from += i + len("AUDIT14")
+		from += i
 	}
 }
 
 // stampLen returns the length of audit(N.NNN:N) at the front of text, or 0.
 func stampLen(text []byte) int {
 	n := len("audit(")
-	for i, part := range [...]struct {
-		digits int // 0: any number but none
-		end    byte
-	}{{0, '.'}, {3, ':'}, {0, ')'}} {
-		_ = i
+	for i, end := range []byte(".:)") {
 		d := digits(text[n:])
-		if d == 0 || part.digits > 0 && d != part.digits || n+d >= len(text) || text[n+d] != part.end {
+		if d == 0 || i == 1 && d != 3 || n+d >= len(text) || text[n+d] != end {
 			return 0
 		}
 		n += d + 1

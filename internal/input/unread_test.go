@@ -82,6 +82,7 @@ func TestWhatCountsAsUnread(t *testing.T) {
 		{"too long", "type=1420 " + strings.Replace(text, "/tmp/true", strings.Repeat("x", maxLine), 1), 1},
 		{"too long, of something else", strings.Repeat("x", maxLine), 1},
 		{"twice", "x " + text + "\nx " + text, 2},
+		{"another type and no stamp of its own", "type=1 AUDIT1420 " + body, 1},
 		{"JSON of others", `{"message":` + quote("type=1420 "+text) + `}`, 1},
 		{"JSON of others, no type", `{"message":` + quote(text) + `}`, 1},
 		{"JSON of others, several keys", `{"@timestamp":"2026","host":{"name":"a"},"message":` + quote("x "+st+": res=1 lsm=ipe") + `}`, 1},
