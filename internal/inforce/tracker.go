@@ -32,6 +32,14 @@ func BuiltIn(p *ipe.Policy) bool {
 // judged before it, in milliseconds between their stamps.
 const settleTime = 1000
 
+// behindTime is for how long behind the record of an activation an access may be
+// logged that the policy before has judged, in milliseconds between their stamps:
+// ipe_evaluate_event (security/ipe/eval.c) reads the policy under RCU and logs what
+// came of it then, so that each processor may have one access on its way while
+// another changes the policy and logs that first. It is there within microseconds,
+// but stamps come from the coarse clock, which ticks every 4 ms or so.
+const behindTime = 10
+
 // reboot is the least time between two records, in milliseconds, after which a
 // lower serial means another boot. Records of several processors are out of
 // order too, but only those of the same moment.
@@ -232,7 +240,7 @@ func (t *Tracker) access(ev *ipe.Event) *ipe.Policy {
 		if t.settling && ev.Time > t.stamp+settleTime {
 			t.settling, t.replaced = false, nil
 		}
-		if t.settling && int32(uint32(ev.Serial)-t.serial) < 0 {
+		if t.settling && (int32(uint32(ev.Serial)-t.serial) < 0 || t.replaced != nil && ev.Time < t.stamp+behindTime) {
 			return nil
 		}
 	}

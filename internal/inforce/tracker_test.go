@@ -115,7 +115,7 @@ func TestTrackerKnowsThePolicyInForce(t *testing.T) {
 			activate(2000, 3, "new", "other", "other"), activate(2000, 2, "old", "new", ""), access(2000, 4, ""),
 		}},
 		{"back to the policy before", []step{
-			activate(1000, 1, "a", "b", "b"), activate(1000, 2, "b", "a", "a"), access(1000, 3, "a"),
+			activate(1000, 1, "a", "b", "b"), activate(1000, 2, "b", "a", "a"), access(1000, 3, ""), access(1010, 4, "a"),
 		}},
 		{"a loss makes it unknown until the next activation behind the hole", []step{
 			activate(10, 1, "", "lab", "lab"), noticed(100, ""), access(90, 2, ""),
@@ -150,6 +150,13 @@ func TestTrackerKnowsThePolicyInForce(t *testing.T) {
 			lost(200, "kernel", 3, ""),
 			activate(300, 2, "lab", "lab3", "lab3"), lost(250, "spool", 3, ""), // that hole is here
 			activate(260, 2, "lab", "lab4", "lab4"),
+		}},
+		{"right behind an update the old policy may have judged", []step{
+			activate(10, 1, "", "lab", "lab"), access(10, 2, "lab"), activate(100, 3, "lab", "lab2", "lab2"),
+			access(100, 4, ""), access(109, 5, ""), access(110, 6, "lab2"), access(105, 7, ""),
+		}},
+		{"where there was no policy before, none has judged", []step{
+			read("", 5, ""), activate(10, 1, "", "lab", "lab"), access(10, 2, "lab"),
 		}},
 		{"accesses that say it themselves", []step{
 			activate(10, 1, "", "lab", "lab"), says("", "lab"), says("lab", "lab"), says("", ""), says("other", "other"),
