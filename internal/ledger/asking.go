@@ -233,10 +233,10 @@ func (w *KernelWatch) conclude(now time.Time) {
 	}
 	w.enter(now, accuracy)
 	if w.dubious {
-		w.dubious = false
 		w.ledger.Add(Kernel, Loss{Accuracy: ipe.AccuracyUnknown, Since: w.count.at, Until: now})
 		w.count.at = now
 	}
+	w.dubious = false
 }
 
 // enter puts what is known to be lost, and is not there, into the ledger.

@@ -132,11 +132,12 @@ func watchOf(k *fakeKernel) (look func() told) {
 		w.mu.Lock()
 		w.conclude(time.Now())
 		w.mu.Unlock()
-		loss := w.ledger.losses(Kernel)
-		sum.count += loss.Count
-		if loss.Accuracy == ipe.AccuracyUnknown {
+		p := &w.ledger.pending[Kernel]
+		sum.count += p.counted.Count
+		if p.unknown.Accuracy == ipe.AccuracyUnknown {
 			sum.unknowns++
 		}
+		*p = untold{}
 		return sum
 	}
 }

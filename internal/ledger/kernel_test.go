@@ -18,8 +18,12 @@ import (
 func (l *Ledger) losses(a Account) Loss {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	loss := l.pending[a]
-	l.pending[a] = Loss{}
+	p := &l.pending[a]
+	loss := p.counted.Loss
+	if loss.Accuracy == ipe.AccuracyNone {
+		loss = p.unknown.Loss
+	}
+	*p = untold{}
 	loss.Since, loss.Until = time.Time{}, time.Time{}
 	return loss
 }

@@ -61,8 +61,41 @@ type Ledger struct {
 	exact  [accounts]atomic.Bool
 
 	mu      sync.Mutex
-	pending [accounts]Loss
-	told    [accounts]time.Time // when the last event was written
+	pending [accounts]untold
+}
+
+// untold is what an account has not told yet. What has no number waits longer,
+// and does not hold up, or hide, what has one.
+type untold struct{ counted, unknown pending }
+
+// pending is a sum of losses, and when one was told last.
+type pending struct {
+	Loss
+	told time.Time
+}
+
+// add adds up.
+func (p *pending) add(loss Loss) {
+	if p.Accuracy == ipe.AccuracyNone {
+		p.Loss = loss
+		return
+	}
+	p.Count += loss.Count
+	p.Accuracy = max(p.Accuracy, loss.Accuracy) // from exact to at least
+	p.Until = loss.Until
+}
+
+// take returns the sum if it is due, and otherwise when it is; zero if there is
+// none.
+func (p *pending) take(now time.Time, pause time.Duration, all bool) (loss Loss, due time.Time) {
+	if p.Accuracy == ipe.AccuracyNone {
+		return Loss{}, time.Time{}
+	}
+	if due = p.told.Add(pause); !all && due.After(now) {
+		return Loss{}, due
+	}
+	loss, p.Loss, p.told = p.Loss, Loss{}, now
+	return loss, time.Time{}
 }
 
 // New returns a ledger whose events are given to tell, from the goroutine that
@@ -76,8 +109,7 @@ func New(tell func(*ipe.Event)) *Ledger {
 }
 
 // Add enters a loss. It does not block and does not allocate. A loss of
-// accuracy AccuracyUnknown makes the whole event unknown; its Count is not
-// added up.
+// accuracy AccuracyUnknown is told in an event of its own, without its Count.
 func (l *Ledger) Add(a Account, loss Loss) {
 	if l.Added != nil {
 		l.Added(a)
@@ -93,13 +125,10 @@ func (l *Ledger) Add(a Account, loss Loss) {
 	}
 
 	l.mu.Lock()
-	p := &l.pending[a]
-	if p.Accuracy == ipe.AccuracyNone {
-		*p = loss
+	if loss.Accuracy == ipe.AccuracyUnknown {
+		l.pending[a].unknown.add(loss)
 	} else {
-		p.Count += loss.Count
-		p.Accuracy = max(p.Accuracy, loss.Accuracy) // from exact to unknown
-		p.Until = loss.Until
+		l.pending[a].counted.add(loss)
 	}
 	l.mu.Unlock()
 
@@ -119,7 +148,7 @@ func (l *Ledger) Total(a Account) (n uint64, exact bool) {
 func (l *Ledger) untold(a Account) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.pending[a].Count
+	return l.pending[a].counted.Count + l.pending[a].unknown.Count
 }
 
 // Told returns when the last event of the account was written, which is zero
@@ -127,7 +156,11 @@ func (l *Ledger) untold(a Account) uint64 {
 func (l *Ledger) Told(a Account) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.told[a]
+	p := &l.pending[a]
+	if p.unknown.told.After(p.counted.told) {
+		return p.unknown.told
+	}
+	return p.counted.told
 }
 
 // Run writes the events until ctx ends; what is pending then is written at
@@ -156,29 +189,20 @@ func (l *Ledger) Run(ctx context.Context) {
 // write tells what is due and returns how long until the next is; 0 when
 // nothing is pending.
 func (l *Ledger) write(now time.Time, all bool) (next time.Duration) {
-	for a := range accounts {
+	tell := func(a Account, p *pending, pause time.Duration) {
 		l.mu.Lock()
-		loss := l.pending[a]
-		if loss.Accuracy == ipe.AccuracyNone {
-			l.mu.Unlock()
-			continue
-		}
-		pause := interval
-		if loss.Accuracy == ipe.AccuracyUnknown {
-			pause = intervalUnknown
-		}
-		if due := l.told[a].Add(pause); !all && due.After(now) {
-			l.mu.Unlock()
-			if d := due.Sub(now); next == 0 || d < next {
-				next = d
-			}
-			continue
-		}
-		l.pending[a] = Loss{}
-		l.told[a] = now
+		loss, due := p.take(now, pause, all)
 		l.mu.Unlock()
-		ev := a.Event(loss)
-		l.tell(&ev)
+		if loss.Accuracy != ipe.AccuracyNone {
+			ev := a.Event(loss)
+			l.tell(&ev)
+		} else if d := due.Sub(now); !due.IsZero() && (next == 0 || d < next) {
+			next = d
+		}
+	}
+	for a := range accounts {
+		tell(a, &l.pending[a].counted, interval)
+		tell(a, &l.pending[a].unknown, intervalUnknown)
 	}
 	return next
 }

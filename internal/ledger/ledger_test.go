@@ -107,6 +107,26 @@ func TestLedgerGivesNoNumberThatIsNotKnown(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotKnownHidesNoNumber has a loss without a number told, and another
+// one pending for the rest of the hour.
+func TestWhatIsNotKnownHidesNoNumber(t *testing.T) {
+	events, at := collect(t, func(l *Ledger) {
+		unknown := Loss{Accuracy: ipe.AccuracyUnknown}
+		l.Add(Kernel, unknown)
+		synctest.Wait()
+		l.Add(Kernel, unknown)
+		time.Sleep(time.Minute)
+		l.Add(Kernel, exactly(7))
+		time.Sleep(2 * time.Hour)
+	})
+	if diff := cmp.Diff([]int64{0, 60_000, 3_600_000}, at); diff != "" {
+		t.Fatalf("told at ms (-want +got):\n%s", diff)
+	}
+	if ev := events[1]; ev.Count != 7 || ev.Accuracy != ipe.AccuracyExact {
+		t.Errorf("told %d with accuracy %v, want 7, exact", ev.Count, ev.Accuracy)
+	}
+}
+
 func TestLedgerSpansTheTimeOfWhatItAddsUp(t *testing.T) {
 	events, _ := collect(t, func(l *Ledger) {
 		l.Add(Socket, exactly(1))
