@@ -129,14 +129,19 @@ func TestLinesThatLostTheirEnd(t *testing.T) {
 		in   string
 		want []record
 	}{
-		"two accesses":             {a + a, []record{access, access}},
-		"a mark between":           {a + "\ufeff" + a, []record{access, access}},
-		"access and load":          {a + p + "\n" + p, []record{access, load, load}},
-		"load and access":          {p + a, []record{load, access}},
-		"with nodes":               {"node=a " + p + "node=b " + a, []record{load, access}},
-		"syslog":                   {"Nov 23 13:35:38 vm kernel: audit: type=1420 " + text + "Nov 23 13:35:38 vm kernel: audit: type=1420 " + text, []record{access, access}},
-		"behind another type":      {"type=PROCTITLE msg=" + stamp + "proctitle=2F62" + a, []record{access}},
-		"quoted by user space":     {"type=USER_CMD msg=" + stamp + "pid=1 msg='cmd=" + a + "'", nil},
+		"two accesses":         {a + a, []record{access, access}},
+		"a mark between":       {a + "\ufeff" + a, []record{access, access}},
+		"access and load":      {a + p + "\n" + p, []record{access, load, load}},
+		"load and access":      {p + a, []record{load, access}},
+		"with nodes":           {"node=a " + p + "node=b " + a, []record{load, access}},
+		"syslog":               {"Nov 23 13:35:38 vm kernel: audit: type=1420 " + text + "Nov 23 13:35:38 vm kernel: audit: type=1420 " + text, []record{access, access}},
+		"behind another type":  {"type=PROCTITLE msg=" + stamp + "proctitle=2F62" + a, []record{access}},
+		"quoted by user space": {"type=USER_CMD msg=" + stamp + "pid=1 msg='cmd=" + a + "'", nil},
+		"in the journal, with an entry behind": {
+			"__CURSOR=1\n_TRANSPORT=syslog\n_UID=0\nSYSLOG_IDENTIFIER=audispd\nMESSAGE=" + a + a + "\n" +
+				auditFields + "MESSAGE=AUDIT1420 " + body + "\n\n",
+			[]record{{Type: 1420, Text: text + a}, access},
+		},
 		"hole":                     {a + strings.Repeat("\x00", 3*bufferSize) + a, []record{access, access}},
 		"hole before an LF":        {a + strings.Repeat("\x00", 3*bufferSize) + "\n" + a + "\n", []record{access, access}},
 		"hole at the front":        {strings.Repeat("\x00", 3*bufferSize+1) + a, []record{access}},

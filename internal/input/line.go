@@ -84,11 +84,12 @@ func (r *Reader) record(p []byte, rec *Record) bool {
 	if recordLine(p, rec) {
 		return true
 	}
-	if r.other = otherRecord(p); r.other && !bytes.Contains(p, []byte("msg='")) {
-		// Only messages of user space, between quotes, can quote another record.
-		if i := joint(p, false); i > 0 && p[i-1] != '\'' {
-			r.text, r.again = p[i:], true
-		}
+	if r.other = otherRecord(p); !r.other {
+		return false
+	}
+	// Only messages of user space, between quotes, can quote another record.
+	if i := joint(p, false); i > 0 && !r.again && !bytes.Contains(p, []byte("msg='")) {
+		r.text, r.again = p[i:], true
 	}
 	return false
 }
@@ -117,7 +118,7 @@ func (r *Reader) finish(rec *Record) {
 			rec.Text = cutColours(rec.Text)
 		}
 	}
-	if i := joint(rec.Text, rec.Type == ipe.TypeAccess); i > 0 {
+	if i := joint(rec.Text, rec.Type == ipe.TypeAccess); i > 0 && !r.again {
 		r.text, r.again = rec.Text[i:], true
 		rec.Text = rec.Text[:i]
 	}
