@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // Client asks a daemon. Its methods may be called from any goroutine.
@@ -21,11 +23,33 @@ type Client struct {
 // NewClient returns a client for the socket at path.
 func NewClient(path string) *Client {
 	return &Client{path: path, http: http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		},
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, path) },
 		DisableKeepAlives: true,
 	}}}
+}
+
+// dialPatience is for how long a client tries again while the queue of the
+// socket is full, and dialPause how long it waits between.
+const (
+	dialPatience = 5 * time.Second
+	dialPause    = 2 * time.Millisecond
+)
+
+// dial connects to the socket at path. Its queue may be full of the connections
+// of somebody who makes them in a loop: then a socket that does not block gets
+// EAGAIN at once (unix_stream_connect, net/unix/af_unix.c).
+func dial(ctx context.Context, path string) (net.Conn, error) {
+	for begin := time.Now(); ; {
+		c, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		if !errors.Is(err, syscall.EAGAIN) || time.Since(begin) > dialPatience {
+			return c, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(dialPause):
+		}
+	}
 }
 
 // RefusedError says that the daemon answered, but not with what was asked for.
