@@ -117,7 +117,7 @@ func TestValuesOfEventKeys(t *testing.T) {
 
 func TestStagesOfLosses(t *testing.T) {
 	t.Parallel()
-	want := []string{ledger.Kernel.Stage(), ledger.Socket.Stage(), ledger.Truncated.Stage(), "spool", "disk", ipe.StageMemory}
+	want := []string{ledger.Kernel.Stage(), ledger.Socket.Stage(), ledger.Truncated.Stage(), "spool", "disk", ipe.StageMemory, ipe.StageSink}
 	sameSet(t, eventsPage, want, marked(read(t, eventsPage), "Cm", itemsIn("LOSSES")))
 	sameSet(t, commandsPage, want, marked(read(t, commandsPage), "Cm", itemsIn("WHAT CAN BE LOST")))
 }

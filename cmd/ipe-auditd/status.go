@@ -189,6 +189,33 @@ func printSinks(out io.Writer, sinks []api.Sink, now time.Time) error {
 		fmt.Fprintf(w, "%s\t%s\t%s %s\t%s\t%d\t%d\t%d\t%s\n", printable(s.Name), printable(s.Type), printable(s.State), ago(now, s.Since), lag,
 			s.Delivered, s.Overwritten, s.Retries, printable(failure))
 	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return printCounters(out, sinks)
+}
+
+// printCounters writes what sinks count of their own and is not 0.
+func printCounters(out io.Writer, sinks []api.Sink) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	title := "\nSINK\tCOUNTERS\n"
+	for i := range sinks {
+		var list []string
+		for _, c := range sinks[i].Counters {
+			if c.Count == 0 {
+				continue
+			}
+			text := strings.ReplaceAll(c.Name, "_", " ")
+			if c.Label != "" {
+				text += fmt.Sprintf(" (%s %s)", c.Label, c.Value)
+			}
+			list = append(list, fmt.Sprintf("%s %d", text, c.Count))
+		}
+		if list != nil {
+			fmt.Fprintf(w, "%s%s\t%s\n", title, printable(sinks[i].Name), printable(strings.Join(list, ", ")))
+			title = ""
+		}
+	}
 	return w.Flush()
 }
 

@@ -48,7 +48,10 @@ func TestStatusIsForAPerson(t *testing.T) {
 		Spool:        api.Spool{ID: "0123456789abcdef", Form: api.FormDisk, Dir: "/var/lib/ipe-auditd", Disk: 1536 << 10, Limit: 256 << 20, Entries: 99, Oldest: before(90 * time.Minute), GivenUp: 4},
 		Sinks: []api.Sink{
 			{Name: "local", Type: "file", State: "ok", Since: before(49 * time.Hour), Delivered: 99},
-			{Name: "siem", Type: "syslog", State: "retrying", Since: before(65 * time.Second), LagEvents: 9, LagSeconds: 64.8, Delivered: 90, Overwritten: 1, Retries: 8, LastError: "connection refused", LastErrorTime: before(2 * time.Second)},
+			{Name: "siem", Type: "syslog", State: "retrying", Since: before(65 * time.Second), LagEvents: 9, LagSeconds: 64.8, Delivered: 90, Overwritten: 1, Retries: 8, LastError: "connection refused", LastErrorTime: before(2 * time.Second),
+				Counters: []api.Counter{{Name: "shortened", Count: 3}, {Name: "refused"}}},
+			{Name: "page", Type: "exec", State: "ok", Since: before(49 * time.Hour), Delivered: 5,
+				Counters: []api.Counter{{Name: "own_events", Count: 2}, {Name: "exits", Label: "status", Value: "1", Count: 4}}},
 		},
 		Feed: api.Feed{Clients: 2, MaxClients: 64},
 	}
@@ -65,6 +68,11 @@ feed        2 of 64 clients; 0 refused, 0 events overwritten before a client got
 SINK   TYPE    STATE          LAG      DELIVERED  MISSED  RETRIES  LAST ERROR
 local  file    ok 2d1h        -        99         0       0        -
 siem   syslog  retrying 1m5s  9, 1m5s  90         1       8        2s ago: connection refused
+page   exec    ok 2d1h        -        5          0       0        -
+
+SINK  COUNTERS
+siem  shortened 3
+page  own events 2, exits (status 1) 4
 `
 	var got bytes.Buffer
 	if err := printStatus(&got, st, now); err != nil {

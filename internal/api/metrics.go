@@ -92,6 +92,36 @@ func (m *metrics) sinks(sinks []Sink) {
 	counter("sink_gaps_total", "How often events were overwritten before the sink got them.", func(s *Sink) uint64 { return s.Gaps })
 	counter("sink_retries_total", "Attempts to deliver that failed.", func(s *Sink) uint64 { return s.Retries })
 	counter("sink_cursor_save_errors_total", "Failures to keep where the sink stands.", func(s *Sink) uint64 { return s.SaveErrors })
+	m.ownCounters(sinks)
+}
+
+// ownCounters writes what sinks count of their own, each name once.
+func (m *metrics) ownCounters(sinks []Sink) {
+	written := make(map[string]bool)
+	for i := range sinks {
+		for _, c := range sinks[i].Counters {
+			if !written[c.Name] {
+				written[c.Name] = true
+				m.family("sink_"+c.Name+"_total", "counter", c.Help)
+				m.ownCounter(sinks, c.Name)
+			}
+		}
+	}
+}
+
+// ownCounter writes the samples of one of them.
+func (m *metrics) ownCounter(sinks []Sink, name string) {
+	for i := range sinks {
+		for _, c := range sinks[i].Counters {
+			switch {
+			case c.Name != name:
+			case c.Label == "":
+				m.count(c.Count, "sink", sinks[i].Name, "type", sinks[i].Type)
+			default:
+				m.count(c.Count, "sink", sinks[i].Name, "type", sinks[i].Type, c.Label, c.Value)
+			}
+		}
+	}
 }
 
 // metrics writes metrics. A family is followed by its samples.

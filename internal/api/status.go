@@ -105,9 +105,20 @@ type Sink struct {
 	Retries     uint64 `json:"retries"`     // attempts that failed
 	SaveErrors  uint64 `json:"cursor_save_errors"`
 
+	Counters []Counter `json:"counters,omitempty"` // what this type of sink counts of its own
+
 	LastDelivery  time.Time `json:"last_delivery,omitzero"`
 	LastError     string    `json:"last_error,omitempty"` // stays after the recovery
 	LastErrorTime time.Time `json:"last_error_time,omitzero"`
+}
+
+// Counter is what a sink counts of its own.
+type Counter struct {
+	Name  string `json:"name"`
+	Label string `json:"label,omitempty"` // what tells counters of one name apart
+	Value string `json:"value,omitempty"` // of the label
+	Count uint64 `json:"count"`
+	Help  string `json:"-"` // of the metric
 }
 
 // Feed is the feed itself.

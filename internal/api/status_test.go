@@ -196,6 +196,39 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	}
 }
 
+// What sinks count of their own comes once for each name, whoever has it.
+func TestMetricsHaveTheCountersOfSinks(t *testing.T) {
+	t.Parallel()
+	st := Status{Sinks: []Sink{
+		{Name: "a", Type: "exec", Counters: []Counter{
+			{Name: "runs", Help: "Runs.", Count: 3},
+			{Name: "exits", Help: "Ends.", Label: "status", Value: "0", Count: 2},
+			{Name: "exits", Help: "Ends.", Label: "status", Value: "signal", Count: 1},
+		}},
+		{Name: "b", Type: "exec", Counters: []Counter{{Name: "runs", Help: "Runs.", Count: 4}}},
+		{Name: "c", Type: "file"},
+	}}
+	got := string(AppendMetrics(nil, &st))
+	_, got, _ = strings.Cut(got, "# HELP ipe_auditd_sink_runs_total")
+	got, _, _ = strings.Cut(got, "# HELP ipe_auditd_feed_")
+	want := ` Runs.
+# TYPE ipe_auditd_sink_runs_total counter
+ipe_auditd_sink_runs_total{sink="a",type="exec"} 3
+ipe_auditd_sink_runs_total{sink="b",type="exec"} 4
+# HELP ipe_auditd_sink_exits_total Ends.
+# TYPE ipe_auditd_sink_exits_total counter
+ipe_auditd_sink_exits_total{sink="a",type="exec",status="0"} 2
+ipe_auditd_sink_exits_total{sink="a",type="exec",status="signal"} 1
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	text, err := json.Marshal(&st.Sinks[0].Counters)
+	if want := `[{"name":"runs","count":3},{"name":"exits","label":"status","value":"0","count":2},{"name":"exits","label":"status","value":"signal","count":1}]`; err != nil || string(text) != want {
+		t.Errorf("got %s, %v, want %s", text, err, want)
+	}
+}
+
 func TestTextfileIsReplacedAsAWhole(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -68,7 +68,7 @@ func (f *fleet) startAll(sinks []config.Sink) error {
 // start starts one sink at begin.
 func (f *fleet) start(c *config.Sink, begin spool.Start) error {
 	log := f.d.log.With(zap.String("sink", c.Name))
-	outlet, matcher, err := build(c, f.d.Console, f.d.log)
+	outlet, matcher, err := build(c, f.d.Console, f.d.log, f.d.refused(c.Name))
 	if err != nil {
 		return fmt.Errorf("sink %q: %w", c.Name, err)
 	}

@@ -20,8 +20,9 @@ type Console struct {
 	Colour bool // whether a person sees it in colour
 }
 
-// build makes a sink and what selects its events.
-func build(c *config.Sink, out Console, log *zap.Logger) (sink.Built, *match.Matcher, error) {
+// build makes a sink and what selects its events. What the sink gives up it tells
+// refused, which may be nil.
+func build(c *config.Sink, out Console, log *zap.Logger, refused func(sink.Refused)) (sink.Built, *match.Matcher, error) {
 	var matcher *match.Matcher
 	if len(c.Match) > 0 {
 		var err error
@@ -32,8 +33,9 @@ func build(c *config.Sink, out Console, log *zap.Logger) (sink.Built, *match.Mat
 	log = log.With(zap.String("sink", c.Name))
 	built, err := c.Options.Build(&sink.Environment{
 		Name: c.Name, Out: out.Out, Colour: out.Colour,
-		Info: func(message string) { log.Info(message) },
-		Warn: func(message string, err error) { log.Warn(message, zap.Error(err)) },
+		Refused: refused,
+		Info:    func(message string) { log.Info(message) },
+		Warn:    func(message string, err error) { log.Warn(message, zap.Error(err)) },
 	})
 	return built, matcher, err
 }
@@ -45,7 +47,7 @@ func CheckSinks(sinks []config.Sink) (warnings []schema.Problem, err error) {
 	var problems []schema.Problem
 	var matchers []*match.Matcher
 	for i := range sinks {
-		_, matcher, err := build(&sinks[i], Console{Out: io.Discard}, zap.NewNop())
+		_, matcher, err := build(&sinks[i], Console{Out: io.Discard}, zap.NewNop(), nil)
 		if err != nil {
 			problems = append(problems, sinks[i].Problem(err.Error()))
 		}

@@ -144,6 +144,11 @@ func (s *ship) status(d *daemon, now time.Time) api.Sink {
 		Overwritten: st.Overwritten, Gaps: st.Gaps, Retries: st.Failures, SaveErrors: st.SaveErrors,
 		LastDelivery: st.LastDelivery, LastErrorTime: st.LastErrorTime,
 	}
+	if c, ok := s.outlet.Sink.(sink.Counting); ok {
+		for _, c := range c.Counters() {
+			out.Counters = append(out.Counters, api.Counter{Name: c.Name, Label: c.Label, Value: c.Value, Count: c.Count, Help: c.Help})
+		}
+	}
 	if st.LastError != nil {
 		out.LastError = st.LastError.Error()
 	}

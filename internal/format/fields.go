@@ -83,6 +83,7 @@ func (e *encoder) own(ev *ipe.Event) {
 	e.number(`,"count":`, ev.Count, ev.Has&ipe.HasCount != 0)
 	e.word(`,"accuracy":`, ev.Accuracy.String())
 	e.text(`,"stage":`, ev.Stage)
+	e.text(`,"sink":`, ev.Sink)
 	e.instant(`,"since":`, ev.Since, ev.Has&ipe.HasSince != 0)
 	e.instant(`,"until":`, ev.Until, ev.Has&ipe.HasUntil != 0)
 	e.number(`,"first_seq":`, ev.FirstSeq, ev.Has&ipe.HasSeqRange != 0)

@@ -106,6 +106,7 @@ var keys = [...]Key{
 	{Name: "count", In: counts, Doc: "how many", value: number(func(f *fields) *uint64 { return &f.Count }, ipe.HasCount)},
 	{Name: "accuracy", In: losses, Doc: "how well the count is known", value: word(func(f *fields) *ipe.Accuracy { return &f.Accuracy })},
 	{Name: "stage", In: losses, Doc: "where they were lost", value: text(func(f *fields) *[]byte { return &f.Stage })},
+	{Name: "sink", In: kinds(ipe.KindLost), Doc: "sink whose receiver did not take them", value: text(func(f *fields) *[]byte { return &f.Sink })},
 	{Name: "since", In: counts, Doc: "after when", value: instant(func(f *fields) *int64 { return &f.Since }, ipe.HasSince)},
 	{Name: "until", In: counts, Doc: "before when", value: instant(func(f *fields) *int64 { return &f.Until }, ipe.HasUntil)},
 	{Name: "first_seq", In: kinds(ipe.KindLost, ipe.KindRepeated), Doc: "seq of the first of them", value: number(func(f *fields) *uint64 { return &f.FirstSeq }, ipe.HasSeqRange)},

@@ -99,7 +99,7 @@ func TestEveryKeyIsReadBack(t *testing.T) {
 }
 
 // ownKeys are those that the encoder does not look for in an event of the kernel.
-var ownKeys = []string{"count", "accuracy", "stage", "since", "until", "first_seq", "last_seq", "pids", "comms",
+var ownKeys = []string{"count", "accuracy", "stage", "sink", "since", "until", "first_seq", "last_seq", "pids", "comms",
 	"version", "kernel", "ipe_status", "success_audit"}
 
 // without returns a line without some of its members.

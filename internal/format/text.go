@@ -100,6 +100,7 @@ func (t *line) event(ev *ipe.Event, c *Context) {
 		t.head(bad, "LOST")
 		t.loss(ev, " record", " records")
 		t.value(" at stage ", ev.Stage)
+		t.value(" ", ev.Sink)
 		t.interval(ev)
 	case ipe.KindForged:
 		t.head(bad, "FORGED")

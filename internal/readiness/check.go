@@ -145,6 +145,8 @@ func (c *hostCheck) access(ev *history.Event, n uint64) {
 
 func (c *hostCheck) loss(ev *ipe.Event) {
 	switch {
+	case string(ev.Stage) == ipe.StageSink:
+		return // one receiver has not got it; where that leaves a hole, the hole counts
 	case ev.Has&ipe.HasCount == 0:
 		c.uncount = true
 	case ev.Accuracy != ipe.AccuracyExact:

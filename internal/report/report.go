@@ -157,6 +157,9 @@ func (l *loss) add(ev *ipe.Event) {
 	if !ev.IsLoss() {
 		return
 	}
+	if string(ev.Stage) == ipe.StageSink {
+		return // one receiver has not got it; where that leaves a hole, the hole counts
+	}
 	l.events++
 	l.accuracy = max(l.accuracy, ev.Accuracy, ipe.AccuracyExact)
 	if ev.Has&ipe.HasCount == 0 {

@@ -66,6 +66,11 @@ func (r *Runner) deliver(ctx, idle context.Context) (done bool, err error) {
 	if !done && r.halting.Err() != nil {
 		return false, ErrUndelivered
 	}
+	if done && r.resender != nil {
+		if err := r.resender.Confirm(ctx); err != nil {
+			return false, fmt.Errorf("flush: %w", err)
+		}
+	}
 	return done, nil
 }
 
@@ -114,16 +119,26 @@ func (r *Runner) next(ctx, idle context.Context) (*spool.Entry, error) {
 	if ok || err != nil || r.batch.begun() {
 		return e, err
 	}
+	r.config.Task.Leave()
+	if r.resender != nil {
+		if err := r.resender.Flush(ctx); err != nil {
+			return nil, &flushError{err}
+		}
+	}
 	if r.status.State != OK {
 		r.change(OK, nil)
 	}
 	if r.draining.Err() != nil {
 		return nil, ctx.Err()
 	}
-	r.config.Task.Leave()
 	wait, cancel := r.untilEnd(idle)
+	wait, alive := r.whileAlive(wait)
 	e, err = r.config.Source.Next(wait)
+	alive.end()
 	cancel()
+	if err != nil && alive.ended() && idle.Err() == nil && errors.Is(err, context.Canceled) {
+		return r.next(ctx, idle) // Flush has something to do
+	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return nil, errWindow
 	}
@@ -182,6 +197,10 @@ func (r *Runner) interrupted(ctx context.Context, err error) error {
 	if errors.As(err, &gap) {
 		return r.tell(ctx, gap)
 	}
+	var flush *flushError
+	if errors.As(err, &flush) {
+		return fmt.Errorf("flush: %w", flush.error)
+	}
 	return fmt.Errorf("read spool: %w", err)
 }
 
@@ -223,7 +242,8 @@ func (r *Runner) begin(c spool.Cursor) {
 // while before it writes.
 func (r *Runner) write(ctx context.Context, ev *ipe.Event) error {
 	r.buf = r.config.Format(r.buf[:0], ev, &r.context)
-	r.entry = Entry{Event: ev, Bytes: r.buf}
+	id := &r.context.Identity
+	r.entry = Entry{Event: ev, Bytes: r.buf, Cursor: spool.Cursor{ID: spool.ID(id.Spool), Seq: id.Seq}}
 	if r.blocks > 0 {
 		r.blocks--
 		r.config.Task.Leave()

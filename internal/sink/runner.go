@@ -38,6 +38,11 @@ const (
 // was delivered. The rest waits for the next start.
 var ErrUndelivered = errors.New("stopped before everything was delivered")
 
+// ErrSuspect is wrapped by an error of a [Resender] that looks for an entry which
+// its receiver refuses: it comes closer with each attempt, so the pauses between
+// them do not become longer.
+var ErrSuspect = errors.New("the receiver may refuse one event")
+
 // Source is where a runner reads. A *spool.Reader is one.
 type Source interface {
 	Next(ctx context.Context) (*spool.Entry, error)
@@ -109,6 +114,7 @@ type Runner struct {
 	done              chan struct{}   // closed when Run returns
 	err               error           // of Run, once done is closed
 	saver             *saver          // nil when the cursor is not kept
+	resender          Resender        // the sink, if it is one
 
 	// Owned by Run.
 	decoder  entry.Decoder
@@ -128,6 +134,7 @@ type Runner struct {
 
 	mu     sync.Mutex
 	status Status
+	shown  uint64 // the last Delivered that Status returned
 }
 
 // batch is what was read since the last flush.
@@ -152,6 +159,7 @@ func New(c Config) *Runner {
 	r.halting, r.halt = context.WithCancel(context.Background())
 	r.cancelled, r.cancel = context.WithCancel(context.Background())
 	r.status = Status{Since: time.Now(), Cursor: c.Start, Kept: c.Start}
+	r.resender, _ = c.Sink.(Resender)
 	if c.Coalesce > 0 {
 		r.windows = newCoalescer(c.Coalesce)
 		r.windows.decoder.Host = c.Context.Host
@@ -198,6 +206,12 @@ func (r *Runner) run(ctx context.Context) error {
 			return stopped
 		}
 		r.limit = 1
+		if r.resender != nil {
+			r.limit = 2 // it finds out by itself which one fails, and wants another one for that
+		}
+		if errors.Is(err, ErrSuspect) {
+			r.pause = minPause
+		}
 		if r.windows != nil {
 			r.windows.rollback()
 		}

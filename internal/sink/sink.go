@@ -3,13 +3,20 @@ package sink
 import (
 	"context"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
+
+// Cursor is a place in the spool.
+type Cursor = spool.Cursor
 
 // Entry is one event as it is lent to a sink. It lives until Write returns.
 type Entry struct {
 	Event *ipe.Event
 	Bytes []byte // in the sink's format, whole; line formats end in a newline
+
+	// Where it stands in the spool; Seq is 0 for events that are no entry.
+	Cursor Cursor
 }
 
 // Sink delivers entries to one place. The runner is its only caller and calls
@@ -44,4 +51,46 @@ type Sink interface {
 // the other methods.
 type Causer interface {
 	Caused(ev *ipe.Event) bool
+}
+
+// Counter is something that a sink counts beside what the runner does.
+type Counter struct {
+	Name  string // as in status; metrics put sink_ before it and _total behind it
+	Help  string // one sentence
+	Label string // what tells counters of one name apart; empty if there is one only
+	Value string // of the label
+	Count uint64
+}
+
+// Counting is a Sink with counters. Any goroutine may call Counters; it returns all
+// of them, also those that are 0, always in the same order.
+type Counting interface {
+	Counters() []Counter
+}
+
+// Refused is an event that a receiver refused for good.
+type Refused struct {
+	Kind   ipe.Kind
+	Stage  string // of a KindLost
+	Cursor Cursor // of its entry; Seq is 0 for events that are no entry
+}
+
+// Resender is a Sink whose receiver acknowledges nothing, so that what Flush has
+// passed may turn out to be not taken. It keeps that for a while, and sends it again
+// with the next Flush.
+type Resender interface {
+	Sink
+
+	// Alive returns a context that ends when Flush has to be called although
+	// nothing was written, nil if there is nothing that could make it so.
+	Alive() context.Context
+
+	// Confirm is Flush, but waits until all that Flush has passed is taken, as far
+	// as this kind of sink can know. It is called when there will be no other entry.
+	Confirm(ctx context.Context) error
+
+	// Undelivered returns how many of the entries that Flush has passed are not
+	// known to be taken, or were given up. Any goroutine may call it, and entries
+	// that are being flushed may be among them already.
+	Undelivered() uint64
 }

@@ -68,7 +68,14 @@ type Status struct {
 func (r *Runner) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.status
+	st := r.status
+	if r.resender != nil {
+		n := r.resender.Undelivered()
+		// What is being flushed is among them, and not among the delivered ones yet.
+		r.shown = max(r.shown, st.Delivered-min(st.Delivered, n))
+		st.Delivered = r.shown
+	}
+	return st
 }
 
 // change moves to another state, or notes another failure in the same one.

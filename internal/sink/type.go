@@ -54,6 +54,8 @@ type Environment struct {
 	Colour bool                            // whether a person sees that in colour
 	Info   func(message string)            // writes to the daemon's log, from any goroutine
 	Warn   func(message string, err error) // likewise
+
+	Refused func(Refused) // is told what the sink gave up, from any goroutine; may be nil
 }
 
 // Built is a sink with the form in which it takes events.

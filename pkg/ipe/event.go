@@ -42,6 +42,10 @@ func (k Kind) String() string { return name(kindNames[:], int(k)) }
 // Count is 0.
 const StageMemory = "memory"
 
+// StageSink is the stage of what the receiver of one sink refused: the others have
+// it, and the spool.
+const StageSink = "sink"
+
 // IsLoss reports whether the event says that something was lost. One of KindLost
 // with a Count of 0 does not, see [StageMemory].
 func (ev *Event) IsLoss() bool {
@@ -255,7 +259,8 @@ type Event struct {
 	// KindLost, KindForged and KindRepeated.
 	Count    uint64
 	Accuracy Accuracy
-	Stage    []byte // where: socket, kernel, truncated, spool, ...
+	Stage    []byte // where: socket, kernel, truncated, spool, sink, ...
+	Sink     []byte // its name, of stage sink
 	Since    int64  // milliseconds since 1970 UTC, with HasSince
 	Until    int64  // milliseconds since 1970 UTC, with HasUntil
 	FirstSeq uint64 // of the entries lost to one reader, or counted; with HasSeqRange

@@ -35,7 +35,11 @@ func Example() {
 	if err := s.Flush(ctx); err != nil {
 		panic(err)
 	}
-	fmt.Println(s.Stats().Runs, "run")
+	for _, c := range s.Counters() {
+		if c.Name == "runs" {
+			fmt.Println(c.Count, "run")
+		}
+	}
 	// Output:
 	// page: denied /tmp/x
 	// 1 run

@@ -88,8 +88,9 @@ type lifetime struct {
 }
 
 var (
-	_ sink.Sink   = (*Sink)(nil)
-	_ sink.Causer = (*Sink)(nil)
+	_ sink.Sink     = (*Sink)(nil)
+	_ sink.Causer   = (*Sink)(nil)
+	_ sink.Counting = (*Sink)(nil)
 )
 
 // New returns a sink that runs the command that o describes. It does not look

@@ -181,7 +181,7 @@ func TestMissingCommandIsAnError(t *testing.T) {
 	if err := s.Write(context.Background(), line("{}\n")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("each: Write: %v, want not exist", err)
 	}
-	if st := s.Stats(); st.Runs != 1 || st.Failed != 1 {
+	if st := counted(s); st["runs"] != 1 || st["command_failures"] != 1 {
 		t.Errorf("got %+v, want one run, failed", st)
 	}
 }

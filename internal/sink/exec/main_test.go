@@ -226,3 +226,14 @@ func gone(t testing.TB, path string) bool {
 	_, state, _ := strings.Cut(string(stat), ") ")
 	return strings.HasPrefix(state, "Z") // an orphan that nobody reaps here
 }
+
+// counted returns the counters that are not 0, by name and value of the label.
+func counted(s *Sink) map[string]uint64 {
+	counts := make(map[string]uint64)
+	for _, c := range s.Counters() {
+		if c.Count > 0 {
+			counts[strings.TrimSpace(c.Name+" "+c.Value)] = c.Count
+		}
+	}
+	return counts
+}

@@ -160,7 +160,7 @@ func TestCloseLetsTheProcessFinish(t *testing.T) {
 	if diff := cmp.Diff("one\ntwo\n", content(t, out)); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[int]uint64{0: 1}, s.Stats().Exits); diff != "" {
+	if diff := cmp.Diff(map[string]uint64{"exits 0": 1}, counted(s)); diff != "" {
 		t.Errorf("exits (-want +got):\n%s", diff)
 	}
 }
@@ -175,7 +175,7 @@ func TestCloseKillsAProcessThatDoesNotFinish(t *testing.T) {
 	if exists(fmt.Sprintf("/proc/%d", pid)) {
 		t.Error("the process lives on, or is a zombie")
 	}
-	if diff := cmp.Diff(map[int]uint64{-1: 1}, s.Stats().Exits); diff != "" {
+	if diff := cmp.Diff(map[string]uint64{"exits signal": 1}, counted(s)); diff != "" {
 		t.Errorf("exits (-want +got):\n%s", diff)
 	}
 }

@@ -173,6 +173,11 @@ func (s *Sink) Write(ctx context.Context, e *sink.Entry) error {
 	if s.file == nil {
 		return os.ErrClosed
 	}
+	if s.fills(len(e.Bytes)) {
+		if err := s.commit(ctx); err != nil {
+			return err
+		}
+	}
 	s.buf = append(s.buf, e.Bytes...)
 	if len(s.buf) < maxBuffer {
 		return nil
@@ -189,6 +194,21 @@ func (s *Sink) Flush(ctx context.Context) error {
 	if s.file == nil {
 		return os.ErrClosed
 	}
+	return s.commit(ctx)
+}
+
+// fills reports whether the file would become too large with what was collected
+// and more bytes, so that those belong into the next one.
+func (s *Sink) fills(more int) bool {
+	size := s.written + int64(len(s.buf))
+	return s.rotation.Size > 0 && size > s.flushed && size+int64(more) > s.rotation.Size &&
+		!time.Now().Before(s.nextRotate)
+}
+
+// commit writes what was collected and makes it last. Only then another file may
+// take the place of this one, so it also comes between two flushes when this one is
+// full; if the batch then fails, the runner writes again what is here already.
+func (s *Sink) commit(ctx context.Context) error {
 	if err := s.writeOut(ctx); err != nil {
 		return err
 	}
@@ -224,8 +244,8 @@ func (s *Sink) writeOut(ctx context.Context) error {
 }
 
 // chooseFile opens the file anew if that was asked for or if another one is in
-// its place, and rotates it if it is time. It is called between flushes, so
-// that all entries of one go into one file.
+// its place, and rotates it if it is time. It is called when everything that was
+// written has been committed.
 func (s *Sink) chooseFile() error {
 	var st unix.Stat_t
 	err := unix.Lstat(s.path, &st)

@@ -18,7 +18,7 @@ import (
 // rotation in UTC: events.json.20261123T133538.497Z, compressed with .gz behind.
 // Only names of this form are ever compressed or removed.
 type Rotation struct {
-	Size     int64         // in bytes; a file only grows beyond it by a single flush larger than that; 0: any
+	Size     int64         // in bytes; a file only grows beyond it by a single entry larger than that; 0: any
 	Age      time.Duration // since the file got its first entry, checked when the next one comes; 0: any
 	Keep     int           // number of rotated files to keep; 0: all
 	Compress bool          // with gzip, in the background

@@ -50,6 +50,32 @@ func TestRotatesBySize(t *testing.T) {
 	}
 }
 
+// A batch that is larger than a file may be goes into several.
+func TestRotatesWithinABatch(t *testing.T) {
+	t.Parallel()
+	const size = 1000
+	path := filepath.Join(t.TempDir(), "events")
+	s := newSink(t, Options{Path: path, Rotate: Rotation{Size: size}})
+	var lines []string
+	for i := range 300 {
+		lines = append(lines, fmt.Sprintf("%d %s\n", i, strings.Repeat("x", i%90)))
+	}
+	mustDeliver(t, s, lines[:100]...)
+	mustDeliver(t, s, lines[100:]...)
+	var all strings.Builder
+	for _, name := range append(rotated(t, path), path) {
+		b, err := os.ReadFile(name)
+		check(t, err)
+		if len(b) > size || name != path && len(b) < size/2 {
+			t.Errorf("%s has %d bytes, want up to %d", name, len(b), size)
+		}
+		all.Write(b)
+	}
+	if all.String() != strings.Join(lines, "") {
+		t.Error("not every line is there once and in order")
+	}
+}
+
 // The size that counts is that of the file, whoever changed it.
 func TestTruncatedFileIsNotRotated(t *testing.T) {
 	t.Parallel()

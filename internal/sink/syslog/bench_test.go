@@ -39,7 +39,7 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 	} {
 		s := newSink(t, Options{Network: tt.network, Address: tt.address})
 		open(t, s)
-		s.history.cur.frames = make([]byte, 0, maxPending) // as after the first batches
+		s.history.frames, s.history.marks = make([]byte, 0, maxPending), make([]mark, 0, 1000) // as after the first batches
 		n := testing.AllocsPerRun(500, func() {
 			if err := s.Write(ctx, e); err != nil {
 				t.Fatal(err)

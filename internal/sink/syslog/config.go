@@ -165,7 +165,7 @@ func checkSDID(s string) error {
 }
 
 // Build implements [sink.Options].
-func (c *Config) Build(*sink.Environment) (sink.Built, error) {
+func (c *Config) Build(e *sink.Environment) (sink.Built, error) {
 	facility, ok := facilityCode(c.Facility)
 	if !ok {
 		return sink.Built{}, fmt.Errorf("unknown facility %q", c.Facility)
@@ -178,7 +178,13 @@ func (c *Config) Build(*sink.Environment) (sink.Built, error) {
 	if err != nil {
 		return sink.Built{}, err
 	}
-	s, err := New(c.options())
+	o := c.options()
+	o.Refused = e.Refused
+	o.Shorter = func(octets int) {
+		e.Warn("the receiver ends connections at long messages, so they are shortened from now on: set max_message to what it takes",
+			fmt.Errorf("no more than %d octets were taken", octets))
+	}
+	s, err := New(o)
 	return sink.Built{Sink: s, Format: encode}, err
 }
 

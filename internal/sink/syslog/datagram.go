@@ -31,15 +31,16 @@ type datagram struct {
 	err     error
 	attempt func(fd uintptr) bool // made once: a closure per message would allocate
 	short   []byte                // the last message that was shortened
+	sink    *Sink                 // counts
 }
 
-func dialDatagram(ctx context.Context, network, address string) (conn, error) {
+func (s *Sink) dialDatagram(ctx context.Context, network string) (conn, error) {
 	var d net.Dialer
-	nc, err := d.DialContext(ctx, network, address)
+	nc, err := d.DialContext(ctx, network, s.options.Address)
 	if err != nil {
 		return nil, err
 	}
-	c := &datagram{Conn: nc}
+	c := &datagram{Conn: nc, sink: s}
 	if c.raw, err = nc.(syscall.Conn).SyscallConn(); err != nil {
 		nc.Close()
 		return nil, err
@@ -56,7 +57,7 @@ func dialDatagram(ctx context.Context, network, address string) (conn, error) {
 }
 
 // write sends the message, shortened if it is too long for this socket.
-func (c *datagram) write(ctx context.Context, msg []byte) error {
+func (c *datagram) write(ctx context.Context, msg []byte, _ identity) error {
 	err := c.send(ctx, msg)
 	if !errors.Is(err, unix.EMSGSIZE) {
 		return err
@@ -69,6 +70,9 @@ func (c *datagram) write(ctx context.Context, msg []byte) error {
 	for limit = min(limit, len(msg)-1); limit >= LeastMessage && errors.Is(err, unix.EMSGSIZE); limit /= 2 {
 		c.short = shorten(c.short[:0], msg, limit)
 		err = c.send(ctx, c.short)
+	}
+	if err == nil {
+		c.sink.shortened.Add(1)
 	}
 	return err
 }

@@ -29,13 +29,16 @@
 // proxy without a server behind it. Each attempt would lose a batch.
 //
 // Bytes that the peer's kernel acknowledged are not yet read by the receiver. If
-// it is killed, they are gone. So the last 4 to 8 MiB of the last 30 to 60
-// seconds before the end of a connection are kept in memory, and when the peer
-// ended it, they are sent again on the next one before anything new: with the
-// next event, because nobody else would notice. So a receiver that is restarted
-// gets the last events twice; their spool and seq tell. What a receiver had in
-// its queues for longer is lost with it, and what we kept is lost if we end
-// before the connection is back.
+// it is killed, they are gone. So the last 4 to 8 MiB of the last 30 seconds before
+// the end of a connection are kept in memory, and when the peer ended it, they are
+// sent again on the next one before anything new, at once: see sink.Resender. So a
+// receiver that is restarted gets the last events twice; their spool and seq tell.
+// What a receiver had in its queues for longer is lost with it, and what we kept is
+// lost if we end before the connection is back.
+//
+// A receiver that will not have a message ends the connection, and would do so for
+// ever. How such a message is found without taking a restart for one is described
+// at suspicion.
 //
 // The order is that of the spool within one connection. What an earlier
 // connection holds, a receiver may read at the same time as the next one.

@@ -1,7 +1,7 @@
 package syslog
 
 import (
-	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,16 +13,28 @@ func at(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.
 
 // batch is a batch that was delivered at once.
 func (h *history) batch(when time.Time, msgs ...string) {
-	h.turn(when)
+	h.trim(when)
 	for _, m := range msgs {
-		h.addFrame([]byte(m))
+		h.write(m)
 	}
-	h.delivered(when)
+	h.delivered(h.unsent(), when)
 }
 
-func (h *history) sent() string {
-	u := h.unsent()
-	return string(bytes.Join(u[:], nil))
+// write adds without a look at the clock.
+func (h *history) write(msg string) {
+	h.frames = h.frame(h.frames, []byte(msg))
+	h.marks = append(h.marks, mark{end: len(h.frames), size: len(msg)})
+}
+
+// copied returns a history of its own.
+func (h *history) copied() *history {
+	c := *h
+	c.frames, c.marks = slices.Clone(h.frames), slices.Clone(h.marks)
+	return &c
+}
+
+func (h *history) text() string {
+	return string(h.between(h.next, len(h.marks)))
 }
 
 func TestHistoryKeepsTheLastMoments(t *testing.T) {
@@ -32,23 +44,23 @@ func TestHistoryKeepsTheLastMoments(t *testing.T) {
 	h.batch(at(29), "b")
 	h.batch(at(31), "c")
 	h.batch(at(40), "d")
-	if got := h.sent(); got != "" {
+	if got := h.text(); got != "" {
 		t.Errorf("on the same connection %q is to be sent, want nothing", got)
 	}
 	for _, tt := range []struct {
 		end  int
 		want string
 	}{
-		{41, "1 a1 b1 c1 d"},
-		{58, "1 a1 b1 c1 d"}, // b is within 30 seconds
+		{40, "1 b1 c1 d"},
+		{58, "1 b1 c1 d"}, // b is within 30 seconds
 		{60, "1 c1 d"},
-		{69, "1 c1 d"},
+		{69, "1 d"},
 		{71, ""},
 		{9999, ""},
 	} {
-		h := h
-		h.broken(at(tt.end))
-		if got := h.sent(); got != tt.want {
+		h := h.copied()
+		h.broken(at(tt.end), false)
+		if got := h.text(); got != tt.want {
 			t.Errorf("ended at %d: %q is to be sent again, want %q", tt.end, got, tt.want)
 		}
 	}
@@ -60,10 +72,12 @@ func TestHistoryForgetsWhatIsOld(t *testing.T) {
 	for i := range 100 {
 		h.batch(at(i), string(rune('!'+i)))
 	}
-	h.broken(at(99))
-	got := strings.Count(h.sent(), " ")
-	if got < 30 || got > 61 {
-		t.Errorf("%d seconds are kept, want 30 to 60", got)
+	if n := len(h.marks); n < 30 || n > 62 {
+		t.Errorf("%d seconds are kept, want 30 to 60", n)
+	}
+	h.broken(at(99), false)
+	if got := strings.Count(h.text(), " "); got != 31 {
+		t.Errorf("%d seconds are to be sent again, want 30", got)
 	}
 }
 
@@ -71,28 +85,28 @@ func TestHistoryKeepsUntilDelivered(t *testing.T) {
 	t.Parallel()
 	var h history
 	h.batch(at(0), "a")
-	h.turn(at(1))
-	h.addFrame([]byte("b")) // not delivered
-	h.broken(at(1))
+	h.trim(at(1))
+	h.write("b") // not delivered
+	h.broken(at(1), false)
 	for i := range 5 { // attempts that fail, over minutes
 		h.reset()
-		h.turn(at(100 * i))
-		h.addFrame([]byte("b"))
-		if got, want := h.sent(), "1 a1 b"; got != want {
+		h.trim(at(100 * i))
+		h.write("b")
+		if got, want := h.text(), "1 a1 b"; got != want {
 			t.Fatalf("attempt %d: %q is to be sent, want %q", i, got, want)
 		}
-		h.broken(at(100 * i))
+		h.broken(at(100*i), false)
 	}
 	h.reset()
-	h.turn(at(500))
-	h.addFrame([]byte("b"))
-	h.delivered(at(500))
-	if got := h.sent(); got != "" {
+	h.trim(at(500))
+	h.write("b")
+	h.delivered(h.unsent(), at(500))
+	if got := h.text(); got != "" {
 		t.Errorf("after delivery %q is to be sent, want nothing", got)
 	}
 	h.batch(at(510), "c")
-	h.broken(at(511))
-	if got, want := h.sent(), "1 a1 b1 c"; got != want {
+	h.broken(at(511), false)
+	if got, want := h.text(), "1 a1 b1 c"; got != want {
 		t.Errorf("%q is to be sent again, want %q", got, want)
 	}
 }
@@ -101,12 +115,12 @@ func TestHistoryDropsWhatWasNotDelivered(t *testing.T) {
 	t.Parallel()
 	var h history
 	h.batch(at(0), "a")
-	h.turn(at(1))
-	h.addFrame([]byte("b"))
+	h.trim(at(1))
+	h.write("b")
 	h.reset()
 	h.batch(at(2), "c")
-	h.broken(at(3))
-	if got, want := h.sent(), "1 a1 c"; got != want {
+	h.broken(at(3), false)
+	if got, want := h.text(), "1 a1 c"; got != want {
 		t.Errorf("%q is to be sent again, want %q", got, want)
 	}
 }
@@ -118,18 +132,19 @@ func TestHistoryIsBounded(t *testing.T) {
 	for range 1000 { // 100 MB in one second
 		h.batch(at(0), msg)
 	}
-	if n := cap(h.old.frames) + cap(h.cur.frames); n > 4*generationBytes {
-		t.Errorf("%d bytes are held, want at most %d", n, 4*generationBytes)
+	if n := cap(h.frames); n > 4*historyBytes {
+		t.Errorf("%d bytes are held, want at most %d", n, 4*historyBytes)
 	}
-	h.broken(at(1))
-	if n := len(h.sent()); n < generationBytes {
-		t.Errorf("%d bytes are kept, want at least %d", n, generationBytes)
+	h = *h.copied()
+	h.broken(at(1), false)
+	if n := len(h.text()); n < historyBytes {
+		t.Errorf("%d bytes are kept, want at least %d", n, historyBytes)
 	}
 	for i := 2; i < 4; i++ {
-		h.delivered(at(40 * i))
+		h.delivered(h.unsent(), at(40*i))
 		h.batch(at(40*i+35), "x")
 	}
-	if n := cap(h.old.frames) + cap(h.cur.frames); n > generationBytes {
+	if n := cap(h.frames); n > historyBytes {
 		t.Errorf("%d bytes are held when all is calm", n)
 	}
 }

@@ -308,7 +308,7 @@ func newSink(t testing.TB, o Options) *Sink {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.settle = 0
+	s.settle, s.acks.while = 0, 0
 	t.Cleanup(func() {
 		closed := make(chan error, 1)
 		go func() { closed <- s.Close() }()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 )
 
 const (
@@ -46,6 +49,9 @@ type stream struct {
 	begun  time.Time
 	settle time.Duration
 
+	alive context.Context // ends when the reading goroutine does
+	end   context.CancelFunc
+
 	// Set by the reading goroutine before it closes ended.
 	ended   chan struct{}
 	endErr  error
@@ -54,8 +60,10 @@ type stream struct {
 	unflushed atomic.Bool // something may be on its way
 
 	// Owned by the runner's goroutine.
+	sink    *Sink // its history and what else outlives a connection
 	history *history
 	failed  error // of an earlier flush: a frame may be torn
+	rest    bool  // of what has to be sent again, all that was sent on this one is taken
 	timer   *time.Timer
 	inspect func(fd uintptr) // look, made once: a closure per call would allocate
 	queued  int              // bytes that the peer's kernel has not acknowledged
@@ -73,7 +81,8 @@ func (s *Sink) dialStream(ctx context.Context) (conn, error) {
 		return nil, err
 	}
 	c := &stream{tcp: nc.(*net.TCPConn), begun: time.Now(), settle: s.settle, ended: make(chan struct{}),
-		history: &s.history, timer: time.NewTimer(0)}
+		sink: s, history: &s.history, timer: time.NewTimer(0)}
+	c.alive, c.end = context.WithCancel(context.Background())
 	c.io, c.inspect = c.tcp, c.look
 	if err := c.prepare(); err != nil {
 		nc.Close()
@@ -105,6 +114,7 @@ func (c *stream) prepare() error {
 // ends: nothing else would tell of that between events. For TLS it is what
 // handles alerts and renewed keys.
 func (c *stream) read() {
+	defer c.end()
 	defer close(c.ended)
 	buf := make([]byte, 512)
 	var err error
@@ -129,7 +139,7 @@ func (c *stream) gone() bool {
 }
 
 // write collects the message.
-func (c *stream) write(ctx context.Context, msg []byte) error {
+func (c *stream) write(ctx context.Context, msg []byte, id identity) error {
 	if c.failed != nil {
 		return c.failed
 	}
@@ -137,22 +147,45 @@ func (c *stream) write(ctx context.Context, msg []byte) error {
 		return c.fail(c.endErr)
 	}
 	c.unflushed.Store(true)
-	c.history.add(msg)
-	if len(c.history.cur.frames)-c.history.pending < maxPending {
+	c.history.add(msg, id)
+	if c.history.pending() < maxPending {
 		return nil
 	}
 	return c.flush(ctx)
 }
 
-// flush sends what was collected and waits until it is acknowledged.
+// flush sends what was collected, and before that what has to be sent again, and
+// waits until it is acknowledged.
 func (c *stream) flush(ctx context.Context) error {
 	if c.failed != nil {
 		return c.failed
+	}
+	if c.history.unsent() == 0 {
+		if c.gone() && c.history.recent(c.endTime) {
+			return c.fail(c.endErr)
+		}
+		return nil
 	}
 	if err := c.deliver(ctx); err != nil {
 		return c.fail(err)
 	}
 	return nil
+}
+
+// confirm flushes, and waits until the connection has lasted long enough behind the
+// last message.
+func (c *stream) confirm(ctx context.Context) error {
+	err := c.flush(ctx)
+	for err == nil {
+		wait := c.sink.acks.wait(time.Now())
+		if wait == 0 {
+			return nil
+		}
+		if err = c.last(ctx, wait); err != nil {
+			return c.fail(err)
+		}
+	}
+	return err
 }
 
 // fail makes every later call return err too.
@@ -161,41 +194,158 @@ func (c *stream) fail(err error) error {
 	if c.gone() {
 		at = c.endTime
 	}
-	c.history.broken(at)
+	h, s := c.history, &c.sink.suspicion
+	if i := h.older(at.Add(-c.settle)); i > 0 && !h.again() && !(s.is && h.marks[i-1].id == s.id) {
+		s.remember(h.message(i - 1))
+	}
+	h.broken(at, c.rest)
+	c.sink.acks.broken(at)
+	if h.again() {
+		s.fails = max(s.fails, 1)
+	}
 	c.failed = err
 	return err
 }
 
 func (c *stream) deliver(ctx context.Context) error {
-	if !c.unflushed.Load() {
-		return nil
-	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	stop := interrupt(ctx, c.tcp)
-	err := c.send(ctx)
+	err := c.deliverAll(ctx)
 	if !stop() && err == nil {
 		err = ctx.Err() // it came too late to interrupt anything but the next write
 	}
 	if err != nil {
 		return err
 	}
-	c.history.delivered(time.Now())
 	c.unflushed.Store(false)
 	return nil
 }
 
-// send sends what was collected and waits until it is acknowledged, or until
-// the write deadline has passed.
-func (c *stream) send(ctx context.Context) error {
-	for _, b := range c.history.unsent() {
-		if len(b) == 0 {
-			continue // TLS would send an empty record
+// deliverAll delivers what is not sent on this connection, as many messages at once
+// as the suspicion allows.
+func (c *stream) deliverAll(ctx context.Context) error {
+	h, s := c.history, &c.sink.suspicion
+	for h.unsent() > 0 {
+		i, n := h.next, s.take(h.unsent())
+		id := h.marks[i].id
+		if i >= h.sent && c.sink.isGivenUp(id) || s.is && s.condemned && id == s.id {
+			c.sink.giveUp(i)
+			continue
 		}
-		if _, err := c.io.Write(b); err != nil {
-			return c.reason(ctx, err)
+		var err error
+		if s.is && id == s.id {
+			n, err = 1, c.try(ctx, i)
+		} else if err = c.send(ctx, h.between(i, i+n)); err == nil && s.careful() {
+			err = c.last(ctx, c.settle)
 		}
+		switch {
+		case err == nil:
+		case !c.gone() || ctx.Err() != nil || !byPeer(err):
+			return err
+		case s.is && id == s.id:
+			return err // try has judged it
+		default:
+			if s.failed(n, id); s.fails == 1 {
+				return err
+			}
+			c.rest = true
+			return fmt.Errorf("%w: %w", sink.ErrSuspect, err)
+		}
+		c.sink.resent.Add(uint64(max(0, min(i+n, h.sent)-i)))
+		fresh := i + n - max(i, h.sent)
+		h.delivered(n, time.Now())
+		if s.careful() {
+			s.passed()
+			s.remember(h.message(i + n - 1))
+		} else if fresh > 0 {
+			c.sink.acks.add(time.Now(), fresh)
+		}
+	}
+	if s.careful() {
+		c.sink.acks.resent()
+		s.clear()
+	}
+	return nil
+}
+
+// try sends the suspect, message i, in the way that suspicion describes.
+func (c *stream) try(ctx context.Context, i int) error {
+	h, s := c.history, &c.sink.suspicion
+	control := s.good
+	if control == nil && i+1 < len(h.marks) {
+		control = h.message(i + 1)
+	}
+	err := c.last(ctx, someTime(c.settle/2))
+	if err == nil && control != nil {
+		if err = c.send(ctx, h.frame(nil, control)); err == nil {
+			err = c.last(ctx, someTime(c.settle/2))
+		}
+		if err != nil {
+			s.good = nil // who knows whether it was taken
+		} else {
+			s.remember(control)
+		}
+	}
+	if err != nil {
+		s.acquit()
+		return err
+	}
+	alive := time.Since(c.begun)
+	msg := h.message(i)
+	size := len(msg)
+	if s.limit > 0 {
+		msg = shorten(nil, msg, s.limit)
+	}
+	sent := time.Now()
+	if err = c.send(ctx, h.frame(nil, msg)); err == nil {
+		err = c.last(ctx, c.settle)
+	}
+	switch {
+	case err == nil:
+		if s.limit > 0 {
+			c.sink.learn(s.limit)
+			h.replace(i, msg)
+		}
+		s.settled()
+		return nil
+	case control == nil || !c.gone() || ctx.Err() != nil || !byPeer(err):
+		return err
+	}
+	s.strike(c.endTime.Sub(sent), alive, size)
+	c.rest = true
+	return fmt.Errorf("%w: %w", sink.ErrSuspect, err)
+}
+
+// byPeer reports whether it was the peer's will that a connection ended.
+func byPeer(err error) bool {
+	var alert tls.AlertError
+	return errors.Is(err, errPeerClosed) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &alert)
+}
+
+// last waits for that time, and fails if the connection ends meanwhile.
+func (c *stream) last(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	c.timer.Reset(d)
+	select {
+	case <-c.timer.C:
+		return nil
+	case <-c.ended:
+		return c.endErr
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// send sends frames and waits until they are acknowledged, or until the write
+// deadline has passed.
+func (c *stream) send(ctx context.Context, frames []byte) error {
+	if _, err := c.io.Write(frames); err != nil {
+		return c.reason(ctx, err)
 	}
 	return c.acknowledged(ctx)
 }

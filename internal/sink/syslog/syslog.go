@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
@@ -41,6 +42,12 @@ type Options struct {
 	// takes, which is no limit on a stream.
 	MaxMessage int
 
+	// Refused is told of each message that was given up because the receiver ends
+	// every connection on which it is sent, and Shorter from which length on it did
+	// so with long ones. They are called from the runner's goroutine, and may be nil.
+	Refused func(sink.Refused)
+	Shorter func(octets int)
+
 	// Framing is how messages are told apart on a stream; empty for Octet.
 	Framing string
 
@@ -57,19 +64,26 @@ type Sink struct {
 	settle  time.Duration // how long a connection must have lasted to count
 
 	// Owned by the runner's goroutine.
-	history history
-	short   []byte // the last message that was shortened
+	history   history
+	suspicion suspicion
+	dropped   *identity // the last message that was given up, nil if there is none
+	learned   int       // how long messages the receiver takes, if that was found out
+	short     []byte    // the last message that was shortened
+
+	acks acks
+
+	shortened, resent, refused atomic.Uint64
 
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc // ends the Open under way, nil if there is none
 	conn   conn                    // nil when not open
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var _ sink.Resender = (*Sink)(nil)
 
 // conn is one connection, or one connected socket.
 type conn interface {
-	write(ctx context.Context, msg []byte) error
+	write(ctx context.Context, msg []byte, id identity) error
 	flush(ctx context.Context) error
 
 	// close makes the others return. It is called once, by any goroutine.
@@ -103,7 +117,7 @@ func New(o Options) (*Sink, error) {
 	case (o.Cert == "") != (o.Key == ""):
 		return nil, errors.New("want both a certificate and its key, or neither")
 	}
-	return &Sink{options: o, settle: settleTime, history: history{lf: o.Framing == LF}}, nil
+	return &Sink{options: o, settle: settleTime, history: history{lf: o.Framing == LF}, acks: acks{while: settleTime}}, nil
 }
 
 // Open connects, and gives up after 30 seconds. Over UDP that says nothing about
@@ -144,9 +158,9 @@ func (s *Sink) Open(ctx context.Context) error {
 func (s *Sink) connect(ctx context.Context) (conn, error) {
 	switch s.options.Network {
 	case Unix:
-		return dialDatagram(ctx, "unixgram", s.options.Address)
+		return s.dialDatagram(ctx, "unixgram")
 	case UDP:
-		return dialDatagram(ctx, "udp", s.options.Address)
+		return s.dialDatagram(ctx, "udp")
 	default:
 		return s.dialStream(ctx)
 	}
@@ -160,11 +174,12 @@ func (s *Sink) Write(ctx context.Context, e *sink.Entry) error {
 		return os.ErrClosed
 	}
 	msg := e.Bytes
-	if limit := s.options.MaxMessage; limit > 0 && len(msg) > limit {
+	if limit := s.limit(); limit > 0 && len(msg) > limit {
 		s.short = shorten(s.short[:0], msg, limit)
+		s.shortened.Add(1)
 		msg = s.short
 	}
-	if err := c.write(ctx, msg); err != nil {
+	if err := c.write(ctx, msg, identify(e)); err != nil {
 		return fmt.Errorf("send to %s: %w", s, err)
 	}
 	return nil
@@ -182,6 +197,78 @@ func (s *Sink) Flush(ctx context.Context) error {
 		return fmt.Errorf("send to %s: %w", s, err)
 	}
 	return nil
+}
+
+// Alive returns a context that ends with the connection, if messages may have to be
+// sent again then.
+func (s *Sink) Alive() context.Context {
+	c, ok := s.current().(*stream)
+	if !ok || c.gone() && !c.history.recent(c.endTime) {
+		return nil
+	}
+	return c.alive
+}
+
+// Confirm is Flush, and on a stream waits until the connection has lasted for a
+// second behind the last message.
+func (s *Sink) Confirm(ctx context.Context) error {
+	c, ok := s.current().(*stream)
+	if !ok {
+		return s.Flush(ctx)
+	}
+	if err := c.confirm(ctx); err != nil {
+		return fmt.Errorf("send to %s: %w", s, err)
+	}
+	return nil
+}
+
+// Undelivered returns how many messages that Flush has passed are not known to be
+// taken, and how many were given up, on a stream.
+func (s *Sink) Undelivered() uint64 { return s.acks.undelivered(time.Now()) }
+
+// Counters returns what was shortened, sent again and given up since New.
+func (s *Sink) Counters() []sink.Counter {
+	return []sink.Counter{
+		{Name: "shortened", Help: "Messages that were too long and were shortened, each attempt to send one counted.", Count: s.shortened.Load()},
+		{Name: "resent", Help: "Messages sent again because the receiver ended the connection and may not have read them.", Count: s.resent.Load()},
+		{Name: "refused", Help: "Events given up because the receiver ends every connection on which they are sent.", Count: s.refused.Load()},
+	}
+}
+
+// limit returns how long a message may be, 0 if there is no limit.
+func (s *Sink) limit() int {
+	if s.learned > 0 {
+		return s.learned // below the other one
+	}
+	return s.options.MaxMessage
+}
+
+// learn notes that the receiver takes messages of that length, and no longer ones.
+func (s *Sink) learn(limit int) {
+	s.shortened.Add(1)
+	s.learned = limit
+	if s.options.Shorter != nil {
+		s.options.Shorter(limit)
+	}
+}
+
+// isGivenUp reports whether a message was given up that the runner writes again
+// because something behind it failed.
+func (s *Sink) isGivenUp(id identity) bool { return s.dropped != nil && *s.dropped == id }
+
+// giveUp drops message i of the history, and tells it unless that was done.
+func (s *Sink) giveUp(i int) {
+	id := s.history.marks[i].id
+	if !s.isGivenUp(id) {
+		s.dropped = &id
+		s.refused.Add(1)
+		s.acks.gaveUp(i < s.history.sent)
+		if s.options.Refused != nil {
+			s.options.Refused(sink.Refused{Kind: id.kind, Stage: id.stage, Cursor: id.cursor})
+		}
+		s.suspicion.settled()
+	}
+	s.history.replace(i, nil)
 }
 
 // Close disconnects.
