@@ -2,6 +2,7 @@ package fairshare
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 )
 
@@ -57,6 +58,11 @@ func (t *Task) Spend(ctx context.Context, work int) error {
 	if err := ctx.Err(); err != nil {
 		t.Leave() // what is done for somebody who is gone helps nobody
 		return err
+	}
+	if before > 0 && runtime.GOMAXPROCS(0) == 1 {
+		// The one processor is ours until the runtime takes it away, after 10 ms:
+		// whoever must not wait may have it now.
+		runtime.Gosched()
 	}
 	p := t.pool
 	p.mu.Lock()
