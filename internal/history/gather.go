@@ -164,6 +164,7 @@ func (g *gatherer) sort() ([]*Host, error) {
 		wanted = func([]byte) bool { return true }
 	}
 	list := g.hosts.resolve(wanted)
+	g.hosts.byName, g.hosts.byBoot, g.hosts.byKey, g.shapes.numbers = nil, nil, nil, nil // nothing comes any more
 	return list, g.sorter.sort(func(rec []byte) {
 		b := g.hosts.boots[binary.BigEndian.Uint32(rec[keyLen:])].whole()
 		binary.BigEndian.PutUint32(rec, b.host.rank)
