@@ -10,6 +10,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 )
 
 func newCheckConfig() *cobra.Command {
@@ -34,6 +35,11 @@ daemon would refuse it.`,
 				var more []schema.Problem
 				more, err = daemon.CheckSinks(cfg.Sinks)
 				warnings = append(warnings, more...)
+			}
+			if err == nil && cfg.Spool.Dir != "" {
+				if err = statedir.CheckOwner(cfg.Spool.Dir, statedir.DaemonUID(cfg.Spool.Dir)); err != nil {
+					err = fmt.Errorf("spool.dir: %w", err)
+				}
 			}
 			if asJSON {
 				return errors.Join(json.NewEncoder(cmd.OutOrStdout()).Encode(newVerdict(warnings, err)), err)
@@ -72,6 +78,8 @@ func newVerdict(warnings []schema.Problem, err error) verdict {
 	var bad *schema.Error
 	if errors.As(err, &bad) {
 		v.Errors = places(bad.Problems)
+	} else if err != nil {
+		v.Errors = []place{{Message: err.Error()}}
 	}
 	return v
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
 
@@ -36,6 +37,7 @@ func exitCode(err error) int {
 	var sick findings
 	var conf *schema.Error
 	var answer answered
+	var owner *statedir.OwnerError
 	switch {
 	case err == nil:
 		return exitOK
@@ -45,7 +47,7 @@ func exitCode(err error) int {
 		return sick.code()
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &conf):
+	case errors.As(err, &conf), errors.As(err, &owner):
 		return exitConfig
 	case errors.Is(err, netlinkaudit.ErrPermission):
 		return exitPermission

@@ -15,6 +15,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/history"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 )
 
 // memoryLimit is where the garbage collector begins to work harder, in bytes: by
@@ -92,6 +93,17 @@ func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) 
 	}
 	if note := h.Note(); note != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "ipe-auditd:", note)
+	}
+	if len(names) == 0 && !h.Live() {
+		names = []string{spoolDir()}
+	}
+	for _, name := range names {
+		if info, err := os.Stat(name); err != nil || !info.IsDir() {
+			continue
+		}
+		if err := statedir.CheckOwner(name, statedir.DaemonUID(name)); err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "ipe-auditd: warning: what this spool says may be forged: %v\n", err)
+		}
 	}
 	return h, nil
 }

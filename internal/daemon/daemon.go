@@ -19,6 +19,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
@@ -87,6 +88,11 @@ func Run(ctx context.Context, o Options) error {
 	}
 	for _, w := range warnings {
 		o.Log.Warn(w.String())
+	}
+	if dir := o.Config.Spool.Dir; dir != "" {
+		if err := statedir.CheckOwner(dir, os.Geteuid()); err != nil {
+			return fmt.Errorf("spool.dir: %w", err)
+		}
 	}
 	d := &daemon{Options: o, log: o.Log, since: time.Now(), managed: managed}
 	if o.Input != nil && o.Timeout > 0 {

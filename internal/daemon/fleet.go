@@ -17,10 +17,11 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 )
 
 // cursorsDir is the folder of cursors within the state directory.
-const cursorsDir = "cursors"
+const cursorsDir = statedir.Cursors
 
 // ship is a sink with its runner.
 type ship struct {

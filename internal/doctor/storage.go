@@ -13,6 +13,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/probe"
+	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
@@ -38,6 +39,16 @@ func checkStateDirectory(f *facts) []Finding {
 		return failure("see what is wrong with the disk", "%v", err)
 	case !info.IsDir():
 		return failure("move it away, or set spool.dir", "%s is not a folder", dir)
+	}
+	uid := statedir.DaemonUID(dir)
+	if f.Daemon != nil && f.account.err == nil {
+		uid = f.account.value.uid
+	}
+	if f.Daemon != nil || f.euid == 0 || uid != f.euid { // else the daemon may be of anybody
+		var other *statedir.OwnerError
+		if err := statedir.CheckOwner(dir, uid); errors.As(err, &other) {
+			return failure(other.Advice, "%s %s; the daemon does not start on it", other.Path, other.Problem)
+		}
 	}
 	if f.account.err != nil {
 		return cannotTell("whether the service may write to "+dir, "the right to look at its process", f.account.err)
@@ -85,8 +96,8 @@ func checkFreeSpace(f *facts) []Finding {
 		if f.Daemon.Spool.Form == api.FormDisk {
 			size = f.Daemon.Spool.Limit
 		}
-	} else if spool, err := lookAtSpool(dir); err == nil {
-		used = spool.bytes
+	} else if files, err := lookAtSpool(dir); err == nil {
+		used = files.bytes
 	}
 	var st unix.Statfs_t
 	err := unix.Statfs(dir, &st)

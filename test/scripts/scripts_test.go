@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,6 +15,7 @@ import (
 // TestScripts runs each *.txtar. In a script $CAPTURES is the folder of recorded
 // captures, and ipe-auditd the program of this tree.
 func TestScripts(t *testing.T) {
+	syscall.Umask(0o022) // a state directory that others may write to is refused
 	captures, err := filepath.Abs("../captures")
 	if err != nil {
 		t.Fatal(err)
