@@ -64,11 +64,13 @@
 // client that takes nothing for 30 s is disconnected. All that a client holds is
 // a reader, 32 KiB to 64 KiB of lines, and its buffer in the kernel.
 //
-// What is computed for a client is computed at one of the places of
-// [Options.Share]: to parse a request, to look for where it begins, to pass over
-// what it does not want, and to answer. So all clients together take no more of
-// the processors than that, and no more than the sinks while those want
-// something. While a client is waited for it has no place.
+// What a client can make the daemon compute is computed at one of the places of
+// [Options.Share]: to take connections, to read parameters, to look for where a
+// stream begins, to pass over what it does not want, to format the rest, and to ask
+// for the status. So all clients together take no more of the processors than that,
+// and get no more done than the sinks while those want something. Beside it there
+// are the writes, of which each comes after a turn, and what net/http does for a
+// request. While a client is waited for it has no place.
 //
 // # What it refuses to do
 //
