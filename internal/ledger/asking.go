@@ -206,6 +206,7 @@ func (w *KernelWatch) query(ctx context.Context) (host.AuditStatus, Source, erro
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(ctx.Err(), context.Canceled) {
 			w.mu.Lock()
 			w.schedule.blocked = time.Now().Add(failInterval)
+			w.schedule.again(w.schedule.blocked) // what it would have said is still wanted
 			w.mu.Unlock()
 		}
 		return host.AuditStatus{}, SourceNone, err

@@ -75,6 +75,33 @@ func TestHelperIsAskedAtTheStartAndAtTheEnd(t *testing.T) {
 	}
 }
 
+// TestHelperThatFailedOnceIsAskedAgain fails in the only moment in which there
+// is a hint: what it would have said is told half a minute later, or at the end.
+func TestHelperThatFailedOnceIsAskedAgain(t *testing.T) {
+	failed := error(errors.New("no time"))
+	for _, wait := range []time.Duration{time.Second, failInterval + time.Second} {
+		var h *helped
+		withHelper(t, true, func(x *helped) {
+			h = x
+			time.Sleep(time.Minute)
+			h.lost.Store(9)
+			h.err.Store(&failed)
+			h.Busy()
+			time.Sleep(time.Second)
+			h.err.Store(nil)
+			time.Sleep(wait)
+			if wait > failInterval {
+				if n := h.ledger.untold(Kernel); n != 9 {
+					t.Errorf("%d known before the end, want 9", n)
+				}
+			}
+		})
+		if diff := cmp.Diff(exactly(9), h.ledger.losses(Kernel)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
 // TestHelperIsAskedAtTheEndOfAShortLife ends while the first question is open.
 func TestHelperIsAskedAtTheEndOfAShortLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

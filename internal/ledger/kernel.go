@@ -160,6 +160,9 @@ func (w *KernelWatch) Run(ctx context.Context, kmsg *os.File) error {
 				kmsg.Close()
 				<-done
 			}
+			w.mu.Lock()
+			w.schedule.blocked = time.Time{} // there is no later time
+			w.mu.Unlock()
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTimeout)
 			w.ask(last)
 			cancel()
