@@ -130,7 +130,11 @@ func (r *receiver) end() {
 		}
 	}
 	close(ending)
+	// A process that another test starts has copies of all descriptors until it
+	// executes; one that holds this socket still listens.
+	syscall.ForkLock.Lock()
 	socket.Close()
+	syscall.ForkLock.Unlock()
 	r.mu.Lock()
 	if r.conn != nil {
 		r.conn.Close()
