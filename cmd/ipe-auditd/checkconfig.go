@@ -19,8 +19,9 @@ func newCheckConfig() *cobra.Command {
 		Use:   "check-config [FILE]",
 		Short: "Check a configuration without running it",
 		Long: `check-config reads the configuration and its drop-ins as the daemon would, and
-prints everything that is wrong or dubious with it. It exits with 78 when the
-daemon would refuse it.`,
+prints everything that is wrong or dubious with it, for the service: with its
+folders for the state and the feed. It exits with 78 when the daemon would refuse
+it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := ""
 			switch len(args) {
@@ -30,7 +31,7 @@ daemon would refuse it.`,
 			default:
 				return usageError{fmt.Errorf("check-config takes one file, but got %d", len(args))}
 			}
-			cfg, warnings, err := config.Load(path)
+			cfg, warnings, err := config.LoadIn(path, serviceEnvironment)
 			if err == nil {
 				var more []schema.Problem
 				more, err = daemon.CheckSinks(cfg.Sinks)

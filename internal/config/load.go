@@ -67,6 +67,9 @@ func (l *loader) load(path string) (*Config, []schema.Problem, error) {
 		l.refuse(l.main, err)
 	}
 	l.dropIns(filepath.Join(filepath.Dir(l.main), "conf.d"))
+	if errors.Is(err, fs.ErrNotExist) {
+		l.main = "" // no warning is about a file that is not there
+	}
 	return l.result()
 }
 

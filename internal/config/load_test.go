@@ -63,7 +63,7 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if len(warnings) != 1 || !strings.Contains(warnings[0].Message, "spool is in memory") {
+	if len(warnings) != 1 || !strings.Contains(warnings[0].Message, "spool is in memory") || warnings[0].File != "" {
 		t.Errorf("warnings %v, want one about the spool in memory", warnings)
 	}
 }
