@@ -289,7 +289,7 @@ func (d *daemon) serve(ctx context.Context) error {
 			received <- nil
 			running = false
 		case <-d.Hangup:
-			d.reload()
+			d.reload(ctx)
 		}
 	}
 

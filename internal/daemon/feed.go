@@ -58,7 +58,7 @@ func (d *daemon) feed(ctx context.Context) error {
 		case <-expired:
 			return fmt.Errorf("%s: not everything could be read in %v", d.InputName, d.Timeout)
 		case <-d.Hangup:
-			d.reload()
+			d.reload(ctx)
 		}
 	}
 }

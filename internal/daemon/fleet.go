@@ -214,20 +214,31 @@ func (g *gapLog) add(gaps, entries uint64) {
 	g.gaps, g.entries, g.last = 0, 0, now
 }
 
-// stop ends one sink and returns where it stands, which is zero if it has not
-// read anything. It gets patience for what is spooled; without, it ends the
-// batch it has begun.
-func (f *fleet) stop(name string, patience time.Duration) spool.Cursor {
-	s := f.ships[name]
-	f.mu.Lock()
-	delete(f.ships, name)
-	f.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := s.runner.Stop(ctx); err != nil && (patience > 0 || !errors.Is(err, sink.ErrUndelivered)) {
-		f.d.log.Warn("sink stopped before it had everything", zap.String("sink", name), zap.Error(err))
+// stop ends sinks, all at once, and returns where they stand, which is zero for
+// those that have not read anything. Each gets its patience for what is spooled, or
+// until ctx ends; without, it ends the batch it has begun.
+func (f *fleet) stop(ctx context.Context, patience map[string]time.Duration) map[string]spool.Cursor {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	stood := make(map[string]spool.Cursor)
+	for name, patience := range patience {
+		s := f.ships[name]
+		f.mu.Lock()
+		delete(f.ships, name)
+		f.mu.Unlock()
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			if err := s.runner.Stop(ctx); err != nil && (patience > 0 || !errors.Is(err, sink.ErrUndelivered)) {
+				f.d.log.Warn("sink stopped before it had everything", zap.String("sink", name), zap.Error(err))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			stood[name] = s.runner.Status().Kept
+		})
 	}
-	return s.runner.Status().Kept
+	wg.Wait()
+	return stood
 }
 
 // wait waits until every sink has what the closed spool holds, for at most

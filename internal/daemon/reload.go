@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -16,8 +17,8 @@ const reloadPatience = 5 * time.Second
 
 // reload reopens files and puts a changed configuration into force. What is
 // wrong with the new one leaves the old one in force. Sinks that did not change
-// go on without noticing.
-func (d *daemon) reload() {
+// go on without noticing. When ctx ends, none that is removed gets more time.
+func (d *daemon) reload(ctx context.Context) {
 	// The time is for units of Type=notify-reload.
 	d.Notify("RELOADING=1\n" + sd.SdNotifyMonotonicUsec() + "\nSTATUS=Reloading")
 	defer func() { d.Notify("READY=1\nSTATUS=" + d.statusLine()) }()
@@ -45,15 +46,16 @@ func (d *daemon) reload() {
 	if len(changes.Sections) > 0 {
 		d.log.Warn("these sections take effect at the next restart only", zap.Strings("sections", changes.Sections))
 	}
+	ending := make(map[string]time.Duration)
 	for _, name := range changes.Removed {
-		d.sinks.stop(name, reloadPatience)
+		ending[name] = reloadPatience
+	}
+	for _, name := range changes.Changed {
+		ending[name] = 0 // the next one delivers the rest
 	}
 	// Where a changed sink stood is not read from the state directory: there may
 	// be none, or it may be what fails.
-	stood := make(map[string]spool.Cursor)
-	for _, name := range changes.Changed {
-		stood[name] = d.sinks.stop(name, 0) // the next one delivers the rest
-	}
+	stood := d.sinks.stop(ctx, ending)
 	// A sink that comes new begins here.
 	end := d.spool.Append(nil)
 	for i := range next.Sinks {

@@ -29,6 +29,11 @@ const (
 	// blocked.
 	blockingWrites = 64
 
+	// cancelGrace is how long one that was cancelled has to close. It is longer than
+	// any sink takes: a command may finish for two seconds before it is killed, and
+	// what it started with it, which must not outlive us.
+	cancelGrace = 3 * time.Second
+
 	// stopGrace is how long a sink has to end a batch, and then to be
 	// cancelled, when the time for draining is over.
 	stopGrace = time.Second
@@ -274,7 +279,7 @@ func (r *Runner) Stop(ctx context.Context) error {
 		return r.err
 	}
 	r.cancel()
-	if r.ended(stopGrace) {
+	if r.ended(cancelGrace) {
 		return r.err
 	}
 	return fmt.Errorf("sink %q: does not return from a call", r.config.Name)

@@ -3,13 +3,16 @@ package sink
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 )
 
@@ -184,3 +187,54 @@ func TestStopDeliversWhatComesAtTheSameMoment(t *testing.T) {
 		}
 	})
 }
+
+// slowToClose is a sink that nothing but Close unblocks, which takes its time: a
+// command that may finish, for example.
+type slowToClose struct {
+	closing time.Duration
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func (s *slowToClose) Open(context.Context) error { <-s.closed; return os.ErrClosed }
+
+func (s *slowToClose) Write(context.Context, *Entry) error { return nil }
+
+func (s *slowToClose) Flush(context.Context) error { return nil }
+
+func (s *slowToClose) Close() error {
+	s.once.Do(func() { time.Sleep(s.closing); close(s.closed) })
+	return nil
+}
+
+// A sink that is cancelled gets as long as a command may take to finish: what that
+// has started would outlive the daemon otherwise.
+func TestStopWaitsForASinkThatCloses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowToClose{closing: 2100 * time.Millisecond, closed: make(chan struct{})}
+		r := New(Config{Name: "a", Sink: s, Source: &idleSource{}, Format: format.AppendJSON})
+		go r.Run(context.Background())
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := r.Stop(ctx); err != nil && strings.Contains(err.Error(), "does not return") {
+			t.Errorf("got %v, want Stop to wait for Close", err)
+		}
+		select {
+		case <-s.closed:
+		default:
+			t.Error("Stop returned before the sink was closed")
+		}
+	})
+}
+
+type idleSource struct{}
+
+func (*idleSource) Next(ctx context.Context) (*spool.Entry, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (*idleSource) TryNext() (*spool.Entry, bool, error) { return nil, false, nil }
+
+func (*idleSource) Rewind(spool.Cursor) {}
