@@ -122,7 +122,7 @@ func (m *Measurer) superBlockOf(st *unix.Statx_t, process string) (string, error
 		// btrfs numbers its files by subvolume, but has a device.
 		var source unix.Stat_t
 		if !m.withoutDevice(words[0]) && unix.Stat(words[1], &source) == nil && source.Mode&unix.S_IFMT == unix.S_IFBLK {
-			return m.deviceName(unix.Major(source.Rdev), unix.Minor(source.Rdev))
+			return m.deviceName(unix.Major(uint64(source.Rdev)), unix.Minor(uint64(source.Rdev)))
 		}
 		return words[0], nil
 	}
