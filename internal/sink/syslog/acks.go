@@ -68,12 +68,9 @@ func (a *acks) resent() {
 func (a *acks) gaveUp(passed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case !passed:
-		a.givenUp++
-	case a.void > 0: // else it has counted for long, and that is not taken back
+	a.givenUp++
+	if passed && a.void > 0 {
 		a.void--
-		a.givenUp++
 	}
 }
 
