@@ -17,8 +17,8 @@ import (
 // maxAnswer bounds an answer, in bytes. A real one has some 400.
 const maxAnswer = 64 << 10
 
-// defaultTimeout is for contexts without a deadline.
-const defaultTimeout = 5 * time.Second
+// maxTimeout is the most that Ask waits.
+const maxTimeout = 15 * time.Second
 
 // ErrVersion says that the helper is of another version than this program.
 var ErrVersion = errors.New("the answer is of another version")
@@ -27,7 +27,7 @@ var ErrVersion = errors.New("the answer is of another version")
 var ErrUntrusted = errors.New("the socket is neither root's nor this user's")
 
 // Ask returns the answer of the helper whose socket is at path. It returns in
-// time with ctx, and after five seconds where ctx has no deadline. A helper that
+// time with ctx, and after 15 seconds at the latest. A helper that
 // is not installed is fs.ErrNotExist; one that the kernel refuses to answer is an
 // error with its words.
 func Ask(ctx context.Context, path string) (State, error) {
@@ -39,7 +39,7 @@ func Ask(ctx context.Context, path string) (State, error) {
 }
 
 func ask(ctx context.Context, path string) (State, error) {
-	ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, maxTimeout)
 	defer cancel()
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", path)

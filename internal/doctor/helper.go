@@ -11,7 +11,7 @@ import (
 )
 
 // helperTimeout is how long the helper may take: it may have to be started.
-const helperTimeout = 5 * time.Second
+const helperTimeout = 10 * time.Second
 
 // askHelper asks as the daemon does.
 func askHelper(ctx context.Context) (auditstate.State, error) {

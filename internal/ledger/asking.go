@@ -36,9 +36,9 @@ const (
 	// that is not there costs nothing.
 	failInterval = 30 * time.Second
 
-	// askTimeout is for one question; lastTimeout for the one of a process that
-	// ends.
-	askTimeout  = 5 * time.Second
+	// askTimeout is for one question, for which a process may have to be started on
+	// a host that is busy; lastTimeout for the one of a process that ends.
+	askTimeout  = 10 * time.Second
 	lastTimeout = 2 * time.Second
 )
 

@@ -56,12 +56,12 @@ func kernelLosses(t *testing.T, g *guest) {
 	}
 	g.sh(t, "act audit-set backlog_limit 8192")
 	lost := g.lost(t)
+	// Where the helper takes longer to start than the daemon waits, as on a busy
+	// host without KVM, the kernel log has the first word.
 	g.until(t, fmt.Sprintf("%d lost records told", lost), lostEvents+" || :", func(text string) bool {
-		return losses(t, text)["exact"] == lost
+		told := losses(t, text)
+		return told["exact"]+told["at_least"] == lost && told["exact"] > 0
 	})
-	if told := losses(t, g.sh(t, lostEvents)); len(told) != 1 {
-		t.Errorf("told %v, want %d exactly", told, lost)
-	}
 	// What is lost while the daemon stops, or is not there, is told by the next
 	// start.
 	g.sh(t, "systemctl restart ipe-auditd.service")
