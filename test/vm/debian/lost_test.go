@@ -74,7 +74,9 @@ func kernelLosses(t *testing.T, g *guest) {
 // taken over connect to it without end.
 func askedHelper(t *testing.T, g *guest) {
 	const ask = "curl --silent --http0.9 --max-time 20 --unix-socket /run/ipe-auditd-lost.sock http://x/"
-	if text := g.sh(t, "setpriv --reuid=ipe-auditd --regid=ipe-auditd --clear-groups "+ask); !strings.HasPrefix(text, `{"version":1,"status":{`) || !strings.Contains(text, `"rules":{"total":`) {
+	// curl sends a request, which nobody reads, so it ends with an error behind the
+	// answer.
+	if text, _, _ := g.try(t, "setpriv --reuid=ipe-auditd --regid=ipe-auditd --clear-groups "+ask); !strings.HasPrefix(text, `{"version":1,"status":{`) || !strings.Contains(text, `"rules":{"total":`) {
 		t.Errorf("the daemon's user is answered %q", text)
 	}
 	status := g.sh(t, "cat /proc/$(systemctl show --value --property=MainPID ipe-auditd-lost.service)/status")
@@ -96,7 +98,7 @@ func askedHelper(t *testing.T, g *guest) {
 	if text, _, _ := g.try(t, "systemctl is-active ipe-auditd-lost.socket; systemctl is-failed ipe-auditd-lost.service"); text != "active\ninactive\n" {
 		t.Errorf("after a flood of connections: %q", text)
 	}
-	if text := g.sh(t, ask); !strings.HasPrefix(text, `{"version":1,`) {
+	if text, _, _ := g.try(t, ask); !strings.HasPrefix(text, `{"version":1,`) {
 		t.Errorf("then root is answered %q", text)
 	}
 }
