@@ -65,6 +65,17 @@ func compressionOf(br *bufio.Reader) compression {
 	return compressionNone
 }
 
+// beginsPacked reports whether a line of text begins as compressed data does. The
+// NUL in the magic of xz has ended it.
+func beginsPacked(line []byte) bool {
+	if len(line) == 0 || line[0] != 0x1f && line[0] != 0xfd && line[0] != 0x28 && line[0] != 'B' {
+		return false
+	}
+	return bytes.HasPrefix(line, []byte("\x1f\x8b\x08")) || bytes.HasPrefix(line, []byte("\xfd7zXZ")) ||
+		bytes.HasPrefix(line, []byte(zstdMagic)) ||
+		bytes.HasPrefix(line, []byte("BZh")) && len(line) > 4 && bytes.HasPrefix(line[4:], []byte("1AY&SY"))
+}
+
 // startsWith reports whether s is read next. It reads no further than to the
 // first byte that differs.
 func startsWith(br *bufio.Reader, s string) bool {
@@ -102,8 +113,9 @@ type unpacker struct {
 	n      int64 // bytes that came out
 	limit  int64 // of n, beyond which the ratio counts
 
-	gzip *gzip.Reader // are used again for the next member
-	zstd *zstd.Decoder
+	gzip  *gzip.Reader // are used again for the next member
+	zstd  *zstd.Decoder
+	frame *zstdFrame // that zstd reads
 }
 
 func (u *unpacker) Read(p []byte) (int, error) {
@@ -118,8 +130,10 @@ func (u *unpacker) Read(p []byte) (int, error) {
 		switch {
 		case u.n > u.limit && u.n/maxRatio > u.input.n:
 			return n, errRatio
+		case err == io.EOF && u.frame != nil && !u.frame.over():
+			err = errCut // package zstd takes half a header for the end
 		case err == io.EOF:
-			u.member, err = nil, nil
+			u.member, u.frame, err = nil, nil, nil
 		case err != nil:
 			err = u.explain(err)
 		}
@@ -182,7 +196,7 @@ func (u *unpacker) open() (err error) {
 			u.member = frame // which has nothing for anybody
 			return frame.skip()
 		}
-		u.member, err = u.zstd, u.zstd.Reset(frame)
+		u.member, u.frame, err = u.zstd, frame, u.zstd.Reset(frame)
 	case compressionBzip2:
 		u.member = newBzip2(u)
 	default:

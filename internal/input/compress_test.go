@@ -61,7 +61,10 @@ func TestDamagedCompressionIsTold(t *testing.T) {
 	t.Parallel()
 	for _, name := range packers {
 		one := form1(t, "one."+name)
-		for n := 6; n < len(one); n += 5 {
+		for n := 4; n < len(one); n++ {
+			if name == "xz" && n < 6 {
+				continue // of its magic
+			}
 			got, err := read(NewReader(bytes.NewReader(one[:n])))
 			var damage *DamageError
 			if !errors.As(err, &damage) {
@@ -74,6 +77,13 @@ func TestDamagedCompressionIsTold(t *testing.T) {
 			got, err := read(NewReader(bytes.NewReader(broken)))
 			if err == io.EOF && (len(got) != 1 || got[0].Text != text) {
 				t.Errorf("%s: byte %d: got %v and no error", name, i, got)
+			}
+		}
+		for _, before := range []string{"type=1420 " + text + "\n", "type=1420 " + text + "\n\x00\x00"} {
+			got, err := read(NewReader(strings.NewReader(before + string(one))))
+			var unread *UnreadError
+			if len(got) != 1 || !errors.As(err, &unread) || unread.Parts[0] != (Unread{1, reasons[causePacked]}) {
+				t.Errorf("%s: text before: %d records, %v", name, len(got), err)
 			}
 		}
 		got, err := read(NewReader(bytes.NewReader(append(bytes.Clone(one), "garbage\n"...))))

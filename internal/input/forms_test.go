@@ -2,6 +2,7 @@ package input
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -205,6 +206,32 @@ func TestUTF16(t *testing.T) {
 			if rec.Text != "audit(1.000:2): policy_name=\"é\U0001f600\"" {
 				t.Fatalf("%s: got %q", name, rec.Text)
 			}
+		}
+	}
+}
+
+func TestASCIIBehindUTF16IsTold(t *testing.T) {
+	t.Parallel()
+	for name, in := range map[string]string{
+		"little": "\xff\xfe" + wide("type=1420 "+text+"\n"),
+		"big":    "\xfe\xff" + turned(wide("type=1420 "+text+"\n")),
+	} {
+		for _, behind := range []string{"type=1420 " + text + "\n", "x\ntype=1420 " + text} {
+			got, err := read(NewReader(strings.NewReader(in + behind)))
+			var damage *DamageError
+			if len(got) != 1 || !errors.As(err, &damage) || damage.What != string(errNarrow) {
+				t.Errorf("%s: got %v, %v", name, got, err)
+			}
+		}
+		// Rare, but letters.
+		behind := strings.Repeat("\u6161\u6262", maxNarrow/2-1) + "\u4e00"
+		if name == "big" {
+			behind = turned(wide(behind))
+		} else {
+			behind = wide(behind)
+		}
+		if got, err := read(NewReader(strings.NewReader(in + behind))); len(got) != 1 || err != io.EOF {
+			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 	}
 }

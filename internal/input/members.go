@@ -81,6 +81,9 @@ func (z *zstdFrame) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// over reports whether the frame was read to its end.
+func (z *zstdFrame) over() bool { return z.last && !z.sum && z.body == 0 && len(z.head) == 0 }
+
 // next reads a header: that of the frame, that of a block, or the checksum.
 func (z *zstdFrame) next() (err error) {
 	switch {

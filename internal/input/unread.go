@@ -19,6 +19,7 @@ const (
 	causeProcess              // a process wrote it, as the journal or the kernel log says
 	causeRecord               // a record of one of IPE's types that cannot be understood
 	causeLong                 // longer than maxLine
+	causePacked               // compressed data behind something else
 	causeCount
 )
 
@@ -30,6 +31,7 @@ var reasons = [causeCount]string{
 	causeProcess: "text of records of IPE that did not come from the kernel: a process wrote it",
 	causeRecord:  "audit records that name IPE but are none that is known",
 	causeLong:    fmt.Sprintf("longer than %d MiB", maxLine>>20),
+	causePacked:  "compressed data behind something else; give each file by itself",
 }
 
 // reasonNothing is said of an input with something in it, but nothing to read.
@@ -52,13 +54,17 @@ func (u *unread) pass(line []byte, other bool) {
 		return
 	}
 	u.content = u.content || len(bytes.TrimSpace(line)) > 0
+	if beginsPacked(line) {
+		u.add(causePacked)
+		return
+	}
 	if !holdsIPE(line) {
 		return
 	}
 	switch text := bytes.TrimLeft(line, " \t,["); {
 	case len(line)-len(text) == 4 && isExport(text):
 		u.add(causeVerbose)
-	case len(text) > 0 && (text[0] == '{' || text[0] == '"'):
+	case isJSON(text):
 		u.add(causeJSON)
 	default:
 		u.add(causeForm)
@@ -102,26 +108,73 @@ func (u *unread) end(err error) error {
 
 // holdsIPE reports whether text holds a record of IPE, in whatever wrapping: a
 // stamp or the tag of one of its types, and words of its own behind. A record of
-// another type may say what it likes.
+// another type may say what it likes, but in JSON each line of each string may be
+// a record.
 func holdsIPE(text []byte) bool {
-	if holds, sure := holdsPlain(text); sure || !bytes.Contains(text, []byte(`\u00`)) {
+	holds, other := holdsPlain(text)
+	if !holds && !other && bytes.Contains(text, []byte(`\u00`)) {
+		holds, other = holdsPlain(unescapeJSON(text))
+	}
+	if !other || !isJSON(text) {
 		return holds
 	}
-	holds, _ := holdsPlain(unescapeJSON(text))
-	return holds
+	for len(text) > 0 {
+		var piece []byte
+		if piece, text = cutPiece(text); holdsIPE(piece) {
+			return true
+		}
+	}
+	return false
 }
 
-// holdsPlain is holdsIPE for text without escapes. It is sure of what it says if
-// there was a stamp or a tag.
-func holdsPlain(text []byte) (holds, sure bool) {
-	at, end := mark(text)
-	if at < 0 {
-		return false, false
+// isJSON reports whether text begins as JSON, or the rest of it.
+func isJSON(text []byte) bool {
+	text = bytes.TrimLeft(text, " \t,[")
+	return len(text) > 0 && (text[0] == '{' || text[0] == '"')
+}
+
+// cutPiece cuts JSON behind the next quote that begins or ends a string, or the
+// next escaped LF or CR in one.
+func cutPiece(text []byte) (piece, rest []byte) {
+	for i := 0; i < len(text); i++ {
+		n := 0
+		switch after := text[i+1:]; {
+		case text[i] == '"':
+			n = 1
+		case text[i] != '\\' || len(after) == 0:
+			continue
+		case after[0] == 'n' || after[0] == 'r':
+			n = 2
+		case bytes.HasPrefix(after, []byte("u000")) && len(after) > 4 && (after[4]|0x20 == 'a' || after[4]|0x20 == 'd'):
+			n = 6
+		default:
+			i++
+			continue
+		}
+		return text[:i], text[i+n:]
 	}
-	if !namesIPE(text[end:]) {
-		return false, false
+	return text, nil
+}
+
+// holdsPlain is holdsIPE for text without escapes. other says that there are such
+// words, but that a record of another type says them.
+func holdsPlain(text []byte) (holds, other bool) {
+	for {
+		at, end := mark(text)
+		if at < 0 || !namesIPE(text[end:]) {
+			return false, other
+		}
+		if text[at] == 'A' || !ofAnotherType(text[:at]) {
+			return true, false
+		}
+		// Only messages of user space, between quotes, can quote another record.
+		other, text = true, text[end:]
+		i := joint(text, false)
+		if i == 0 || bytes.Contains(text, []byte("msg='")) {
+			return false, other
+		}
+		text = text[i:]
 	}
-	return text[at] == 'A' || !ofAnotherType(text[:at]), true
 }
 
 // mark finds the first stamp, or tag of the journal for a type from 1400 to
