@@ -41,28 +41,29 @@
 //
 // With format=spool the stream has the entries of the spool as they are: type, time
 // of receipt and record as the kernel sent it, with spool id, sequence number and
-// boot, the attachments of events, the policies that contexts stand for, the name of
-// the host, and what the reader missed. Whoever reads it decodes by itself ([Client.Entries] and package
-// entry), which costs less than JSON, loses nothing, and reads what an older
-// daemon received with a newer decoder. The form is binary, has a version and is
-// written down in frames.go. Its last frame says that it is complete: a stream
-// without it was cut, which is an error for the reader. All parameters work but raw
-// and cursor, whose answers the entries have anyway; without any that selects,
-// entries come too that are no events.
+// boot, the attachments of events, the policies that contexts stand for, the name
+// of the host, and what the reader missed. Whoever reads it decodes by itself
+// ([Client.Entries] and package entry), which costs less than JSON, loses nothing,
+// and reads what an older daemon received with a newer decoder. The form is binary,
+// has a version and is written down in frames.go. Its last frame says that it is
+// complete: a stream without it was cut, which is an error for the reader. All
+// parameters work but raw and cursor, whose answers the entries have anyway;
+// without any that selects, entries come too that are no events.
 //
 // # What a client can do to others
 //
 // At most [MaxClients] streams run at once; more are answered 503, but for eight of
-// root and of the daemon's own user. Of twice as
-// many connections, those go first that have been waiting longest for their
-// request, of the user who has most of these; so a member of the group who opens
-// thousands keeps out only himself. A user may make 2000 connections at once and
-// then 1000 a second. (netutil.LimitListener of golang.org/x/net was tried: it lets
-// everybody wait in the queue of the socket while 128 connections that ask for
-// nothing are open, which is five seconds for each; a health check behind a
-// thousand of them took 35 s, and nobody was told 503.) A request has to arrive in 5 s and has at most some kilobytes; a
-// client that takes nothing for 30 s is disconnected. All that a client holds is
-// a reader, 32 KiB to 64 KiB of lines, and its buffer in the kernel.
+// root and of the daemon's own user. Of twice as many connections, those go first
+// that have been waiting longest for their request, of the user who has most of
+// these; so a member of the group who opens thousands keeps out only himself. A
+// user may make 2000 connections at once and then 1000 a second.
+// (netutil.LimitListener of golang.org/x/net was tried: it lets everybody wait in
+// the queue of the socket while 128 connections that ask for nothing are open,
+// which is five seconds for each; a health check behind a thousand of them took 35
+// s, and nobody was told 503.) A request has to arrive in 5 s and has at most some
+// kilobytes; a client that takes nothing for 30 s is disconnected. All that a
+// client holds is a reader, 32 KiB to 64 KiB of lines, and its buffer in the
+// kernel.
 //
 // What a client can make the daemon compute is computed at one of the places of
 // [Options.Share]: to take connections, to read parameters, to look for where a

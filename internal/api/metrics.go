@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// AppendMetrics appends st, which is complete, in the text format of Prometheus. Every counter is
-// there from the start.
+// AppendMetrics appends st, which is complete, in the text format of Prometheus.
+// Every counter is there from the start.
 //
 // The text is written by hand and not through a library: all of it comes from
 // one Status, so status and metrics never disagree, and a library would want

@@ -26,10 +26,9 @@ var ErrVersion = errors.New("the answer is of another version")
 // ErrUntrusted says that the socket belongs to a stranger.
 var ErrUntrusted = errors.New("the socket is neither root's nor this user's")
 
-// Ask returns the answer of the helper whose socket is at path. It returns in
-// time with ctx, and after 15 seconds at the latest. A helper that
-// is not installed is fs.ErrNotExist; one that the kernel refuses to answer is an
-// error with its words.
+// Ask returns the answer of the helper whose socket is at path. It returns when ctx
+// ends, and after 15 seconds at the latest. A helper that is not installed is
+// fs.ErrNotExist; one that the kernel refuses to answer is an error with its words.
 func Ask(ctx context.Context, path string) (State, error) {
 	st, err := ask(ctx, path)
 	if err != nil {

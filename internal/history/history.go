@@ -62,10 +62,10 @@ type source interface {
 	close()
 }
 
-// Open opens the sources. The error is that of the first that cannot be opened;
-// of the daemon's socket it is that of connect(2), an [api.RefusedError] or a
-// [SpoolError], unless no daemon answers and there is a spool to read. Close must be called,
-// unless there is an error. ctx ends the reading of the feed.
+// Open opens the sources. The error is that of the first that cannot be opened; of
+// the daemon's socket it is that of connect(2), an [api.RefusedError] or a
+// [SpoolError], unless no daemon answers and there is a spool to read. Close must
+// be called, unless there is an error. ctx ends the reading of the feed.
 func Open(ctx context.Context, o Options) (*History, error) {
 	h := &History{}
 	h.wanted = o.Wanted

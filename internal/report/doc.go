@@ -20,5 +20,6 @@
 //
 // # Memory
 //
-// Of each host some 350 bytes of JSON are kept. Everything that is kept is copied from the events.
+// Of each host some 350 bytes of JSON are kept. Everything that is kept is copied
+// from the events.
 package report

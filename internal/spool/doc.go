@@ -42,11 +42,11 @@
 // Each frame has its numbers, and each header says where its segment begins and
 // where the id before ended. So a reader is told of everything that is missing
 // between two frames that are there, how many events it is, or that nobody can
-// know. Behind the last frame the mark tells: it holds the end of a spool that
-// was closed, and of one that runs what was there at the last sync. Options.Delivered adds
-// the cursors of readers. What neither of them knows of can be cut off without
-// a trace only by somebody who does that to a file while its process is dead,
-// in the same boot, at the end of a frame or of a page: to entries younger than
+// know. Behind the last frame the mark tells: it holds the end of a spool that was
+// closed, and of one that runs what was there at the last sync. Options.Delivered
+// adds the cursors of readers. What neither of them knows of can be cut off without
+// a trace only by somebody who does that to a file while its process is dead, in
+// the same boot, at the end of a frame or of a page: to entries younger than
 // Options.Sync that nobody has read.
 //
 // # Attachments
@@ -118,15 +118,15 @@
 //
 // # Memory
 //
-// Append copies the records. The newest entries, up to 1 MiB, stay in memory
-// in chunks after they are written, or up to Options.Memory where they are
-// nowhere else. A chunk only grows, so readers look at its published part
-// without lock or copy: [Entry].Data is shared and must not be written to. It
-// lives until the reader's next call. A reader holds on to one chunk (at most
-// 256 KiB) or one buffer (64 KiB, or the longest frame) whatever the bound
-// gives up behind it; one that reads from the disk keeps its segment's place
-// there until it goes on to the next. A chunk is allocated about once in a thousand records,
-// and nothing per record.
+// Append copies the records. The newest entries, up to 1 MiB, stay in memory in
+// chunks after they are written, or up to Options.Memory where they are nowhere
+// else. A chunk only grows, so readers look at its published part without lock or
+// copy: [Entry].Data is shared and must not be written to. It lives until the
+// reader's next call. A reader holds on to one chunk (at most 256 KiB) or one
+// buffer (64 KiB, or the longest frame) whatever the bound gives up behind it; one
+// that reads from the disk keeps its segment's place there until it goes on to the
+// next. A chunk is allocated about once in a thousand records, and nothing per
+// record.
 //
 // # Why not a library
 //

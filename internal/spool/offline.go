@@ -25,8 +25,8 @@ var ErrUnclosed = errors.New("the spool was not closed in order")
 // being written also what comes until it gets there. It is for one goroutine.
 //
 // What it can rely on beside a running spool: a file only grows, but for the
-// end that was never published; the mark is empty while entries go to the
-// disk; a segment that disappears was given up for newer ones.
+// end that was never published; the mark says that it runs while entries
+// go to the disk; a segment that disappears was given up for newer ones.
 type Offline struct {
 	// Attachments says that attachments are wanted too. It is set before the
 	// first call of Next. They come as Start.Attachments says.
