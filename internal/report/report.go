@@ -49,9 +49,6 @@ type counts struct {
 	forged   uint64
 	lost     loss
 
-	// Unread is what was not read of the sources.
-	Unread Unread
-
 	first, last int64 // times of the events that have one, with timed
 	timed       bool
 }
