@@ -217,6 +217,27 @@ func TestAPlaceThatCameTooLateIsGivenBack(t *testing.T) {
 	}
 }
 
+// Whatever it has left of its share.
+func TestATaskThatIsLetGoGivesItsPlaceBack(t *testing.T) {
+	t.Parallel()
+	for _, work := range []int{1, quantum - 1, quantum, quantum + 1} {
+		p := NewPool(1, time.Hour)
+		task := p.Task(Feed)
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := task.Enter(ctx); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if err := task.Spend(ctx, work); work >= quantum && !errors.Is(err, context.Canceled) {
+			t.Errorf("work of %d: got %v, want %v", work, err, context.Canceled)
+		}
+		task.Leave()
+		if len(p.inside) != 0 {
+			t.Errorf("work of %d: the place is taken", work)
+		}
+	}
+}
+
 func TestATaskThatBlocksLosesItsPlaceToThoseWhoWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

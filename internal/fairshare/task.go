@@ -56,7 +56,7 @@ func (t *Task) Spend(ctx context.Context, work int) error {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
-		t.Leave() // what is done for somebody who is gone helps nobody
+		t.giveBack() // what is done for somebody who is gone helps nobody
 		return err
 	}
 	if before > 0 && runtime.GOMAXPROCS(0) == 1 {
@@ -96,9 +96,14 @@ func (t *Task) wait(ctx context.Context) error {
 // Leave gives the place up, if the task has one: before it waits for anything but
 // a place. It never blocks.
 func (t *Task) Leave() {
-	if t == nil || t.left == 0 {
+	if t == nil || t.left == 0 { // a place that has no work left is given up in Spend
 		return
 	}
+	t.giveBack()
+}
+
+// giveBack gives the place up, if the task has one, however much work is left.
+func (t *Task) giveBack() {
 	p := t.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
