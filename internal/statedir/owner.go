@@ -33,9 +33,10 @@ const Cursors = "cursors"
 // CheckOwner returns an [OwnerError] if somebody else than the user uid, or than
 // root, may have written to dir or to a file of the state in it. Everything
 // belongs to that user or to root and has no write bit for group and others;
-// files are regular ones, not links. Of the folders above, none may be writable
-// for everybody, unless it is sticky, as /tmp is: whoever owns one of them, or is
-// in its group, is trusted. It returns nil as well for what is not there, or
+// files are regular ones, not links. Of the folders above, also above links that
+// lead to dir, none may be writable for everybody, unless it is sticky, as /tmp is:
+// whoever owns one of them, or is in its group, is trusted. Such links belong to
+// that user or to root, too. It returns nil as well for what is not there, or
 // cannot be looked at: opening the spool says that.
 func CheckOwner(dir string, uid int) error {
 	if abs, err := filepath.Abs(dir); err == nil {
@@ -43,11 +44,11 @@ func CheckOwner(dir string, uid int) error {
 	}
 	info, err := os.Stat(dir)
 	if err == nil && info.IsDir() {
-		if err := checkEntry(dir, info, uid); err != nil {
+		if err := checkDirectory(dir, info, uid); err != nil {
 			return err
 		}
 	}
-	if err := checkAbove(dir); err != nil {
+	if err := checkAbove(dir, uid); err != nil {
 		return err
 	}
 	names, _ := os.ReadDir(dir)
@@ -111,17 +112,24 @@ func checkFile(path string, uid int) error {
 	return checkEntry(path, info, uid)
 }
 
+// checkDirectory checks the directory itself. To root, that of another user is
+// most likely the service's.
+func checkDirectory(path string, info fs.FileInfo, uid int) error {
+	err := checkEntry(path, info, uid)
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if other := (*OwnerError)(nil); errors.As(err, &other) && ok && st.Uid != 0 && uid == 0 {
+		other.Advice = fmt.Sprintf("run the daemon as that user, runuser -u %s -- ipe-auditd ..., or set spool.dir to a directory of root", userName(int(st.Uid)))
+	}
+	return err
+}
+
 // checkEntry checks owner and mode.
 func checkEntry(path string, info fs.FileInfo, uid int) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil
 	}
-	switch owner := int(st.Uid); {
-	case owner != uid && owner != 0 && uid == 0:
-		return &OwnerError{path, "belongs to " + userName(owner) + ", who could have forged what is in it",
-			fmt.Sprintf("run the daemon as that user, runuser -u %s -- ipe-auditd ..., or set spool.dir to a directory of root", userName(owner))}
-	case owner != uid && owner != 0:
+	if owner := int(st.Uid); owner != uid && owner != 0 {
 		return &OwnerError{path, "belongs to " + userName(owner) + ", who could have forged what is in it",
 			fmt.Sprintf("move it away, or see what is in it and give it to %s: chown %[1]s", userName(uid))}
 	}
@@ -132,21 +140,54 @@ func checkEntry(path string, info fs.FileInfo, uid int) error {
 	return nil
 }
 
-// checkAbove checks the folders that dir is in.
-func checkAbove(dir string) error {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
-	}
-	for above := filepath.Dir(dir); ; above = filepath.Dir(above) {
-		info, err := os.Stat(above)
-		if err == nil && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
-			return &OwnerError{above, fmt.Sprintf("has mode %04o, so that anybody could put another directory in the place of %s", info.Mode().Perm(), dir),
-				"chmod o-w, or set spool.dir"}
+// maxLinks is how many links the kernel follows in a path (MAXSYMLINKS of
+// include/linux/namei.h).
+const maxLinks = 40
+
+// checkAbove checks the folders that dir is in, and the links that lead to it.
+func checkAbove(dir string, uid int) error {
+	path, link := dir, ""
+	for range maxLinks {
+		link = ""
+		for above := path; ; above = filepath.Dir(above) {
+			info, err := os.Lstat(above)
+			if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+				if err := checkLink(above, info, uid); err != nil {
+					return err
+				}
+				link = above // the highest one is followed first
+			}
+			if err == nil && above != path && info.IsDir() && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+				return &OwnerError{above, fmt.Sprintf("has mode %04o, so that anybody could put another directory in the place of %s", info.Mode().Perm(), dir),
+					"chmod o-w, or set spool.dir"}
+			}
+			if above == filepath.Dir(above) {
+				break
+			}
 		}
-		if above == filepath.Dir(above) {
+		if link == "" {
 			return nil
 		}
+		target, err := os.Readlink(link)
+		if err != nil {
+			return nil // it went meanwhile; opening the spool says that
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(link), target)
+		}
+		path = filepath.Join(target, strings.TrimPrefix(path, link))
 	}
+	return nil
+}
+
+// checkLink checks the owner of a link.
+func checkLink(path string, info fs.FileInfo, uid int) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(st.Uid) == uid || st.Uid == 0 {
+		return nil
+	}
+	return &OwnerError{path, "is a link of " + userName(int(st.Uid)) + ", who could have it lead to another directory",
+		"set spool.dir to the directory itself"}
 }
 
 // DaemonUID returns as whom a daemon on dir has to run, for a command that is

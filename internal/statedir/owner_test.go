@@ -78,6 +78,7 @@ func TestOwners(t *testing.T) {
 			says   string
 		}{
 			{"another user's, for root", chown(itself), 0, itself, "runuser -u 54321 -- ipe-auditd"},
+			{"a file of another user, who must not run the daemon", chown(inside(segment)), 0, inside(segment), "give it to root"},
 			{"another user's, for a third one", chown(itself), 54322, itself, "belongs to 54321"},
 			{"another user's, for that one", chown(itself), other, itself, ""},
 			{"root's, for another user", func(string) error { return nil }, other, itself, ""},
@@ -123,6 +124,46 @@ func TestOwners(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("more than one line: %q", err)
+			}
+		})
+	}
+}
+
+// A link to the directory is as good as the directory only if nobody can have it
+// lead elsewhere.
+func TestLinksToTheDirectory(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give a link to another user")
+	}
+	const other = 54321
+	tests := []struct {
+		name   string
+		change func(base string) error
+		says   string // "" if it is good
+	}{
+		{"all ours", func(string) error { return nil }, ""},
+		{"the link of another user", func(base string) error { return os.Lchown(base+"/links/spool", other, other) }, "/way/spool is a link of 54321"},
+		{"a link of another user on the way", func(base string) error { return os.Lchown(base+"/way", other, other) }, "/way is a link of 54321"},
+		{"the folder of the link is writable for all", func(base string) error { return os.Chmod(base+"/links", 0o777) }, "/links has mode 0777"},
+		{"that folder is sticky", func(base string) error { return os.Chmod(base+"/links", 0o777|os.ModeSticky) }, ""},
+		{"the folder of the directory is writable for all", func(base string) error { return os.Chmod(base+"/real", 0o777) }, "/real has mode 0777"},
+		{"links in a circle", func(base string) error {
+			return errors.Join(os.Remove(base+"/links/spool"), os.Symlink("spool", base+"/links/spool"))
+		}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			base := t.TempDir()
+			// way/spool leads to links/spool, and that to real/spool.
+			if err := errors.Join(os.MkdirAll(base+"/real/spool", 0o700), os.Mkdir(base+"/links", 0o700),
+				os.Symlink("../real/spool", base+"/links/spool"), os.Symlink("links", base+"/way"), tt.change(base)); err != nil {
+				t.Fatal(err)
+			}
+			err := CheckOwner(base+"/way/spool", 0)
+			if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
+				t.Errorf("got %v, want %q", err, tt.says)
 			}
 		})
 	}
