@@ -82,8 +82,9 @@ func plain(texts []string) []delivery {
 
 var (
 	identity = regexp.MustCompile(`^\{"spool":"[0-9a-f]{16}","seq":([0-9]+),`)
-	origin   = regexp.MustCompile(`,"host":"[^"]*"(,"boot_id":"[-0-9a-f]{36}")?\}$`) // captures name no boot
-	policy   = regexp.MustCompile(`,"active_policy_(name|version|digest)":"[^"]*"`)  // decode does not say it
+	// Captures name no boot, and only sinks with a match say prev_seq.
+	origin = regexp.MustCompile(`,"host":"[^"]*"(,"boot_id":"[-0-9a-f]{36}")?(,"prev_seq":[0-9]+)?\}$`)
+	policy = regexp.MustCompile(`,"active_policy_(name|version|digest)":"[^"]*"`) // decode does not say it
 )
 
 // jsonLines reads events in JSON. A daemon that was killed may have left a torn
