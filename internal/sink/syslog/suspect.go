@@ -1,7 +1,6 @@
 package syslog
 
 import (
-	"bytes"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -143,9 +142,6 @@ func shorter(size, limit int) int {
 
 // remember keeps a message that was taken, for trials.
 func (s *suspicion) remember(msg []byte) { s.good = append(s.good[:0], msg...) }
-
-// sameAsGood reports whether msg is the one that was taken.
-func (s *suspicion) sameAsGood(msg []byte) bool { return bytes.Equal(s.good, msg) }
 
 // someTime returns a random time around d.
 func someTime(d time.Duration) time.Duration {
