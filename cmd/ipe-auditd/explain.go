@@ -42,7 +42,7 @@ is measured now, on this host; what cannot be known is said to be unknown.`,
 			if len(args) > 0 {
 				var err error
 				if at, err = spool.ParseCursor(args[0]); err != nil || at.Seq == 0 {
-					return usageError{fmt.Errorf("%q is no identity of an event, such as 5f1c9a0277d8e3b4:9", args[0])}
+					return usageError{fmt.Errorf("%q is not an event: give its spool and seq, such as 5f1c9a0277d8e3b4:9", args[0])}
 				}
 				names, o.after = args[1:], &spool.Cursor{ID: at.ID, Seq: at.Seq - 1}
 			}

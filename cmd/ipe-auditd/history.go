@@ -48,7 +48,7 @@ func (o *pastOptions) wanted(cmd *cobra.Command) (func([]byte) bool, error) {
 		return nil, nil
 	}
 	if _, err := path.Match(o.host, ""); err != nil {
-		return nil, usageError{fmt.Errorf("--host %q: no glob: *, ?, and sets in [] are known", o.host)}
+		return nil, usageError{fmt.Errorf("--host %q is not a valid glob: it may have *, ? and sets in []", o.host)}
 	}
 	return func(name []byte) bool {
 		ok, _ := path.Match(o.host, string(name))
@@ -93,6 +93,9 @@ func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) 
 	}
 	if note := h.Note(); note != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "ipe-auditd:", note)
+	}
+	if wanted != nil && len(h.Hosts()) == 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "ipe-auditd: --host %q: no event names a host that matches\n", o.host)
 	}
 	if len(names) == 0 && !h.Live() {
 		names = []string{spoolDir()}

@@ -35,7 +35,7 @@ var reasons = [causeCount]string{
 }
 
 // reasonNothing is said of an input with something in it, but nothing to read.
-const reasonNothing = "there is no audit record in it, nor an event of ipe-auditd, in any form that is read"
+const reasonNothing = "no audit record and no event of ipe-auditd found; give a log such as audit.log, what ausearch --raw or journalctl -o export prints, or a capture"
 
 // unread keeps account of what was not read of an input.
 type unread struct {

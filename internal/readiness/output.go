@@ -129,7 +129,7 @@ func (a *Answer) headline() string {
 	case NotReady:
 		return "NOT READY: " + some(uint64(len(a.Denied)), "kind of access that was seen", "kinds of accesses that were seen") + " would be denied"
 	case CannotSay:
-		return "CANNOT SAY: nothing is known that would be denied, but that is not enough"
+		return "CANNOT SAY: nothing that was seen would be denied, but too little is known"
 	}
 	return "READY: nothing that was seen would be denied"
 }

@@ -27,6 +27,7 @@ type Report struct {
 	Unread Unread
 
 	total  counts
+	failed uint64 // sources that were not read whole
 	errors []string
 
 	skipped, leftOut, repeats uint64 // of all hosts
@@ -145,6 +146,7 @@ func Times(ev *ipe.Event) uint64 {
 // Fail takes an error that ended a source too early.
 func (r *Report) Fail(err error) {
 	r.Unread.Fail(err)
+	r.failed++
 	if len(r.errors) < maxErrors {
 		r.errors = append(r.errors, err.Error())
 	}

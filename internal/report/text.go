@@ -43,7 +43,11 @@ func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
 	}
 	p.Line("")
 	if len(groups) == 0 {
-		p.Line("DENIALS: none seen")
+		if r.failed > 0 {
+			p.Line("DENIALS: none in what could be read")
+		} else {
+			p.Line("DENIALS: none seen")
+		}
 		return p.text
 	}
 	p.Line("DENIALS")
@@ -102,6 +106,13 @@ func (r *Report) head(p *Page) {
 	}
 	if t.unparsed > 0 {
 		p.Line("UNREADABLE: %s", some(t.unparsed, "record"))
+	}
+	if r.failed > 0 {
+		line := "UNREAD: part of " + some(r.failed, "source")
+		if n := r.Unread.Lines(); n > 0 {
+			line += ", " + some(n, "line")
+		}
+		p.Line("%s", line)
 	}
 	if t.forged > 0 {
 		p.Line("FORGED: %s that the kernel did not send", some(t.forged, "message"))

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrNoSpool is returned by OpenOffline for a directory without any segment.
-var ErrNoSpool = errors.New("not a spool directory")
+var ErrNoSpool = errors.New("no spool is in this directory")
 
 // ErrUnclosed is the reason of the gap that an [Offline] tells at its end when
 // the spool was not closed in order, so that its newest entries may be missing.
