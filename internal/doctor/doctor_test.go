@@ -215,7 +215,7 @@ func TestFindings(t *testing.T) {
 		{"state_directory", "a file", func(_ *testing.T, f *facts) { f.Daemon.Spool.Dir = f.Socket }, Failure, "is not a folder"},
 		{"state_directory", "a file above", func(_ *testing.T, f *facts) { f.Daemon.Spool.Dir = f.Socket + "/x" }, Failure, "not a directory"},
 		{"state_directory", "open to others", func(t *testing.T, f *facts) { chmod(t, f.Daemon.Spool.Dir, 0o755) }, Warning, "has mode 0755"},
-		{"state_directory", "writable for the group", func(t *testing.T, f *facts) { chmod(t, f.Daemon.Spool.Dir, 0o770) }, Failure, "has mode 0770, so that others could have forged what is in it; the daemon does not start on it"},
+		{"state_directory", "writable for the group", func(t *testing.T, f *facts) { chmod(t, f.Daemon.Spool.Dir, 0o770) }, Failure, "has mode 0770, so others may have forged its events; the daemon does not start on it"},
 		{"state_directory", "a link among its files", func(t *testing.T, f *facts) {
 			if err := os.Symlink("/dev/null", filepath.Join(f.Daemon.Spool.Dir, "policies.json")); err != nil {
 				t.Fatal(err)

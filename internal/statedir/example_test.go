@@ -22,5 +22,5 @@ func Example() {
 	fmt.Println(strings.TrimPrefix(err.Error(), dir))
 	// Output:
 	// <nil>
-	// /policies.json is no regular file: move it away: the daemon did not make it
+	// /policies.json is not a regular file: move it away; the daemon did not make it
 }

@@ -87,7 +87,7 @@ func checkFolder(path string, uid int) error {
 		return err
 	}
 	if !info.IsDir() {
-		return &OwnerError{path, "is no folder", "move it away; the daemon makes it anew"}
+		return &OwnerError{path, "is not a folder", "move it away; the daemon makes a new one"}
 	}
 	if err := checkEntry(path, info, uid); err != nil {
 		return err
@@ -107,7 +107,7 @@ func checkFile(path string, uid int) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return &OwnerError{path, "is no regular file", "move it away: the daemon did not make it"}
+		return &OwnerError{path, "is not a regular file", "move it away; the daemon did not make it"}
 	}
 	return checkEntry(path, info, uid)
 }
@@ -118,7 +118,7 @@ func checkDirectory(path string, info fs.FileInfo, uid int) error {
 	err := checkEntry(path, info, uid)
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if other := (*OwnerError)(nil); errors.As(err, &other) && ok && st.Uid != 0 && uid == 0 {
-		other.Advice = fmt.Sprintf("run the daemon as that user, runuser -u %s -- ipe-auditd ..., or set spool.dir to a directory of root", userName(int(st.Uid)))
+		other.Advice = fmt.Sprintf("run the daemon as that user (runuser -u %s -- ipe-auditd ...), or set spool.dir to a directory that belongs to root", userName(int(st.Uid)))
 	}
 	return err
 }
@@ -130,12 +130,12 @@ func checkEntry(path string, info fs.FileInfo, uid int) error {
 		return nil
 	}
 	if owner := int(st.Uid); owner != uid && owner != 0 {
-		return &OwnerError{path, "belongs to " + userName(owner) + ", who could have forged what is in it",
-			fmt.Sprintf("move it away, or see what is in it and give it to %s: chown %[1]s", userName(uid))}
+		return &OwnerError{path, "belongs to " + userName(owner) + ", who may have forged its events",
+			fmt.Sprintf("move it away, or check its events and then run chown %s %s", userName(uid), path)}
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		return &OwnerError{path, fmt.Sprintf("has mode %04o, so that others could have forged what is in it", mode),
-			"see what is in it, then chmod go-w"}
+		return &OwnerError{path, fmt.Sprintf("has mode %04o, so others may have forged its events", mode),
+			"check them, then run chmod go-w " + path}
 	}
 	return nil
 }
