@@ -23,15 +23,14 @@ import (
 // Type is the name of this type of sink.
 const Type = "syslog"
 
-// Bounds of max_message.
+// Bounds of max_message, beside LeastMessage.
 const (
 	// UsualMessage is how long a message every usual receiver takes on a stream as
 	// it is delivered, in octets: rsyslog, which cuts longer ones in two, has 8096
 	// for what its manual calls 8k (maxMessageSize).
 	UsualMessage units.Size = 8096
 
-	leastMessage = LeastMessage
-	mostMessage  = units.MiB
+	mostMessage = units.MiB
 )
 
 // Config is what a sink of type syslog has in the configuration.
@@ -59,13 +58,13 @@ func NewConfig() sink.Options { return &Config{Facility: "authpriv", SDID: "ipe@
 func (c *Config) Keys(d *schema.Decoder) schema.Keys {
 	return schema.Keys{
 		"address":     d.Text(&c.Address, c.parseAddress),
-		"facility":    d.Text(&c.Facility, schema.OneOf(ours()...)),
+		"facility":    d.Text(&c.Facility, schema.OneOf(facilityNames()...)),
 		"rfc":         d.OneNumberOf(&c.RFC, 3164, 5424),
 		"sd_id":       d.Text(&c.SDID, checkSDID),
 		"ca":          d.Text(&c.CA, schema.AbsoluteFile),
 		"cert":        d.Text(&c.Cert, schema.AbsoluteFile),
 		"key":         d.Text(&c.Key, schema.AbsoluteFile),
-		"max_message": d.Size(&c.MaxMessage, leastMessage, mostMessage),
+		"max_message": d.Size(&c.MaxMessage, LeastMessage, mostMessage),
 		"framing":     d.Text(&c.Framing, schema.OneOf(Octet, LF)),
 	}
 }

@@ -18,8 +18,8 @@ func facilityCode(name string) (code int, ok bool) {
 	return code, name != "" && code >= 0
 }
 
-// ours returns the names that a configuration may use: all but the kernel's,
-// which is not ours to use.
-func ours() []string {
+// facilityNames returns the names that a configuration may use: all but the
+// kernel's.
+func facilityNames() []string {
 	return slices.DeleteFunc(facilities(), func(name string) bool { return name == "" || name == "kern" })
 }
