@@ -32,20 +32,11 @@ func (c *Collector) Add(ev *history.Event) {
 		c.unparsed++
 	case ev.Action != ipe.ActionDeny:
 	case Foreign(ev, c.Host):
-		c.foreign += accesses(&ev.Event)
+		c.foreign = report.Sum(c.foreign, report.Times(&ev.Event))
 		c.another = string(ev.Host)
 	default:
-		c.groups.Add(&ev.Event, accesses(&ev.Event), ev.On)
+		c.groups.Add(&ev.Event, report.Times(&ev.Event), ev.On)
 	}
-}
-
-// accesses returns how many accesses an event with an action stands for: one,
-// or those that a sink has counted instead of telling them.
-func accesses(ev *ipe.Event) uint64 {
-	if ev.Has&ipe.HasCount != 0 {
-		return ev.Count
-	}
-	return 1
 }
 
 // Foreign reports whether the event is known to be of another host than the one

@@ -43,7 +43,7 @@ func TestDenialsAreOneForEachObject(t *testing.T) {
 		c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindLost, Count: n, Has: ipe.HasCount}})
 	}
 	c.Add(&history.Event{Event: ipe.Event{ // as a sink sums them up
-		Kind: ipe.KindForged + 1, Op: []byte("EXECUTE"), Hook: []byte("MMAP"), Verdict: ipe.VerdictDenied, Action: ipe.ActionDeny,
+		Kind: ipe.KindRepeated, Op: []byte("EXECUTE"), Hook: []byte("MMAP"), Verdict: ipe.VerdictDenied, Action: ipe.ActionDeny,
 		Rule: []byte("DEFAULT op=EXECUTE action=DENY"), RuleKind: ipe.RuleOpDefault, Time: 4000, Count: 40, Has: ipe.HasCount | ipe.HasStamp,
 		Enforcing: ipe.True,
 	}})

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/report"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -42,7 +43,7 @@ func summary(ev *ipe.Event) []string {
 		return []string{"This is a record of IPE that cannot be read: it is damaged, or of a kernel that is not known yet. Its text: " + quote(string(ev.Raw))}
 	}
 	if ev.Action != ipe.ActionNone {
-		return append(access(ev), fmt.Sprintf("This event stands for %d of that kind, which were counted instead of told.", accesses(ev)))
+		return append(access(ev), fmt.Sprintf("This event stands for %d of that kind, which were counted instead of told.", report.Times(ev)))
 	}
 	return []string{"Nothing is known of events of the kind " + ev.Kind.String() + "."}
 }

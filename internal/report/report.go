@@ -137,7 +137,7 @@ func (c *counts) add(ev *ipe.Event) {
 // Times returns how many accesses ev tells of: those that a "repeated" has
 // counted, or one.
 func Times(ev *ipe.Event) uint64 {
-	if ev.Kind == ipe.KindRepeated {
+	if ev.Kind == ipe.KindRepeated && ev.Has&ipe.HasCount != 0 {
 		return ev.Count
 	}
 	return 1
