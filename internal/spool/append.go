@@ -115,7 +115,7 @@ func (s *Spool) appendDisk(recs []Record, w *patience) (int, error) {
 		s.diskBytes += g.bytes()
 	}
 	if c.n == 0 {
-		g.marks = append(g.marks, mark{c.next, j.off})
+		g.index = append(g.index, place{c.next, j.off})
 	}
 	s.diskBytes -= g.bytes()
 	g.size = j.off + int64(len(j.p))

@@ -47,40 +47,38 @@ type segment struct {
 	next point // behind the last entry
 	size int64 // bytes published, the header included
 
-	file     File // while it may have to be synced; then nil
-	sealed   bool // nothing will be added to it
-	unsynced bool // it stands in Spool.unsynced
-	marks    []mark
+	file     File    // while it may have to be synced; then nil
+	sealed   bool    // nothing will be added to it
+	unsynced bool    // it stands in Spool.unsynced
+	index    []place // of some of its frames, in order
 }
 
-// mark is a place in a segment where a frame begins.
-type mark struct {
+// place is where in a segment a frame begins.
+type place struct {
 	at  point
-	off int64
+	off int64 // in bytes from the beginning of the file
 }
 
 // seek returns a place at or before the frame n from which to scan.
-func (g *segment) seek(n uint64) mark {
-	at := mark{g.first, headerSize}
-	for _, m := range g.marks {
-		if m.at.n > n {
-			break
-		}
-		at = m
-	}
-	return at
+func (g *segment) seek(n uint64) place {
+	return g.placeBefore(func(p point) bool { return p.n > n })
 }
 
 // seekEvent is seek for the event seq.
-func (g *segment) seekEvent(seq uint64) mark {
-	at := mark{g.first, headerSize}
-	for _, m := range g.marks {
-		if m.at.seq > seq {
+func (g *segment) seekEvent(seq uint64) place {
+	return g.placeBefore(func(p point) bool { return p.seq > seq })
+}
+
+// placeBefore returns the last known place that is not beyond what is looked for.
+func (g *segment) placeBefore(beyond func(point) bool) place {
+	last := place{g.first, headerSize}
+	for _, p := range g.index {
+		if beyond(p.at) {
 			break
 		}
-		at = m
+		last = p
 	}
-	return at
+	return last
 }
 
 // bytes returns what the segment takes of the bound: never less than a block,

@@ -233,7 +233,7 @@ func (sp *spill) write() error {
 		if _, err := sp.g.file.WriteAt(p, sp.g.size); err != nil {
 			return err
 		}
-		sp.g.marks = append(sp.g.marks, mark{first, sp.g.size})
+		sp.g.index = append(sp.g.index, place{first, sp.g.size})
 		sp.g.size += int64(len(p))
 		sp.g.next = next
 	}

@@ -33,7 +33,7 @@ func (fs *fileSource) close() {
 
 // open begins to read g at a place before the next entry, up to size, where
 // next will be.
-func (r *Reader) open(e *epoch, g *segment, at mark, next point, size int64) error {
+func (r *Reader) open(e *epoch, g *segment, at place, next point, size int64) error {
 	fs := &r.file
 	if fs.g != g {
 		fs.close()
@@ -96,7 +96,7 @@ func (r *Reader) fromFile() (bool, error) {
 			}
 			fs.reading = false
 			if r.at.n < fs.next.n {
-				fs.close() // come back by way of the marks, if at all
+				fs.close() // come back by way of the index, if at all
 				r.skip(fs.next, err)
 			}
 			return false, nil

@@ -224,7 +224,7 @@ func (s *Spool) scanTail(e *epoch, g *segment) (d damage, err error) {
 		d.inner += skipped
 		g.next = sc.frame.next()
 		if n%1024 == 0 && skipped == 0 {
-			g.marks = append(g.marks, mark{sc.frame.at, at})
+			g.index = append(g.index, place{sc.frame.at, at})
 		}
 	}
 	s.diskBytes -= g.bytes()
