@@ -220,7 +220,7 @@ func TestFindings(t *testing.T) {
 			if err := os.Symlink("/dev/null", filepath.Join(f.Daemon.Spool.Dir, "policies.json")); err != nil {
 				t.Fatal(err)
 			}
-		}, Failure, "policies.json is no regular file"},
+		}, Failure, "policies.json is not a regular file"},
 		{"state_directory", "unknown user", func(_ *testing.T, f *facts) { f.account.err = errNo }, Warning, "cannot tell"},
 		{"state_directory", "in memory", func(t *testing.T, f *facts) { f.Daemon.Spool.Dir = onTmpfs(t) }, Warning, "tmpfs"},
 		{"free_space", "too little", func(_ *testing.T, f *facts) { f.Daemon.Spool.Limit, f.Daemon.Spool.Disk = 1<<62, 1<<62-1<<61 }, Failure, "is full"},
