@@ -46,9 +46,8 @@ func (hs *hosts) see(s *numbers, seq, prev uint64, partial bool) bool {
 	}
 	was := s.seen.spans + s.covered.spans
 	isNew := s.seen.add(seq, seq) > 0
-	if partial && !s.left {
-		s.left = true
-		s.seen.each(func(lo, hi uint64) { s.covered.add(lo, hi) })
+	if partial {
+		s.leave()
 	}
 	if s.left {
 		s.covered.add(seq, seq)
@@ -69,6 +68,14 @@ func (hs *hosts) see(s *numbers, seq, prev uint64, partial bool) bool {
 		}
 	}
 	return isNew
+}
+
+// leave notes that a sink says what it left out, and begins to keep covered.
+func (s *numbers) leave() {
+	if !s.left {
+		s.left = true
+		s.seen.each(func(lo, hi uint64) { s.covered.add(lo, hi) })
+	}
 }
 
 // count takes what a "repeated" stands for. Beyond the bound they count as one,
@@ -117,9 +124,8 @@ func (hs *hosts) joinSpools() {
 
 // join makes o a part of s.
 func (s *numbers) join(o *numbers) {
-	if o.left && !s.left {
-		s.left = true
-		s.seen.each(func(lo, hi uint64) { s.covered.add(lo, hi) })
+	if o.left {
+		s.leave()
 	}
 	o.seen.each(func(lo, hi uint64) {
 		s.seen.add(lo, hi)
