@@ -177,8 +177,10 @@ func parseInstant(s []byte) (ms int64, ok bool) {
 // or beyond 9999.
 func parseYear(s []byte) (year int, ok bool) {
 	sign := 1
-	if s[0] == '-' || s[0] == '+' {
-		sign = 44 - int(s[0]) // '+' is 43, '-' is 45
+	switch s[0] {
+	case '-':
+		sign, s = -1, s[1:]
+	case '+':
 		s = s[1:]
 	}
 	n, ok := parseUint(s)
