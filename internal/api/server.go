@@ -98,7 +98,7 @@ func listen(o Options, p patience) (*Server, error) {
 		asking: make(chan struct{}, 1),
 	}
 	s.closing, s.end = context.WithCancel(context.Background())
-	s.gate = newGate(s.closing, l.listener, o.Share.Task(fairshare.Pages))
+	s.gate = newGate(s.closing, l.listener, o.Share.Task(fairshare.Requests))
 	s.http = http.Server{
 		Handler: s.handler(),
 		// For the whole request, because net/http would wait for a body that was
@@ -168,7 +168,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request) *Status {
 // work calls f, which is one of the things that answering a request takes, when
 // there is a place for it. If ctx ends before, it returns its error.
 func (s *Server) work(ctx context.Context, f func()) error {
-	task := s.options.Share.Task(fairshare.Pages)
+	task := s.options.Share.Task(fairshare.Requests)
 	defer task.Leave()
 	if err := task.Spend(ctx, fairshare.Request); err != nil {
 		return err

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+
 	"github.com/ipe-auditd/ipe-auditd/internal/probe"
 )
 

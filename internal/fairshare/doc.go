@@ -21,7 +21,7 @@
 //   - A task that blocks gives its place up before. One that does not know that it
 //     will (a cold disk, a pipe that is full) loses its place after some
 //     milliseconds without progress, and learns of it when it goes on.
-//   - Who waits is let go by its context.
+//   - A task stops waiting when its context ends.
 //   - While nobody waits a turn costs two uncontended locks, and a record a few
 //     nanoseconds. Nothing is allocated, and no timer runs.
 //

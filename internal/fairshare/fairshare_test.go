@@ -110,7 +110,7 @@ func TestClassesGetTheSameAmountOfWorkDone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := NewPool(1, Patience)
-		holder := p.Task(Pages)
+		holder := p.Task(Requests)
 		if err := holder.Enter(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestClassesGetTheSameAmountOfWorkDone(t *testing.T) {
 				}
 				done[task.class] += units
 				_ = task.Spend(ctx, units)
-				if task.class == Pages {
+				if task.class == Requests {
 					task.Leave()
 				}
 			}
@@ -133,7 +133,7 @@ func TestClassesGetTheSameAmountOfWorkDone(t *testing.T) {
 		}
 		go work(p.Task(Sinks), quantum)
 		for range 4 { // or none would wait while one has a turn
-			go work(p.Task(Pages), quantum/8)
+			go work(p.Task(Requests), quantum/8)
 		}
 		synctest.Wait()
 		holder.Leave()

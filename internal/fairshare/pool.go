@@ -11,9 +11,9 @@ type Class int
 
 // The classes.
 const (
-	Sinks Class = iota // what the configuration asked for
-	Feed               // streams of events to clients
-	Pages              // all other requests
+	Sinks    Class = iota // what the configuration asked for
+	Feed                  // streams of events to clients
+	Requests              // of clients, all but streams
 
 	classes = iota
 )
@@ -56,8 +56,8 @@ func NewPool(places int, patience time.Duration) *Pool {
 	return p
 }
 
-// Resize changes the number of places, to at least one. Who has one keeps it
-// until it gives way.
+// Resize changes the number of places, to at least one. A task that has a place
+// keeps it until it gives way.
 func (p *Pool) Resize(places int) {
 	if p == nil {
 		return

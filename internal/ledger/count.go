@@ -8,9 +8,9 @@ import "time"
 type count struct {
 	known   bool
 	kernel  uint32    // the number that the kernel said last
-	assumed bool      // no, it is from an old line of the log, or 0 where there is none
-	stale   bool      // and more may have been lost since, or before
-	beyond  uint64    // in sum, and not in kernel: concluded, or found out to be too many
+	assumed bool      // the kernel has not said kernel: it is from an old line of the log, or 0 where there is none
+	stale   bool      // with assumed: more may have been lost since that line, or before it
+	beyond  uint64    // in sum but not in kernel: concluded, or found out to be too many
 	at      time.Time // when kernel was said, or something was entered
 
 	sum     uint64 // known to be lost

@@ -99,8 +99,8 @@ func (w *KernelWatch) AskHelper(path string) {
 type Told struct {
 	Known     bool   `json:"known"`              // there is a number
 	Lost      uint32 `json:"lost"`               // the kernel's number
-	Assumed   bool   `json:"assumed,omitempty"`  // no, the kernel has not said any: what was lost before is not known
-	Estimated uint64 `json:"estimated"`          // told beyond that, before the kernel said its number
+	Assumed   bool   `json:"assumed,omitempty"`  // the kernel has not said Lost: what was lost before is not known
+	Estimated uint64 `json:"estimated"`          // told beyond Lost, before the kernel said its number
 	Line      uint64 `json:"kmsg_seq,omitempty"` // of the kernel log: all up to this one is in the numbers; 0 if not known
 }
 
