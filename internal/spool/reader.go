@@ -2,58 +2,12 @@ package spool
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"math"
 	"slices"
 	"sync/atomic"
 	"time"
 )
-
-// GapError says that entries are gone which a reader should have got. It is
-// returned once for each gap; the reader then goes on behind it.
-type GapError struct {
-	ID          ID
-	First, Last uint64 // sequence numbers of events; Last only if Known
-	Count       uint64 // events; only if Known
-	Known       bool   // how many is known
-	Err         error  // what damaged them; nil when they were overwritten
-
-	// Attachments is how many attachments are missing, as far as that is
-	// known. Only a reader of attachments is told of a gap without events;
-	// its Last is First-1.
-	Attachments uint64
-}
-
-// Error describes the gap.
-func (g *GapError) Error() string {
-	why := "overwritten"
-	if g.Err != nil {
-		why = g.Err.Error()
-	}
-	if !g.Known {
-		return fmt.Sprintf("entries from %v on missing, how many is not known: %s", Cursor{g.ID, g.First}, why)
-	}
-	if g.Count == 0 {
-		return fmt.Sprintf("%d attachments before %v missing: %s", g.Attachments, Cursor{g.ID, g.First}, why)
-	}
-	return fmt.Sprintf("%d entries from %v to %d missing: %s", g.Count, Cursor{g.ID, g.First}, g.Last, why)
-}
-
-// Unwrap returns Err.
-func (g *GapError) Unwrap() error { return g.Err }
-
-// ErrDamaged is the reason of a gap whose entries were there, but not sound.
-var ErrDamaged = errors.New("damaged on disk")
-
-// errGone is the reason of a gap of unknown size: nothing of the cursor's id
-// is left.
-var errGone = errors.New("the spool no longer knows this id")
-
-// errBeyond is the reason of a gap of unknown size at the end of an id: a cursor
-// names an entry that is not there any more, or never was.
-var errBeyond = errors.New("the cursor is beyond the end of its id")
 
 // Start says where a reader begins. The zero Start is the oldest entry. Of
 // several the first that is set counts.
