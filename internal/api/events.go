@@ -216,7 +216,7 @@ func (st *stream) take(ctx context.Context, e *spool.Entry) (done bool, err erro
 	if st.form == formSpool && (st.match == nil || e.Attachment) {
 		st.append(e) // whatever it is: the client decodes
 	} else if st.wanted(e) {
-		st.number(e)
+		st.number()
 		st.append(e)
 	}
 	// Attachments of the last event may follow it.
@@ -261,15 +261,12 @@ func (st *stream) append(e *spool.Entry) {
 }
 
 // number says which event the client was given before, if it is given only some.
-func (st *stream) number(e *spool.Entry) {
+func (st *stream) number() {
 	if st.match == nil {
 		return
 	}
-	st.context.Partial, st.context.PrevSeq = true, 0
-	if st.given.ID == e.ID {
-		st.context.PrevSeq = st.given.Seq
-	}
-	st.given = e.Cursor()
+	st.context.Behind(uint64(st.given.ID), st.given.Seq)
+	st.given = spool.Cursor{ID: spool.ID(st.context.Spool), Seq: st.context.Seq}
 }
 
 // tellEnd says that the stream is complete, where the form has a word for that.

@@ -16,6 +16,15 @@ type Identity struct {
 	Partial bool
 }
 
+// Behind says that the reader is given only some events, and seq of spool was the
+// last one, which may be of another spool: an input can hold events of many.
+func (id *Identity) Behind(spool, seq uint64) {
+	id.Partial, id.PrevSeq = true, 0
+	if spool == id.Spool && seq < id.Seq {
+		id.PrevSeq = seq
+	}
+}
+
 // Context is what an encoder needs to know beside the event itself. It also holds
 // what was written last and is likely to be written again, so it is for one
 // goroutine at a time.

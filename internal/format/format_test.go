@@ -237,3 +237,16 @@ func BenchmarkFuncs(b *testing.B) {
 		})
 	}
 }
+
+func TestBehindNamesOnlyAnEarlierEventOfTheSameSpool(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ spool, seq, want uint64 }{
+		{7, 4, 4}, {7, 0, 0}, {8, 4, 0}, {7, 9, 0}, {7, 10, 0},
+	} {
+		id := Identity{Spool: 7, Seq: 9, PrevSeq: 3}
+		id.Behind(tt.spool, tt.seq)
+		if !id.Partial || id.PrevSeq != tt.want {
+			t.Errorf("behind %d of %d: %+v, want %d", tt.seq, tt.spool, id, tt.want)
+		}
+	}
+}

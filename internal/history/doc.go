@@ -21,7 +21,9 @@
 //
 // What is missing is an event too: a gap in a spool is a "lost", and what cannot be
 // read is "unparsed" with its text, like a record that cannot be. [Host] says how
-// many entries are missing by their sequence numbers.
+// many entries are missing by their sequence numbers. Several hosts can have one
+// spool: clones, each with its own numbers, or the hosts of an input that a daemon
+// has read, which have the numbers together.
 //
 // An error of [History.Next] ends one source, not the history.
 //

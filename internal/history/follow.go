@@ -47,7 +47,7 @@ func (ev *Event) behindHole() bool {
 	if ev.At.Seq == 0 || ev.numbers == nil {
 		return false
 	}
-	return ev.On.Unnumbered || ev.At.Seq > 1 && !ev.numbers.seen.has(ev.At.Seq-1)
+	return ev.On.Unnumbered || ev.numbers.behindHole(ev.At.Seq)
 }
 
 // unplaced reports whether ev says that something is missing, and not where.

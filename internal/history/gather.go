@@ -111,10 +111,13 @@ func (g *gatherer) add(in *reading, ev *Event) error {
 
 // when returns the time by which ev is sorted. Of a source whose order tells
 // something it is that of the event before, where ev has none; a loss that says no
-// host or boot there is of the same. Any other event without a boot is one of an
+// host or boot there is of the same, if it says nothing else. Any other event without a boot is one of an
 // input that did not name it.
 func (in *reading) when(ev *Event) (at int64, timed bool) {
 	if in.ordered && (len(ev.BootID) > 0 || ev.Kind == ipe.KindLost) {
+		if in.elsewhere(ev) {
+			in.boot, in.host = nil, nil
+		}
 		in.boot, in.host = keep(in.boot, &ev.BootID), keep(in.host, &ev.Host)
 	}
 	if ev.Has&ipe.HasStamp != 0 {
@@ -122,6 +125,11 @@ func (in *reading) when(ev *Event) (at int64, timed bool) {
 		return ev.Time, true
 	}
 	return in.time, in.ordered && in.timed
+}
+
+// elsewhere reports whether ev names another host or boot than the event before.
+func (in *reading) elsewhere(ev *Event) bool {
+	return len(ev.BootID) > 0 && string(ev.BootID) != string(in.boot) || len(ev.Host) > 0 && string(ev.Host) != string(in.host)
 }
 
 // keep fills in what is not known, and returns what is.

@@ -21,7 +21,10 @@ type Host struct {
 	// known to be lost, and LeftOut how many a sink has left out and said so.
 	// Where there are more numbers than can be remembered, Unnumbered says that
 	// neither is known.
+	// Of a spool with events of several hosts the first one has both, and Shared is
+	// how many are missing in it of any of them.
 	Skipped, LeftOut uint64
+	Shared           uint64
 	Unnumbered       bool
 
 	// Repeats is how many events were there more than once, so far: those of an

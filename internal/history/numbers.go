@@ -29,6 +29,9 @@ type numbers struct {
 	first    int64    // time of the first of its events, with timed
 	timed    bool
 	into     *numbers // that this one turned out to be a part of
+
+	from, skipped, leftOut uint64   // by itself
+	shared                 *numbers // with others, of other hosts or boots; or nil
 }
 
 // counted are entries that a "repeated" stands for.
@@ -168,6 +171,7 @@ func (hs *hosts) number() {
 			oldest[s.boot.host] = s
 		}
 	}
+	parts := make(map[spool.ID][]*numbers)
 	for _, s := range hs.spools {
 		if s.into != nil || s.seen.n == 0 {
 			continue
@@ -176,9 +180,17 @@ func (hs *hosts) number() {
 		if oldest[s.boot.host] == s {
 			from = s.all().first() // where the source begins, for all that is known
 		}
-		skipped, left := s.missing(from)
-		h := s.boot.host
-		h.Skipped, h.LeftOut = sum(h.Skipped, skipped), sum(h.LeftOut, left)
+		s.from = from
+		s.skipped, s.leftOut = s.missing(from, &s.boot.host.told)
+		parts[s.spool] = append(parts[s.spool], s)
+	}
+	for _, list := range parts {
+		if len(list) == 1 || !share(list) {
+			for _, s := range list {
+				h := s.boot.host
+				h.Skipped, h.LeftOut = sum(h.Skipped, s.skipped), sum(h.LeftOut, s.leftOut)
+			}
+		}
 	}
 }
 
@@ -198,9 +210,9 @@ func (s *numbers) all() *seqSet {
 	return &s.seen
 }
 
-// missing returns how many entries behind from are missing and how many of them
-// were left out by a sink that said so.
-func (s *numbers) missing(from uint64) (skipped, left uint64) {
+// missing returns how many entries behind from are missing, but for those that
+// somebody has told of, and how many of them were left out by a sink that said so.
+func (s *numbers) missing(from uint64, told *seqSet) (skipped, left uint64) {
 	for _, n := range s.begins {
 		if before := s.covered.before(n); before+1 < n {
 			s.covered.add(max(before+1, from), n-1)
@@ -208,7 +220,7 @@ func (s *numbers) missing(from uint64) (skipped, left uint64) {
 	}
 	all, last := s.all(), s.seen.last()
 	missing := last - from + 1 - all.within(from, last)
-	s.boot.host.told.each(func(lo, hi uint64) {
+	told.each(func(lo, hi uint64) {
 		if lo, hi = max(lo, from), min(hi, last); lo <= hi {
 			missing -= hi - lo + 1 - all.within(lo, hi)
 		}

@@ -104,6 +104,7 @@ func (c *hostCheck) reasons(a *Answer, errors []error, unread *report.Unread) {
 	if on := c.on; on != nil {
 		add(on.Skipped > 0 && c.hole, "skipped", "missing from what was given, by the sequence numbers: %s", some(on.Skipped, "event", "events"))
 		add(on.LeftOut > 0 && c.hole, "left_out", "not given to the sink, by its match: %s", some(on.LeftOut, "event", "events"))
+		add(on.Shared > 0 && on.Skipped+on.LeftOut == 0, "skipped", "missing by the sequence numbers, of this host or of others that have the same spool: %s", some(on.Shared, "event", "events"))
 		add(on.Unnumbered, "too_many_numbers", "there are too many sequence numbers to remember, so nobody knows whether events are missing")
 	}
 	add(c.unparsed > 0, "unreadable", "could not be read: %s", some(c.unparsed, "record", "records"))

@@ -175,11 +175,8 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 		}
 		r.context.Identity = r.identity
 		if r.config.Match != nil {
-			r.context.Partial = true
-			if r.given.ID == e.ID {
-				r.context.PrevSeq = r.given.Seq
-			}
-			r.given = e.Cursor()
+			r.context.Behind(uint64(r.given.ID), r.given.Seq)
+			r.given = spool.Cursor{ID: spool.ID(r.context.Spool), Seq: r.context.Seq}
 		}
 		if err := r.write(ctx, &r.event); err != nil {
 			return err
