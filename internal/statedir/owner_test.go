@@ -58,15 +58,15 @@ func TestOwners(t *testing.T) {
 		{"the mark writable for all", chmod(inside("end"), 0o606), -1, inside("end"), "has mode 0606"},
 		{"the folder of cursors writable for the group", chmod(inside(Cursors), 0o770), -1, inside(Cursors), "has mode 0770"},
 		{"a cursor writable for all", chmod(inside("cursors/x.cursor"), 0o666), -1, inside("cursors/x.cursor"), "has mode 0666"},
-		{"a segment that is a link", replace(inside("0000000000000009.seg"), link), -1, inside("0000000000000009.seg"), "no regular file"},
-		{"a segment set aside that is a pipe", replace(inside("0000000000000009.seg.aside"), pipe), -1, inside("0000000000000009.seg.aside"), "no regular file"},
-		{"the mark is a pipe", replace(inside("end"), pipe), -1, inside("end"), "no regular file"},
-		{"a link where the mark is made", replace(inside("end.new"), link), -1, inside("end.new"), "no regular file"},
-		{"the policies are a link", replace(inside("policies.json"), link), -1, inside("policies.json"), "no regular file"},
-		{"the ledger is a folder", replace(inside("ledger.json"), func(p string) error { return os.Mkdir(p, 0o700) }), -1, inside("ledger.json"), "no regular file"},
-		{"a cursor is a pipe", replace(inside("cursors/x.cursor"), pipe), -1, inside("cursors/x.cursor"), "no regular file"},
-		{"the folder of cursors is a link", replace(inside(Cursors), link), -1, inside(Cursors), "no folder"},
-		{"the folder of cursors is a file", replace(inside(Cursors), write), -1, inside(Cursors), "no folder"},
+		{"a segment that is a link", replace(inside("0000000000000009.seg"), link), -1, inside("0000000000000009.seg"), "is not a regular file"},
+		{"a segment set aside that is a pipe", replace(inside("0000000000000009.seg.aside"), pipe), -1, inside("0000000000000009.seg.aside"), "is not a regular file"},
+		{"the mark is a pipe", replace(inside("end"), pipe), -1, inside("end"), "is not a regular file"},
+		{"a link where the mark is made", replace(inside("end.new"), link), -1, inside("end.new"), "is not a regular file"},
+		{"the policies are a link", replace(inside("policies.json"), link), -1, inside("policies.json"), "is not a regular file"},
+		{"the ledger is a folder", replace(inside("ledger.json"), func(p string) error { return os.Mkdir(p, 0o700) }), -1, inside("ledger.json"), "is not a regular file"},
+		{"a cursor is a pipe", replace(inside("cursors/x.cursor"), pipe), -1, inside("cursors/x.cursor"), "is not a regular file"},
+		{"the folder of cursors is a link", replace(inside(Cursors), link), -1, inside(Cursors), "is not a folder"},
+		{"the folder of cursors is a file", replace(inside(Cursors), write), -1, inside(Cursors), "is not a folder"},
 		{"a link of another name", replace(inside("x"), link), -1, itself, ""},
 	}
 	if root {
@@ -78,7 +78,7 @@ func TestOwners(t *testing.T) {
 			says   string
 		}{
 			{"another user's, for root", chown(itself), 0, itself, "runuser -u 54321 -- ipe-auditd"},
-			{"a file of another user, who must not run the daemon", chown(inside(segment)), 0, inside(segment), "give it to root"},
+			{"a file of another user, who must not run the daemon", chown(inside(segment)), 0, inside(segment), "run chown root "},
 			{"another user's, for a third one", chown(itself), 54322, itself, "belongs to 54321"},
 			{"another user's, for that one", chown(itself), other, itself, ""},
 			{"root's, for another user", func(string) error { return nil }, other, itself, ""},
