@@ -293,6 +293,26 @@ func TestTimelineFoldsOnlyWhatChangesNothing(t *testing.T) {
 	}
 }
 
+func TestTimelineNamesTheSinkThatWasRefused(t *testing.T) {
+	t.Parallel()
+	refused := func(sink string) *history.Event {
+		return &history.Event{Event: ipe.Event{
+			Kind: ipe.KindLost, Has: ipe.HasCount, Count: 1, Accuracy: ipe.AccuracyExact, Stage: []byte(ipe.StageSink), Sink: []byte(sink),
+		}}
+	}
+	var tl timeline
+	for _, sink := range []string{"siem", "other", "siem"} {
+		tl.add(refused(sink))
+	}
+	var got []string
+	for _, it := range tl.host.list {
+		got = append(got, fmt.Sprintf("%s %d", it.event.Sink, it.times))
+	}
+	if diff := cmp.Diff([]string{"siem 2", "other 1"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestTimelineIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	var tl timeline

@@ -134,7 +134,7 @@ func own(ev *history.Event) *ipe.Event {
 		Enforcing: ev.Enforcing, OldEnforcing: ev.OldEnforcing,
 		Policy: ev.Policy.Clone(), OldPolicy: ev.OldPolicy.Clone(),
 		AUID: ev.AUID, UID: ev.UID, SES: ev.SES, LSM: bytes.Clone(ev.LSM), Res: ev.Res, Errno: ev.Errno,
-		Count: ev.Count, Accuracy: ev.Accuracy, Stage: bytes.Clone(ev.Stage),
+		Count: ev.Count, Accuracy: ev.Accuracy, Stage: bytes.Clone(ev.Stage), Sink: bytes.Clone(ev.Sink),
 		Since: ev.Since, Until: ev.Until, FirstSeq: ev.FirstSeq, LastSeq: ev.LastSeq,
 		Version: bytes.Clone(ev.Version), Kernel: bytes.Clone(ev.Kernel), IPEStatus: bytes.Clone(ev.IPEStatus), SuccessAudit: ev.SuccessAudit,
 	}
