@@ -234,9 +234,15 @@ func TestWhatASinkLeavesOutIsNotLost(t *testing.T) {
 		"what goes back":        {[]string{line(4, ""), prev(9, 12)}, 4, 0},
 		"the rest from another": {[]string{prev(4, 0), prev(9, 4), line(4, ""), line(5, ""), line(6, ""), line(7, ""), line(8, ""), line(9, "")}, 0, 0},
 	} {
-		doc, _, _ := documentOf(t, sumUp(t, tt.lines...))
+		r := sumUp(t, tt.lines...)
+		doc, _, _ := documentOf(t, r)
 		if doc["skipped"] != tt.skipped || doc["left_out"] != tt.leftOut {
 			t.Errorf("%s: %v skipped and %v left out, want %v and %v", name, doc["skipped"], doc["left_out"], tt.skipped, tt.leftOut)
+		}
+		page := string(r.AppendText(nil, 40, time.UTC))
+		missing, notGiven := strings.Contains(page, "MISSING: "), strings.Contains(page, "not given to the sink")
+		if missing != (tt.skipped > 0) || notGiven != (tt.leftOut > 0) {
+			t.Errorf("%s: the page says missing %v and not given %v:\n%s", name, missing, notGiven, page)
 		}
 	}
 }

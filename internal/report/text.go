@@ -93,10 +93,10 @@ func (r *Report) head(p *Page) {
 		p.Line("LOST: %s; what happened in these, nobody knows", t.lost.text())
 	}
 	if r.skipped > 0 {
-		p.Line("LEFT OUT: %s by the sequence numbers", some(r.skipped, "event"))
+		p.Line("MISSING: %s, by the sequence numbers", some(r.skipped, "event"))
 	}
 	if r.unnumbered {
-		p.Line("NOT KNOWN: whether any event was left out, because there are too many sequence numbers to remember")
+		p.Line("NOT KNOWN: whether any event is missing, because there are too many sequence numbers to remember")
 	}
 	if r.leftOut > 0 {
 		p.Line("not given to the sink, by its match: %s", some(r.leftOut, "event"))
