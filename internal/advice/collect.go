@@ -21,11 +21,22 @@ type Collector struct {
 	another  string // one of the hosts of those
 	failed   uint64
 	unread   report.Unread
+
+	on               *history.Host // whose events come; nil before the first
+	skipped, leftOut uint64        // as in history.Host, of this one
 }
 
 // Add takes the next event.
 func (c *Collector) Add(ev *history.Event) {
+	if ev.On != nil && ev.On != c.on {
+		c.on = ev.On
+		if !Foreign(ev, c.Host) {
+			c.skipped, c.leftOut = report.Sum(c.skipped, c.on.Skipped), report.Sum(c.leftOut, c.on.LeftOut)
+		}
+	}
 	switch {
+	case ev.IsLoss() && string(ev.Stage) == ipe.StageSink:
+		// One receiver has not got it. Where that leaves a hole, the hole counts.
 	case ev.IsLoss():
 		c.lost++
 	case ev.Kind == ipe.KindUnparsed:
@@ -65,6 +76,8 @@ func (c *Collector) Gaps() []string {
 	}
 	add(c.foreign, "Denials on other hosts, such as %s: %d. Run suggest there.", quote(c.another), c.foreign)
 	add(c.lost, "Events that tell of losses: %d. What was lost cannot be known.", c.lost)
+	add(c.skipped, "Events missing by their sequence numbers: %d.", c.skipped)
+	add(c.leftOut, "Events that the sink did not get, by its match: %d.", c.leftOut)
 	add(c.unparsed, "Records that cannot be read: %d.", c.unparsed)
 	add(c.unread.Sources(), "Files of which not everything could be read: %d.", c.unread.Sources())
 	add(c.failed, "Files that could not be read to their end: %d.", c.failed)

@@ -17,6 +17,7 @@ import (
 func TestDenialsAreOneForEachObject(t *testing.T) {
 	t.Parallel()
 	c := Collector{Host: "here"}
+	here, elsewhere := &history.Host{Skipped: 4, LeftOut: 5}, &history.Host{Skipped: 60}
 	var d ipe.Decoder
 	add := func(host, text string) {
 		var ev history.Event
@@ -47,6 +48,13 @@ func TestDenialsAreOneForEachObject(t *testing.T) {
 		Rule: []byte("DEFAULT op=EXECUTE action=DENY"), RuleKind: ipe.RuleOpDefault, Time: 4000, Count: 40, Has: ipe.HasCount | ipe.HasStamp,
 		Enforcing: ipe.True,
 	}})
+	c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindLost, Count: 1, Has: ipe.HasCount, Stage: []byte(ipe.StageSink)}}) // the spool has it
+	for range 2 {
+		c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindStopped}, On: elsewhere, Host: []byte("there")})
+	}
+	for range 2 {
+		c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindStopped}, On: here, Host: []byte("here")})
+	}
 	c.Fail(errors.New("damaged"))
 
 	want := []Denial{
@@ -71,6 +79,8 @@ func TestDenialsAreOneForEachObject(t *testing.T) {
 	gaps := []string{
 		`Denials on other hosts, such as "there": 1. Run suggest there.`,
 		"Events that tell of losses: 1. What was lost cannot be known.",
+		"Events missing by their sequence numbers: 4.",
+		"Events that the sink did not get, by its match: 5.",
 		"Records that cannot be read: 1.",
 		"Files that could not be read to their end: 1.",
 	}

@@ -276,3 +276,13 @@ func TestSummarySaysWhatHappened(t *testing.T) {
 		})
 	}
 }
+
+func TestARefusalIsNoLossOfAnybodyElse(t *testing.T) {
+	t.Parallel()
+	got := strings.Join(summary(&ipe.Event{
+		Kind: ipe.KindLost, Has: ipe.HasCount, Count: 1, Stage: []byte(ipe.StageSink), Sink: []byte("siem"),
+	}), " ")
+	if want := `The receiver of the sink "siem" refused an event for good. That is no loss but for this sink: the spool has what it refused.`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

@@ -36,6 +36,13 @@ func summary(ev *ipe.Event) []string {
 		if !ev.IsLoss() {
 			return []string{"Nothing is lost yet: the disk of the spool failed, and events are kept in memory only until it is back. They would be lost with the daemon's process."}
 		}
+		if string(ev.Stage) == ipe.StageSink {
+			what := "an event"
+			if ev.Count > 1 {
+				what = strconv.FormatUint(ev.Count, 10) + " events"
+			}
+			return []string{"The receiver of the sink " + quote(string(ev.Sink)) + " refused " + what + " for good. That is no loss but for this sink: the spool has what it refused."}
+		}
 		return lost(ev)
 	case ipe.KindForged:
 		return []string{fmt.Sprintf("A process other than the kernel sent %d records that look like the kernel's. It has CAP_NET_ADMIN. They were thrown away.", ev.Count)}
