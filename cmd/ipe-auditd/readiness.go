@@ -87,7 +87,7 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 		return 0, err
 	}
 	defer h.Close()
-	head.Origin, ask.Live, ask.Several = h.Origin(), h.Live(), len(h.Hosts()) > 1
+	head.Origin, ask.Several = h.Origin(), len(h.Hosts()) > 1
 	texts := advice.Texts{Securityfs: &host.Securityfs{Root: "/sys"}}
 	ask.Host, ask.Stands = host.Name(), texts.Stands
 	check := readiness.New(ask)

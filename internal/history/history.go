@@ -156,8 +156,8 @@ func open(name string, o *Options) (*reading, error) {
 // Origin says for a person where the events come from.
 func (h *History) Origin() string { return h.origin }
 
-// Live reports whether the events are those of a daemon that listens now, so that
-// where they end nothing has happened since.
+// Live reports whether the events are those of a daemon that listens now. Of which
+// host it is says [Host]: it may have read an input with the events of others.
 func (h *History) Live() bool { return h.live }
 
 // Note says in one line what the user should know of that, if there is anything.
@@ -223,6 +223,9 @@ func (h *History) gather() {
 	var err error
 	if h.list, err = h.sort(); err != nil {
 		h.errs = append(h.errs, err)
+	}
+	if current, err := host.CurrentBootID(); h.live && err == nil {
+		markLive(h.list, current.String()) // the daemon is on this machine
 	}
 	h.follow.blind = h.blind
 }

@@ -32,6 +32,10 @@ type Host struct {
 	// out of [History.Next].
 	Repeats uint64
 
+	// Live says that a daemon listens on this host now, so that where its events
+	// end nothing has happened since.
+	Live bool
+
 	// Stray says that this is no host: what cannot be read and does not say of
 	// which one of several it is.
 	Stray bool
@@ -111,6 +115,13 @@ func (hs *hosts) boot(host, id []byte) uint32 {
 		hs.byBoot[bootKey{h, string(id)}] = n
 	}
 	return n
+}
+
+// markLive says of the hosts of the boot that they are Live.
+func markLive(list []*Host, current string) {
+	for _, h := range list {
+		h.Live = slices.ContainsFunc(h.boots, func(b *boot) bool { return string(b.id) == current })
+	}
 }
 
 // strayBoot returns the number of the boot of what does not say where it is from.

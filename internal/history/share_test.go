@@ -103,3 +103,25 @@ func TestEventOfAnotherBootIsNotOfTheHostBefore(t *testing.T) {
 		t.Errorf("hosts %q, want one without a name, and db", got)
 	}
 }
+
+// TestOnlyTheHostOfTheDaemonIsLive has a daemon that has also read an input.
+func TestOnlyTheHostOfTheDaemonIsLive(t *testing.T) {
+	t.Parallel()
+	s, dir := running(t)
+	const data = "audit(3.000:7): enforcing=1 old_enforcing=0 lsm=ipe res=1"
+	im := entry.Imported{Type: ipe.TypeMACStatus, Host: []byte("another"), BootID: []byte("b"), Data: []byte(data)}
+	s.Append([]spool.Record{
+		{Type: ipe.TypeMACStatus, Time: 1, Data: []byte(data)},
+		{Type: entry.TypeImported, Time: 2, Data: entry.AppendImported(nil, &im)},
+	})
+	for _, live := range []bool{false, true} {
+		h := mustOpen(t, Options{Names: []string{dir}})
+		h.live = live
+		for _, host := range h.Hosts() {
+			if want := live && host.Name == nil; host.Live != want {
+				t.Errorf("%q, with a daemon %v: live %v, want %v", host.Name, live, host.Live, want)
+			}
+		}
+		h.Close()
+	}
+}

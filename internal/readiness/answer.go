@@ -58,7 +58,7 @@ const enough = 95
 // answer ends the stream and answers. errors are of sources, and unread is what
 // could not be read of them, so that events of any host may be missing.
 func (c *hostCheck) answer(errors []error, unread *report.Unread, stray *hostCheck) *Answer {
-	if c.Live {
+	if c.on != nil && c.on.Live {
 		c.observation.until(c.observation.now)
 	}
 	a := &Answer{Policy: c.current, Observed: c.observation.sum, Accesses: c.accesses}

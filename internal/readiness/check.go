@@ -20,10 +20,8 @@ type Options struct {
 	// everything there is, for however long that was.
 	Since time.Time
 
-	// Now ends the window. Live says that the events go on to there: a daemon
-	// is listening.
-	Now  time.Time
-	Live bool
+	// Now ends the window. The events of a host that is Live go on to there.
+	Now time.Time
 
 	// Candidate judges in place of the policy in force, unless it is nil, by what
 	// Measure finds out about each object.

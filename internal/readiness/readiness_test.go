@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,8 @@ func stream(words string) string {
 
 func now() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
 
-func ask(t *testing.T, text string, o Options) *Answer {
+// ask asks of text as the events of a file, or of a daemon that listens.
+func ask(t *testing.T, text string, o Options, live ...bool) *Answer {
 	t.Helper()
 	o.Now = now()
 	h, err := history.Open(context.Background(), history.Options{Names: []string{"-"}, Stdin: strings.NewReader(text)})
@@ -71,6 +73,9 @@ func ask(t *testing.T, text string, o Options) *Answer {
 		t.Fatal(err)
 	}
 	defer h.Close()
+	for _, host := range h.Hosts() {
+		host.Live = slices.Contains(live, true)
+	}
 	c := New(o)
 	for {
 		ev, err := h.Next()
@@ -142,7 +147,7 @@ func TestByThePolicyInForce(t *testing.T) {
 		{"started unparsed", time.Time{}, true, "cannot_say 0 unreadable"},
 		{"started later", time.Time{}, true, "cannot_say 0 unreadable"},
 	} {
-		got := brief(ask(t, stream(tt.events), Options{Since: tt.since, Live: tt.live}))
+		got := brief(ask(t, stream(tt.events), Options{Since: tt.since}, tt.live))
 		if got != tt.want {
 			t.Errorf("%q since %v, live %v: got %s, want %s", tt.events, tt.since, tt.live, got, tt.want)
 		}
@@ -199,7 +204,7 @@ func TestByACandidate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := brief(ask(t, stream(tt.events), Options{Live: true, Candidate: p, Measure: facts}))
+		got := brief(ask(t, stream(tt.events), Options{Candidate: p, Measure: facts}, true))
 		if got != tt.want {
 			t.Errorf("%s, %q: got %s, want %s", tt.candidate, tt.events, got, tt.want)
 		}
@@ -332,16 +337,17 @@ func TestOnlyTimeThatWasWatchedCounts(t *testing.T) {
 	for _, tt := range []struct {
 		events string
 		o      Options
+		live   bool
 		want   Observed
 	}{
-		{stream("started allowed"), Options{Live: true}, Observed{Permissive: 2 * time.Hour}},
-		{stream("started allowed"), Options{}, Observed{Permissive: time.Hour}},
-		{stream("started allowed") + future, Options{}, Observed{Permissive: time.Hour}},
-		{stream("enforced off allowed"), Options{}, Observed{Permissive: time.Hour, Enforcing: time.Hour}},
-		{stream("none activate allowed"), Options{Candidate: all, Measure: facts}, Observed{Enforcing: time.Hour}},
-		{stream("started lost allowed"), Options{Live: true}, Observed{Permissive: 2 * time.Hour}},
+		{stream("started allowed"), Options{}, true, Observed{Permissive: 2 * time.Hour}},
+		{stream("started allowed"), Options{}, false, Observed{Permissive: time.Hour}},
+		{stream("started allowed") + future, Options{}, false, Observed{Permissive: time.Hour}},
+		{stream("enforced off allowed"), Options{}, false, Observed{Permissive: time.Hour, Enforcing: time.Hour}},
+		{stream("none activate allowed"), Options{Candidate: all, Measure: facts}, false, Observed{Enforcing: time.Hour}},
+		{stream("started lost allowed"), Options{}, true, Observed{Permissive: 2 * time.Hour}},
 	} {
-		if got := ask(t, tt.events, tt.o).Observed; got != tt.want {
+		if got := ask(t, tt.events, tt.o, tt.live).Observed; got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.events, got, tt.want)
 		}
 	}
