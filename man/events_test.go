@@ -16,7 +16,6 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
-	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -117,7 +116,7 @@ func TestValuesOfEventKeys(t *testing.T) {
 
 func TestStagesOfLosses(t *testing.T) {
 	t.Parallel()
-	want := []string{ledger.Kernel.Stage(), ledger.Socket.Stage(), ledger.Truncated.Stage(), "spool", "disk", ipe.StageMemory, ipe.StageSink}
+	want := []string{ipe.StageKernel, ipe.StageSocket, ipe.StageTruncated, ipe.StageSpool, ipe.StageDisk, ipe.StageMemory, ipe.StageSink}
 	sameSet(t, eventsPage, want, marked(read(t, eventsPage), "Cm", itemsIn("LOSSES")))
 	sameSet(t, commandsPage, want, marked(read(t, commandsPage), "Cm", itemsIn("WHAT CAN BE LOST")))
 }

@@ -239,7 +239,7 @@ func (d *daemon) spoolChanged(c spool.Change) {
 
 // tellDisk says in the stream what the disk of the spool has done.
 func (d *daemon) tellDisk(ev ipe.Event) {
-	ev.Kind, ev.Stage = ipe.KindLost, []byte("disk")
+	ev.Kind, ev.Stage = ipe.KindLost, []byte(ipe.StageDisk)
 	d.teller.tell(&ev)
 }
 

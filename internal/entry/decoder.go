@@ -109,7 +109,7 @@ func (d *Decoder) Missed(ev *ipe.Event, id *format.Identity, g *spool.GapError) 
 	}
 	ev.Reset()
 	ev.Kind = ipe.KindLost
-	ev.Stage = []byte("spool")
+	ev.Stage = []byte(ipe.StageSpool)
 	ev.Has = ipe.HasUntil
 	ev.Until = time.Now().UnixMilli()
 	ev.Accuracy = ipe.AccuracyUnknown

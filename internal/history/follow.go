@@ -54,7 +54,8 @@ func (ev *Event) behindHole() bool {
 func (ev *Event) unplaced() bool {
 	switch ev.Kind {
 	case ipe.KindLost:
-		return ev.IsLoss() && ev.Has&ipe.HasSeqRange == 0 && string(ev.Stage) != "truncated" && string(ev.Stage) != ipe.StageSink
+		return ev.IsLoss() && ev.Has&ipe.HasSeqRange == 0 &&
+			string(ev.Stage) != ipe.StageTruncated && string(ev.Stage) != ipe.StageSink
 	case ipe.KindUnparsed:
 		return ev.Type != ipe.TypeAccess
 	}

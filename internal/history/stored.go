@@ -92,7 +92,7 @@ func (s *stored) missed(ev *Event, id *format.Identity, err error) error {
 	}
 	s.decoder.Missed(&ev.Event, id, gap)
 	if errors.Is(gap, spool.ErrUnclosed) {
-		ev.Stage = []byte("disk") // as the daemon says it at its next start
+		ev.Stage = []byte(ipe.StageDisk) // as the daemon says it at its next start
 	}
 	return nil
 }

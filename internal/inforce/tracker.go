@@ -258,9 +258,9 @@ func (t *Tracker) lost(ev *ipe.Event) {
 	}
 	switch stage := string(ev.Stage); {
 	case !ev.IsLoss():
-	case stage == "truncated": // what arrived is in the stream
+	case stage == ipe.StageTruncated: // what arrived is in the stream
 	case stage == ipe.StageSink: // it is here, a receiver has not got it
-	case stage == "spool", stage == "disk", noticed == 0:
+	case stage == ipe.StageSpool, stage == ipe.StageDisk, noticed == 0:
 		t.gap() // the hole is here
 	default:
 		t.Lost(noticed)

@@ -25,10 +25,10 @@ var accountInfo = [accounts]struct {
 	kind  ipe.Kind
 	stage string
 }{
-	Socket:    {ipe.KindLost, "socket"},
-	Kernel:    {ipe.KindLost, "kernel"},
-	Truncated: {ipe.KindLost, "truncated"},
-	Forged:    {ipe.KindForged, "socket"},
+	Socket:    {ipe.KindLost, ipe.StageSocket},
+	Kernel:    {ipe.KindLost, ipe.StageKernel},
+	Truncated: {ipe.KindLost, ipe.StageTruncated},
+	Forged:    {ipe.KindForged, ipe.StageSocket},
 }
 
 // Stage returns the account's name as in the JSON key "stage".

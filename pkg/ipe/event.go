@@ -37,14 +37,22 @@ var kindNames = [...]string{
 // String returns the kind as in the JSON key "event".
 func (k Kind) String() string { return name(kindNames[:], int(k)) }
 
-// StageMemory is the stage of the one event of KindLost that tells of no loss: the
-// disk of the spool failed, and events are kept in memory only from there on. Its
-// Count is 0.
-const StageMemory = "memory"
+// The stages of events of KindLost: where it was lost.
+const (
+	StageKernel    = "kernel"    // by the kernel, before any socket
+	StageSocket    = "socket"    // at the socket, whose receive buffer was full
+	StageTruncated = "truncated" // the end of records only: what arrived was kept
+	StageSpool     = "spool"     // by the spool, before one reader came
+	StageDisk      = "disk"      // with the process before, or with the machine
 
-// StageSink is the stage of what the receiver of one sink refused: the others have
-// it, and the spool.
-const StageSink = "sink"
+	// StageMemory is that of the one event that tells of no loss: the disk of the
+	// spool failed, and events are kept in memory only from there on. Its Count is 0.
+	StageMemory = "memory"
+
+	// StageSink is that of what the receiver of one sink refused: the others have
+	// it, and the spool.
+	StageSink = "sink"
+)
 
 // IsLoss reports whether the event says that something was lost. One of KindLost
 // with a Count of 0 does not, see [StageMemory].
@@ -259,7 +267,7 @@ type Event struct {
 	// KindLost, KindForged and KindRepeated.
 	Count    uint64
 	Accuracy Accuracy
-	Stage    []byte // where: socket, kernel, truncated, spool, sink, ...
+	Stage    []byte // one of the Stage constants
 	Sink     []byte // its name, of stage sink
 	Since    int64  // milliseconds since 1970 UTC, with HasSince
 	Until    int64  // milliseconds since 1970 UTC, with HasUntil
