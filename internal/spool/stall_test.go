@@ -45,9 +45,7 @@ func TestAStoppedProcessDoesNotBlameTheDisk(t *testing.T) {
 	cmd.Env = append(os.Environ(), stoppedEnv+"="+t.TempDir())
 	var out strings.Builder
 	cmd.Stdout = &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	startAgain(t, cmd)
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
 	stopped := func() bool {
