@@ -273,10 +273,7 @@ func (c *stream) deliverAll(ctx context.Context) error {
 // try sends the suspect, message i, in the way that suspicion describes.
 func (c *stream) try(ctx context.Context, i int) error {
 	h, s := c.history, &c.sink.suspicion
-	control := s.good
-	if control == nil && i+1 < len(h.marks) {
-		control = h.message(i + 1)
-	}
+	control := s.control(h, i)
 	err := c.last(ctx, someTime(c.settle/2))
 	if err == nil && control != nil {
 		if err = c.send(ctx, h.frame(nil, control)); err == nil {

@@ -47,7 +47,7 @@ func identify(e *sink.Entry) identity {
 // one ends while messages are on their way, fewer of them are sent at once, until
 // one alone remains. That is then tried again and again. Each trial is a connection
 // of its own that lasts for a while with nothing on it, and for another while behind
-// a message that the receiver has taken before; only then the suspect is sent, and
+// a message that the receiver takes; only then the suspect is sent, and
 // only if the connection ends behind it this speaks against it. Any other end
 // acquits it. How long the whiles are is drawn at random, so that no receiver that
 // ends connections by the clock can put the blame on a message.
@@ -142,6 +142,26 @@ func shorter(size, limit int) int {
 
 // remember keeps a message that was taken, for trials.
 func (s *suspicion) remember(msg []byte) { s.good = append(s.good[:0], msg...) }
+
+// control returns what is sent before message i of h, the suspect: a message that
+// was taken. Where none is known, it is one in the shortest form, for all of them
+// may be too long: the next one, or the suspect itself if that can be shortened.
+// Nil if there is nothing that would tell the suspect from others.
+func (s *suspicion) control(h *history, i int) []byte {
+	switch {
+	case s.good != nil:
+		return s.good
+	case i+1 < len(h.marks):
+		i++
+	case len(h.message(i)) <= LeastMessage:
+		return nil
+	}
+	msg := h.message(i)
+	if len(msg) > LeastMessage {
+		msg = shorten(nil, msg, LeastMessage)
+	}
+	return msg
+}
 
 // someTime returns a random time around d.
 func someTime(d time.Duration) time.Duration {

@@ -213,6 +213,29 @@ func TestMessageThatIsTooLongForTheReceiverIsShortened(t *testing.T) {
 	}
 }
 
+// So it is where every message is too long, and nothing is known that is taken.
+func TestMessagesThatAreAllTooLongAreShortened(t *testing.T) {
+	t.Parallel()
+	for _, total := range []int{1, 2, 9} {
+		for _, most := range []int{LeastMessage, 5000} {
+			t.Run(fmt.Sprint(total, " of at most ", most), func(t *testing.T) {
+				t.Parallel()
+				f := newFussy(t, func(_ int, msg string) bool { return len(msg) > most }, nil)
+				st, lost := feed(t, f, &records{total: total, limit: total}, func(int) bool { return true })
+				if len(lost) != 0 {
+					t.Errorf("given up: %v", lost)
+				}
+				if diff := cmp.Diff(numbers(1, total), f.seqs()); diff != "" {
+					t.Errorf("taken, -want +got:\n%s", diff)
+				}
+				if st.Delivered != uint64(total) {
+					t.Errorf("%d are said to be delivered, want %d", st.Delivered, total)
+				}
+			})
+		}
+	}
+}
+
 // Connections that end for other reasons cost no message.
 func TestRestlessReceiverLosesNothing(t *testing.T) {
 	t.Parallel()
