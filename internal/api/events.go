@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
@@ -252,7 +251,7 @@ func (st *stream) append(e *spool.Entry) {
 		st.buf = st.frames.appendEntry(st.buf, e)
 	} else {
 		if st.cursor {
-			st.buf = append(appendCursor(st.buf, st.place), ' ')
+			st.buf = append(st.place.AppendTo(st.buf), ' ')
 			st.told = st.place
 		}
 		st.buf = st.format(st.buf, &st.event, &st.context)
@@ -283,7 +282,7 @@ func (st *stream) tellPlace() {
 		st.place = st.end // nothing was read, so there was nothing up to there
 	}
 	if st.cursor && st.told != st.place {
-		st.buf = append(appendCursor(st.buf, st.place), '\n')
+		st.buf = append(st.place.AppendTo(st.buf), '\n')
 		st.told = st.place
 	}
 }
@@ -303,12 +302,4 @@ func (st *stream) flush() error {
 		st.buf = nil // one event was huge
 	}
 	return st.control.Flush()
-}
-
-// appendCursor is Cursor.String without a string.
-func appendCursor(dst []byte, c spool.Cursor) []byte {
-	for shift := 60; shift >= 0; shift -= 4 {
-		dst = append(dst, "0123456789abcdef"[c.ID>>shift&15])
-	}
-	return strconv.AppendUint(append(dst, ':'), c.Seq, 10)
 }

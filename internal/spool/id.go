@@ -42,7 +42,15 @@ type Cursor struct {
 }
 
 // String returns the cursor as "0123456789abcdef:42".
-func (c Cursor) String() string { return c.ID.String() + ":" + strconv.FormatUint(c.Seq, 10) }
+func (c Cursor) String() string { return string(c.AppendTo(nil)) }
+
+// AppendTo appends what [Cursor.String] returns to dst.
+func (c Cursor) AppendTo(dst []byte) []byte {
+	for shift := 60; shift >= 0; shift -= 4 {
+		dst = append(dst, "0123456789abcdef"[c.ID>>shift&15])
+	}
+	return strconv.AppendUint(append(dst, ':'), c.Seq, 10)
+}
 
 // ParseCursor reads what [Cursor.String] writes.
 func ParseCursor(s string) (Cursor, error) {
