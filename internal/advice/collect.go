@@ -22,8 +22,9 @@ type Collector struct {
 	failed   uint64
 	unread   report.Unread
 
-	on               *history.Host // whose events come; nil before the first
-	skipped, leftOut uint64        // as in history.Host, of this one
+	on                       *history.Host // whose events come; nil before the first
+	skipped, leftOut, shared uint64        // as in history.Host, of this one
+	unnumbered               bool
 }
 
 // Add takes the next event.
@@ -31,7 +32,7 @@ func (c *Collector) Add(ev *history.Event) {
 	if ev.On != nil && ev.On != c.on {
 		c.on = ev.On
 		if !Foreign(ev, c.Host) {
-			c.skipped, c.leftOut = report.Sum(c.skipped, c.on.Skipped), report.Sum(c.leftOut, c.on.LeftOut)
+			c.holes()
 		}
 	}
 	switch {
@@ -48,6 +49,16 @@ func (c *Collector) Add(ev *history.Event) {
 	default:
 		c.groups.Add(&ev.Event, report.Times(&ev.Event), ev.On)
 	}
+}
+
+// holes counts what is missing of the host whose events come.
+func (c *Collector) holes() {
+	h := c.on
+	c.skipped, c.leftOut = report.Sum(c.skipped, h.Skipped), report.Sum(c.leftOut, h.LeftOut)
+	if h.Skipped+h.LeftOut == 0 {
+		c.shared = report.Sum(c.shared, h.Shared)
+	}
+	c.unnumbered = c.unnumbered || h.Unnumbered
 }
 
 // Foreign reports whether the event is known to be of another host than the one
@@ -77,6 +88,10 @@ func (c *Collector) Gaps() []string {
 	add(c.foreign, "Denials on other hosts, such as %s: %d. Run suggest there.", quote(c.another), c.foreign)
 	add(c.lost, "Events that tell of losses: %d. What was lost cannot be known.", c.lost)
 	add(c.skipped, "Events missing by their sequence numbers: %d.", c.skipped)
+	add(c.shared, "Events missing by the sequence numbers, of this host or of others that have the same spool: %d.", c.shared)
+	if c.unnumbered {
+		gaps = append(gaps, "Whether events are missing is not known: there are too many sequence numbers to tell.")
+	}
 	add(c.leftOut, "Events that the sink did not get, by its match: %d.", c.leftOut)
 	add(c.unparsed, "Records that cannot be read: %d.", c.unparsed)
 	add(c.unread.Sources(), "Files of which not everything could be read: %d.", c.unread.Sources())

@@ -17,7 +17,7 @@ import (
 func TestDenialsAreOneForEachObject(t *testing.T) {
 	t.Parallel()
 	c := Collector{Host: "here"}
-	here, elsewhere := &history.Host{Skipped: 4, LeftOut: 5}, &history.Host{Skipped: 60}
+	here, elsewhere := &history.Host{Skipped: 4, LeftOut: 5, Shared: 9}, &history.Host{Skipped: 60, Unnumbered: true}
 	var d ipe.Decoder
 	add := func(host, text string) {
 		var ev history.Event
@@ -55,6 +55,7 @@ func TestDenialsAreOneForEachObject(t *testing.T) {
 	for range 2 {
 		c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindStopped}, On: here, Host: []byte("here")})
 	}
+	c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindStopped}, On: &history.Host{Shared: 7, Unnumbered: true}})
 	c.Fail(errors.New("damaged"))
 
 	want := []Denial{
@@ -80,6 +81,8 @@ func TestDenialsAreOneForEachObject(t *testing.T) {
 		`Denials on other hosts, such as "there": 1. Run suggest there.`,
 		"Events that tell of losses: 1. What was lost cannot be known.",
 		"Events missing by their sequence numbers: 4.",
+		"Events missing by the sequence numbers, of this host or of others that have the same spool: 7.",
+		"Whether events are missing is not known: there are too many sequence numbers to tell.",
 		"Events that the sink did not get, by its match: 5.",
 		"Records that cannot be read: 1.",
 		"Files that could not be read to their end: 1.",

@@ -21,8 +21,10 @@ type Host struct {
 	// known to be lost, and LeftOut how many a sink has left out and said so.
 	// Where there are more numbers than can be remembered, Unnumbered says that
 	// neither is known.
-	// Of a spool with events of several hosts the first one has both, and Shared is
-	// how many are missing in it of any of them.
+	//
+	// Where one spool has the events of several hosts, the first of them has both
+	// numbers for all, and each has in Shared how many entries of any of them are
+	// missing or left out there.
 	Skipped, LeftOut uint64
 	Shared           uint64
 	Unnumbered       bool
