@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,9 +75,7 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 		if text, ask.Candidate, err = readPolicy(cmd.ErrOrStderr(), candidate); err != nil {
 			return 0, err
 		}
-		if err := policy.CheckSize(len(text)); err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "ipe-auditd: %s: %v\n", candidate, err)
-		}
+		ask.TooLarge = policy.CheckSize(len(text))
 		head.Name, head.Version = ask.Candidate.Name, ask.Candidate.Version.String()
 	}
 	// What was before tells since when is watched, and by which policy.

@@ -92,7 +92,14 @@ func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
 		return errors.Join(failed, err)
 	}
 	_, err = cmd.OutOrStdout().Write(made.Text)
-	sayWhatCame(cmd.ErrOrStderr(), made, s.Base == nil, failed == nil)
+	where := ""
+	switch {
+	case c.Elsewhere() > 0:
+		where = " on this host"
+	case failed != nil:
+		where = " in what could be read"
+	}
+	sayWhatCame(cmd.ErrOrStderr(), made, s.Base == nil, where)
 	return errors.Join(failed, err, noPolicy(made))
 }
 
@@ -107,9 +114,9 @@ func noPolicy(s *advice.Suggestion) error {
 	return nil
 }
 
-// sayWhatCame tells a person what the policy in a file does not show at once. whole
-// says that all of the input was read.
-func sayWhatCame(stderr io.Writer, s *advice.Suggestion, fresh, whole bool) {
+// sayWhatCame tells a person what the policy in a file does not show at once. where
+// says of what it holds that no denial was found, if not of all that was given.
+func sayWhatCame(stderr io.Writer, s *advice.Suggestion, fresh bool, where string) {
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "ipe-auditd: "+format+"\n", args...) }
 	for _, u := range s.Unknown {
 		say("%v; a rule for it is in the policy because the kernel of the records has it", u)
@@ -119,10 +126,8 @@ func sayWhatCame(stderr io.Writer, s *advice.Suggestion, fresh, whole bool) {
 		_, _ = stderr.Write(s.Notes)
 	}
 	switch {
-	case s.Helped+s.Allowed+s.Without == 0 && !whole:
-		say("no denial was found in what could be read, so there is nothing to suggest")
 	case s.Helped+s.Allowed+s.Without == 0:
-		say("no denial was found, so there is nothing to suggest")
+		say("no denial was found%s, so there is nothing to suggest", where)
 	case s.Rules == 0 && s.Without == 0:
 		say("the base allows everything that was denied already: there is nothing to add")
 	case s.Without > 0 && s.Rules > 0:

@@ -77,6 +77,9 @@ func (c *Collector) Fail(err error) {
 // Denials returns what was denied, the worst first.
 func (c *Collector) Denials() []Denial { return Denials(c.groups.List()) }
 
+// Elsewhere returns how many denials on other hosts were left out.
+func (c *Collector) Elsewhere() uint64 { return c.foreign }
+
 // Gaps returns what may be missing among the denials, a sentence each.
 func (c *Collector) Gaps() []string {
 	var gaps []string

@@ -118,6 +118,7 @@ func (c *hostCheck) reasons(a *Answer, errors []error, unread *report.Unread) {
 		add(len(a.Unknown) > 0, "other_policy", "denied by rules that do not stand in the policy in force, so that another one judged: %s", kinds(len(a.Unknown)))
 		return
 	}
+	add(c.TooLarge != nil, "too_large", "the kernel does not take the candidate: %v", c.TooLarge)
 	add(c.audit.off || c.audit.state != ipe.True, "success_audit",
 		"what the policies in force allowed was not recorded all the time, so the candidate could not be asked about it: echo 1 >/sys/kernel/security/ipe/success_audit, and let the daemon run for a while")
 	add(c.denied > 0, "not_seen", "denied, so that what would have come of it was not seen: %s", some(c.denied, "access", "accesses"))

@@ -26,6 +26,7 @@ type Options struct {
 	// Candidate judges in place of the policy in force, unless it is nil, by what
 	// Measure finds out about each object.
 	Candidate *policy.Policy
+	TooLarge  error // why the kernel does not take it, or nil
 	Measure   func(measure.Object) measure.Result
 
 	// Host is the name of this host, where Measure looks. Of objects on others

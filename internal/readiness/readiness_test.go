@@ -351,6 +351,11 @@ func TestOnlyTimeThatWasWatchedCounts(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", tt.events, got, tt.want)
 		}
 	}
+	// What the kernel does not load allows nothing.
+	tooLarge := Options{Candidate: all, TooLarge: policy.CheckSize(1 << 17), Measure: facts}
+	if got := brief(ask(t, stream("audited allowed stopped"), tooLarge)); got != "cannot_say 0 too_large" {
+		t.Errorf("a candidate that is too large: %s", got)
+	}
 	// It was off until somewhere before the access.
 	a := ask(t, stream("started allowed"), Options{Since: hours(1), Candidate: all, Measure: facts})
 	if got := brief(a); got != "cannot_say 0 not_long_enough success_audit" {
