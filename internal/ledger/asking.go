@@ -285,10 +285,17 @@ func (w *KernelWatch) uncountable() bool {
 	return !w.auditd && (w.holdQueue || w.overflow.hold) || w.overflow.retry
 }
 
+// errPending is why nothing is known before the first question was answered, or
+// given up.
+var errPending = errors.New("the first answer has not come yet")
+
 // Status returns how well the count is known. It may be called from any
 // goroutine.
 func (w *KernelWatch) Status() KernelStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.status.Source == "" {
+		return KernelStatus{Source: SourceNone, Accuracy: ipe.AccuracyUnknown, Log: w.status.Log, Err: errPending}
+	}
 	return w.status
 }

@@ -278,6 +278,15 @@ func TestRealHelperThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 }
 
+// Until the first answer nothing is known, and that is what is said.
+func TestStatusBeforeTheFirstAnswer(t *testing.T) {
+	t.Parallel()
+	got := newKernelWatch(New(nil)).Status()
+	if got.Source != SourceNone || got.Accuracy != ipe.AccuracyUnknown || got.Err == nil || !got.Asked.IsZero() {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // TestRealHelperAndTheKernelAgree asks through a helper and directly.
 func TestRealHelperAndTheKernelAgree(t *testing.T) {
 	t.Parallel()
