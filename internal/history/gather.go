@@ -111,8 +111,8 @@ func (g *gatherer) add(in *reading, ev *Event) error {
 
 // when returns the time by which ev is sorted. Of a source whose order tells
 // something it is that of the event before, where ev has none; a loss that says no
-// host or boot there is of the same, if it says nothing else. Any other event without a boot is one of an
-// input that did not name it.
+// host or boot there is of the same, if it says nothing else. Any other event
+// without a boot is one of an input that did not name it.
 func (in *reading) when(ev *Event) (at int64, timed bool) {
 	if in.ordered && (len(ev.BootID) > 0 || ev.Kind == ipe.KindLost) {
 		if in.elsewhere(ev) {

@@ -55,8 +55,8 @@ func (t *Table) Policy(number uint16) *ipe.Policy {
 
 // Number returns the number of p, a new one if it has none. It is 0 for nil, and
 // where no number can be given: there are too many policies, or it is longer than
-// any that the kernel takes, or the last ones are not saved yet. p must not be changed any more. One goroutine at a time may
-// call it.
+// any that the kernel takes, or the last ones are not saved yet. p must not be
+// changed any more. One goroutine at a time may call it.
 func (t *Table) Number(p *ipe.Policy) uint16 {
 	if p == nil {
 		return 0
