@@ -105,7 +105,7 @@ func (o *options) check(cmd *cobra.Command) error {
 	case o.debug && len(o.sinks) > 0:
 		return usageError{errors.New("--debug prints on the console: leave out --sink")}
 	case o.config != "" && (len(o.sinks) > 0 || o.format != "" || o.raw):
-		return usageError{errors.New("--sink, --format and --raw say what a configuration says: leave out --config")}
+		return usageError{errors.New("--sink, --format and --raw replace a configuration: leave out --config")}
 	case (o.format != "" || o.raw) && !o.debug && o.input == "" && len(o.sinks) == 0:
 		return usageError{errors.New("--format and --raw go with --debug, --input or --sink")}
 	case o.timeout < 0:

@@ -161,7 +161,7 @@ func (t *tail) run(ctx context.Context) error {
 			return err
 		}
 		if t.place != "" {
-			fmt.Fprintf(t.stderr, "ipe-auditd: the daemon is back; going on behind %s\n", t.place)
+			fmt.Fprintf(t.stderr, "ipe-auditd: the daemon is back; going on after %s\n", t.place)
 		} else {
 			fmt.Fprintln(t.stderr, "ipe-auditd: the daemon is back")
 		}

@@ -301,7 +301,7 @@ func TestTailGoesOnWhereItWasWhenTheDaemonRestarts(t *testing.T) {
 			f.deny(100*round+110, 100*round+130)
 			f.start()
 			p.expect(numbers(100*round+110, 100*round+130))
-			p.says("going on behind " + f.spool.Stats().ID.String() + ":")
+			p.says("going on after " + f.spool.Stats().ID.String() + ":")
 		}
 		if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)

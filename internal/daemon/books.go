@@ -44,7 +44,7 @@ func (d *daemon) openBooks() *books {
 	if dir := d.dir(""); dir != "" {
 		last, err := ledger.LoadState(dir)
 		if err != nil {
-			d.log.Warn("what was told of losses before is not known, and may be told again", zap.Error(err))
+			d.log.Warn("it is not known which losses were told before, so they may be told again", zap.Error(err))
 		}
 		if last.BootID == fresh.BootID && fresh.BootID != "" {
 			if last.Kernel.Known {
@@ -74,7 +74,7 @@ func (b *books) watch(ctx context.Context) {
 		}
 	}
 	if err := b.kernel.Run(ctx, kmsg); err != nil {
-		b.d.log.Warn("the kernel log no longer tells that the kernel loses something", zap.Error(err))
+		b.d.log.Warn("the kernel log can no longer be read, so losses in the kernel may go unnoticed", zap.Error(err))
 	}
 }
 
@@ -83,9 +83,9 @@ func (b *books) changed(st ledger.KernelStatus) {
 	log := b.d.log.With(zap.String("source", string(st.Source)))
 	switch st.Source {
 	case ledger.SourceOwn, ledger.SourceHelper:
-		log.Info("the kernel is asked how many records it loses before any socket")
+		log.Info("asking the kernel how many records it loses before any socket")
 	case ledger.SourceLog:
-		log.Info("what the kernel loses before any socket is told as a lower bound, or without a number: ipe-auditd-lost.socket does not answer", zap.Error(st.Err))
+		log.Info("ipe-auditd-lost.socket does not answer, so of what the kernel loses before any socket only a lower bound is known, or no number", zap.Error(st.Err))
 	default:
 		log.Warn("what the kernel loses before any socket cannot be known here: it needs ipe-auditd-lost.socket, CAP_AUDIT_CONTROL, or the right to read /dev/kmsg", zap.Error(st.Err))
 	}
@@ -151,7 +151,7 @@ func (b *books) save() {
 	b.state.Kernel = b.kernel.Told()
 	b.state.At = time.Now()
 	if err := b.state.Save(dir); err != nil {
-		b.d.log.Warn("what was told of losses may be told again by the next start", zap.Error(err))
+		b.d.log.Warn("losses that were told may be told again after the next start", zap.Error(err))
 	}
 }
 

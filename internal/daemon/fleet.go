@@ -54,7 +54,7 @@ func newFleet(d *daemon) *fleet {
 func (f *fleet) startAll(sinks []config.Sink) error {
 	if dir := f.d.dir(cursorsDir); dir != "" {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			f.d.log.Error("where the sinks stand cannot be kept: a restart delivers again", zap.Error(err))
+			f.d.log.Error("the cursors of the sinks cannot be saved: a restart delivers events again", zap.Error(err))
 		}
 	}
 	for i := range sinks {
@@ -142,7 +142,7 @@ func (f *fleet) begin(c *config.Sink, end spool.Cursor) spool.Start {
 		case err == nil:
 			return spool.Start{After: &cursor}
 		case !errors.Is(err, fs.ErrNotExist):
-			log.Error("where the sink stood is not known: it gets everything that is left in the spool, part of it again", zap.Error(err))
+			log.Error("the cursor of the sink cannot be read: it gets everything that is left in the spool, part of it again", zap.Error(err))
 			return spool.Start{}
 		}
 	}
@@ -153,7 +153,7 @@ func (f *fleet) begin(c *config.Sink, end spool.Cursor) spool.Start {
 		// At once, before anything is appended: a process that is killed before
 		// the first delivery must not make the next one begin behind it.
 		if err := spool.SaveCursor(dir, c.Name, end, false); err != nil {
-			log.Error("where the sink begins cannot be kept", zap.Error(err))
+			log.Error("the cursor of a new sink cannot be saved", zap.Error(err))
 		}
 	}
 	return spool.Start{After: &end}
@@ -187,9 +187,9 @@ func (f *cursorFile) save(c spool.Cursor) error {
 	}
 	switch {
 	case err != nil && !f.fails:
-		f.log.Error("where the sink stands cannot be kept: a restart delivers again, or not everything", zap.Error(err))
+		f.log.Error("the cursor of the sink cannot be saved: a restart may deliver events again, or miss some", zap.Error(err))
 	case err == nil && f.fails:
-		f.log.Info("where the sink stands is kept again")
+		f.log.Info("the cursor of the sink is saved again")
 	}
 	f.fails = err != nil
 	return err

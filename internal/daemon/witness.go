@@ -31,7 +31,7 @@ func (d *daemon) openWitness() {
 	} else {
 		var err error
 		if d.policies, err = inforce.OpenTable(dir, d.highestContext); err != nil {
-			d.log.Warn("which policies judged what earlier processes received, or will be in force from now on, may not be known", zap.Error(err))
+			d.log.Warn("the policies that judged earlier events, or will judge later ones, may not be known", zap.Error(err))
 		}
 	}
 	d.witness = inforce.NewWitness(d.spool, d.policies)

@@ -30,7 +30,7 @@ func checkKernelLosses(f *facts) []Finding {
 	if f.Daemon != nil && f.Daemon.KernelLosses != nil {
 		source = f.Daemon.KernelLosses.Source
 	}
-	const without = "so what the kernel loses before any socket is told as a lower bound (at_least), or without a number (unknown)"
+	const without = "so of what the kernel loses before any socket only a lower bound is known (at_least), or no number (unknown)"
 	switch err := f.helper.err; {
 	case source == "own":
 		return ok("the daemon asks the kernel itself what it loses, with CAP_AUDIT_CONTROL")

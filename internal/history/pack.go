@@ -49,7 +49,7 @@ func packValue(dst []byte, v reflect.Value) []byte {
 	}
 }
 
-var errPacked = errors.New("what was kept of an event is damaged")
+var errPacked = errors.New("an event in the spool is damaged")
 
 // unpack reads what pack wrote into ev, which is the zero Event. Its slices view
 // src. It returns what is behind it.

@@ -43,7 +43,7 @@ func utf16Order(br *bufio.Reader) binary.ByteOrder {
 const maxNarrow = 16
 
 // errNarrow says that another program has added ASCII to a file in UTF-16.
-const errNarrow = unpackError("the text is in UTF-16, but not to its end: give the rest by itself")
+const errNarrow = unpackError("only the beginning of the text is UTF-16: give the rest in a file of its own")
 
 // utf16Reader makes UTF-8 of UTF-16. What is no character becomes U+FFFD. A byte
 // order mark of the other order, as at the joint of two files, turns the order.

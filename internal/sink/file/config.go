@@ -73,7 +73,7 @@ func (c *Config) rotate(d *schema.Decoder) schema.Value {
 			"compress": d.Bool(&r.Compress),
 		})
 		if r.Size == 0 && r.Age == 0 {
-			d.Errorf(n, "%s would never happen, by neither size nor age; set one of them, or remove it", name)
+			d.Errorf(n, "%s has neither size nor age, so it would never rotate; set one of them, or remove it", name)
 		}
 	}
 }
