@@ -79,7 +79,7 @@ func (r *Reader) isDamagedCapture() bool {
 	}
 	datagram := p[captureHeader:]
 	_, typ := nlmsghdr(datagram)
-	return string(datagram[nlmsghdrSize:]) == stamp && typ >= 1000 && typ < 3000
+	return string(datagram[nlmsghdrSize:]) == stamp && isAuditType(typ)
 }
 
 // isBinary reports whether text does not begin with c.
@@ -143,11 +143,17 @@ func (h header) record(datagram []byte, rec *Record) {
 // nlmsghdr returns nlmsg_len and nlmsg_type of a datagram. The headers of a
 // capture are little endian everywhere, but a datagram is as the kernel sent it:
 // in the byte order of the host that was captured. In the wrong order a length
-// of less than 64 KiB is a multiple of that, so the smaller one is right.
+// of less than 64 KiB is a multiple of that, so the smaller one is right, unless
+// it is damaged: then only the other order has a type of audit's.
 func nlmsghdr(datagram []byte) (length uint32, typ uint16) {
 	length, typ = binary.LittleEndian.Uint32(datagram), binary.LittleEndian.Uint16(datagram[4:])
-	if big := binary.BigEndian.Uint32(datagram); big < length {
-		return big, binary.BigEndian.Uint16(datagram[4:])
+	big, bigTyp := binary.BigEndian.Uint32(datagram), binary.BigEndian.Uint16(datagram[4:])
+	if big < length && (isAuditType(bigTyp) || !isAuditType(typ)) {
+		return big, bigTyp
 	}
 	return length, typ
 }
+
+// isAuditType reports whether typ is of a message of audit's (AUDIT_GET to
+// AUDIT_LAST_USER_MSG2 in include/uapi/linux/audit.h).
+func isAuditType(typ uint16) bool { return typ >= 1000 && typ < 3000 }

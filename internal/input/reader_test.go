@@ -153,6 +153,7 @@ func TestCaptureYieldsWhatDatagramsHold(t *testing.T) {
 		{"ordinary", datagram(7, 0, message(1420, text, 0)), good},
 		{"nlmsg_len 16 too small", datagram(7, 0, message(1420, text, -16)), good},
 		{"nlmsg_len too large", datagram(7, 0, message(1420, text, 9)), record{1420, text, false, true, 7}},
+		{"nlmsg_len damaged", datagram(7, 0, message(1420, text, -1<<24)), record{1420, text, false, true, 7}},
 		{"another type", datagram(7, 0, message(1320, "audit(1.000:2): ", 0)), record{1320, "audit(1.000:2): ", false, false, 7}},
 		{"forged", datagram(7, 2382, message(1420, text, 0)), record{1420, text, true, false, 7}},
 		{"forged, nlmsg_len wrong", datagram(7, 2382, message(1420, text, 5555)), record{1420, text, true, true, 7}},
