@@ -293,6 +293,11 @@ func TestEventsBehindTags(t *testing.T) {
 			t.Errorf("%s: got %v, %v", line, got, err)
 		}
 	}
+	// A loss that one reader is told has no identity.
+	const loss = `{"time":"2026-11-23T13:35:41.123Z","event":"lost","count":2}`
+	if got, err := read(NewReader(strings.NewReader("2026-11-23T13:35:41.123456789Z stdout F " + loss))); err != io.EOF || len(got) != 1 || got[0].Text != loss {
+		t.Errorf("a loss: got %v, %v", got, err)
+	}
 	for _, line := range []string{
 		"Nov 23 13:35:41 vm mallory[12]: " + event,
 		"x stdout F " + event,

@@ -203,8 +203,8 @@ func (f *field) setJSON(value json.RawMessage) {
 // taggedEvent fills rec if line is an event of ours behind the tag of the daemon,
 // as syslog has its output, or behind that of a container's output (CRI).
 func taggedEvent(line []byte, rec *Record) bool {
-	i := bytes.Index(line, []byte(`{"spool":`))
-	if i <= 0 {
+	i := bytes.Index(line, []byte(`{"`))
+	if i <= 0 || !isEvent(line[i:], true) {
 		return false
 	}
 	before, object := line[:i], line[i:]

@@ -58,7 +58,7 @@ func (u *unread) pass(line []byte, other bool) {
 		u.add(causePacked)
 		return
 	}
-	if !holdsIPE(line) {
+	if !holdsIPE(line) && !holdsEvent(line) {
 		return
 	}
 	switch text := bytes.TrimLeft(line, " \t,["); {
@@ -125,6 +125,21 @@ func holdsIPE(text []byte) bool {
 		}
 	}
 	return false
+}
+
+// holdsEvent reports whether text holds the identity of an event of ours, as JSON in
+// whatever wrapping: "spool":"5f1c9a0277d8e3b4","seq":9
+func holdsEvent(text []byte) (holds bool) {
+	find(text, "spool", func(i int) bool {
+		id := bytes.TrimLeft(text[i+len("spool"):], `\": `)
+		n := 0
+		for n < len(id) && (unhex(id[n]) >= 0) {
+			n++
+		}
+		holds = n == 16 && bytes.HasPrefix(bytes.TrimLeft(id[n:], `\", `), []byte("seq"))
+		return holds
+	})
+	return holds
 }
 
 // isJSON reports whether text begins as JSON, or the rest of it.
