@@ -13,7 +13,7 @@ import (
 var (
 	// ErrPermission: the kernel did not let us join the group (EPERM from
 	// audit_multicast_bind, kernel/audit.c).
-	ErrPermission = errors.New("not permitted: run it with CAP_AUDIT_READ in the initial user namespace, or let systemd pass the socket (ListenNetlink=audit 1)")
+	ErrPermission = errors.New("not permitted: run it as root, or with CAP_AUDIT_READ, in the initial user namespace, or let systemd pass the socket (ListenNetlink=audit 1)")
 
 	// ErrUnavailable: there is no NETLINK_AUDIT (EPROTONOSUPPORT).
 	ErrUnavailable = errors.New("this kernel has no audit: boot it without audit=0, and with CONFIG_AUDIT")

@@ -45,7 +45,7 @@ func Run(t *testing.T, newPlace func(t testing.TB) *Place) {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPlace(t)
 			if c.needs != nil && !c.needs(p) {
-				t.Skip("the place cannot be made to fail this way")
+				t.Skip("not for this sink: its place cannot be made to fail this way")
 			}
 			if err := c.try(p, patience); err != nil {
 				t.Error(err)
