@@ -43,7 +43,10 @@ func CheckOwner(dir string, uid int) error {
 		dir = abs
 	}
 	info, err := os.Stat(dir)
-	if err == nil && info.IsDir() {
+	if err == nil {
+		if !info.IsDir() {
+			return &OwnerError{dir, "is not a folder", "move it away, or set spool.dir"}
+		}
 		if err := checkDirectory(dir, info, uid); err != nil {
 			return err
 		}

@@ -54,6 +54,8 @@ func TestOwners(t *testing.T) {
 		{"the folder above is writable for all, but sticky", chmod(filepath.Dir, 0o777|os.ModeSticky), -1, itself, ""},
 		{"the folder above is writable for its group", chmod(filepath.Dir, 0o770), -1, itself, ""},
 		{"not there", os.RemoveAll, -1, itself, ""},
+		{"a file", replace(itself, write), -1, itself, "is not a folder"},
+		{"a pipe", replace(itself, pipe), -1, itself, "is not a folder"},
 		{"a segment writable for the group", chmod(inside(segment), 0o660), -1, inside(segment), "has mode 0660"},
 		{"the mark writable for all", chmod(inside("end"), 0o606), -1, inside("end"), "has mode 0606"},
 		{"the folder of cursors writable for the group", chmod(inside(Cursors), 0o770), -1, inside(Cursors), "has mode 0770"},
