@@ -98,26 +98,28 @@ func (f *fussy) seqs() []int {
 	return list
 }
 
-// feed runs a sink behind the runner until the source has ended, and returns its
-// status and what was given up. long says of which events the message has 20,000
+// feed runs a sink as the daemon builds it behind the runner until the source has
+// ended, and returns its status and what was given up. long says of which events the message has 20,000
 // octets.
 func feed(t *testing.T, f *fussy, source *records, long func(seq int) bool) (sink.Status, []sink.Refused) {
 	t.Helper()
 	var mu sync.Mutex
 	var lost []sink.Refused
-	s := newSink(t, Options{Network: TCP, Address: f.listener.Addr().String(), Refused: func(g sink.Refused) {
+	config := Config{Facility: "authpriv", SDID: "ipe@32473", RFC: 5424, Network: TCP, Target: f.listener.Addr().String()}
+	built, err := config.Build(&sink.Environment{Name: "siem", Warn: func(string, error) {}, Refused: func(g sink.Refused) {
 		mu.Lock()
 		defer mu.Unlock()
 		lost = append(lost, g)
 	}})
+	check(t, err)
+	s := built.Sink.(*Sink)
 	s.settle, s.acks.while = 50*time.Millisecond, 50*time.Millisecond
-	encode := rfc5424Func(t)
 	run := sink.New(sink.Config{Name: "siem", Sink: s, Source: source,
 		Format: func(dst []byte, ev *ipe.Event, c *format.Context) []byte {
 			if long(int(c.Seq)) {
 				ev.Path = []byte("/tmp/" + strings.Repeat("x", 10_000))
 			}
-			return encode(dst, ev, c)
+			return built.Format(dst, ev, c)
 		}})
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
