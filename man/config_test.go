@@ -41,7 +41,7 @@ func configKeys(typ reflect.Type, prefix string) []string {
 		switch {
 		case option == "inline": // what each type of sink has of its own
 			for _, t := range sinks.Types() {
-				keys = append(keys, configKeys(reflect.TypeOf(t.Options()), prefix)...)
+				keys = append(keys, configKeys(reflect.TypeOf(t.Settings()), prefix)...)
 			}
 		case name == "" || name == "-":
 		case f.Type == reflect.PointerTo(typ): // a selection within a selection
@@ -145,11 +145,11 @@ func TestDefaults(t *testing.T) {
 	keys := documentedKeys(t)
 	c := config.Defaults()
 	every := parse(t, "sinks: [{type: console}]")
-	console := every.Options.(*console.Config)
-	file := parse(t, "sinks: [{type: file, path: /f, rotate: {}}]").Options.(*file.Config)
-	syslog := parse(t, "sinks: [{type: syslog, address: 'udp://h'}]").Options.(*syslog.Config)
-	stream := parse(t, "sinks: [{type: exec, command: [/c]}]").Options.(*exec.Config)
-	each := parse(t, "sinks: [{type: exec, command: [/c], mode: each}]").Options.(*exec.Config)
+	console := every.Settings.(*console.Config)
+	file := parse(t, "sinks: [{type: file, path: /f, rotate: {}}]").Settings.(*file.Config)
+	syslog := parse(t, "sinks: [{type: syslog, address: 'udp://h'}]").Settings.(*syslog.Config)
+	stream := parse(t, "sinks: [{type: exec, command: [/c]}]").Settings.(*exec.Config)
+	each := parse(t, "sinks: [{type: exec, command: [/c], mode: each}]").Settings.(*exec.Config)
 	for _, tt := range []struct {
 		key, subsection string
 		value           any

@@ -156,7 +156,7 @@ func (o *options) configuration() (*config.Config, []schema.Problem, error) {
 func (o *options) console() config.Sink {
 	sink := config.DefaultSinks(false)[0]
 	if o.format != "" {
-		sink.Options.(*console.Config).Format = o.format
+		sink.Settings.(*console.Config).Format = o.format
 	}
 	sink.Raw = o.raw
 	return sink
@@ -183,7 +183,7 @@ func (o *options) flagSinks() ([]config.Sink, error) {
 				options.Format = o.format
 			}
 			sinks = append(sinks, config.Sink{
-				Name: fmt.Sprintf("file-%d", i+1), Type: file.Type, From: config.FromEnd, Raw: o.raw, Options: options,
+				Name: fmt.Sprintf("file-%d", i+1), Type: file.Type, From: config.FromEnd, Raw: o.raw, Settings: options,
 			})
 		default:
 			return nil, usageError{fmt.Errorf("--sink %q: must be console or file:PATH", arg)}

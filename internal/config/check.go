@@ -24,7 +24,7 @@ func (l *loader) check() {
 	writers := make(map[string]string)
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
-		o, ok := s.Options.(sink.Exclusive)
+		o, ok := s.Settings.(sink.Exclusive)
 		if !ok || o.Target() == "" {
 			continue
 		}

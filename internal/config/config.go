@@ -82,7 +82,7 @@ type Sink struct {
 	// not delivered; 0: never.
 	Coalesce time.Duration `yaml:"coalesce"`
 
-	Options sink.Options `yaml:",inline"` // what sinks of the type have of their own
+	Settings sink.Settings `yaml:",inline"` // what sinks of the type have of their own
 
 	at    schema.Problem // where the sink is, without a message
 	named bool           // the name is in the file, not made of the type
@@ -123,9 +123,9 @@ func Defaults() *Config {
 // for a service, that is when NOTIFY_SOCKET is set, and the console otherwise.
 func DefaultSinks(service bool) []Sink {
 	if service {
-		return []Sink{{Name: journald.Type, Type: journald.Type, From: FromEnd, Options: journald.NewConfig()}}
+		return []Sink{{Name: journald.Type, Type: journald.Type, From: FromEnd, Settings: journald.NewConfig()}}
 	}
-	return []Sink{{Name: console.Type, Type: console.Type, From: FromEnd, Options: console.NewConfig()}}
+	return []Sink{{Name: console.Type, Type: console.Type, From: FromEnd, Settings: console.NewConfig()}}
 }
 
 // inEnvironment returns the defaults that hold in a service of systemd

@@ -67,24 +67,24 @@ func TestParseReadsEverything(t *testing.T) {
 	want.Spool.Dir = "/var/lib/ipe-auditd"
 	want.API.Path = "/run/ipe-auditd/api.sock"
 	want.Sinks = []Sink{
-		{Name: "local", Type: "file", From: FromEnd, Options: &file.Config{
+		{Name: "local", Type: "file", From: FromEnd, Settings: &file.Config{
 			Format: "json", Path: "/var/log/ipe-auditd/events.json", Mode: 0o640,
 			Rotate: &file.RotateConfig{Size: 64 * units.MiB, Age: 24 * time.Hour, Keep: 14, Compress: true},
 		}},
-		{Name: "journal", Type: "journald", From: FromEnd, Options: &journald.Config{}},
+		{Name: "journal", Type: "journald", From: FromEnd, Settings: &journald.Config{}},
 		{Name: "siem", Type: "syslog", From: FromEnd,
 			Match: []match.Selection{
 				{Verdicts: []string{"denied"}, Not: &match.Selection{Paths: []string{"/tmp/build/**"}}},
 				{Events: []string{"enforcement", "policy_load", "policy_activate", "unparsed", "lost", "forged"}},
 			},
-			Options: &syslog.Config{
+			Settings: &syslog.Config{
 				Address: "tls://logs.example.com:6514", Network: "tls", Target: "logs.example.com:6514",
 				Facility: "authpriv", RFC: 5424, SDID: "ipe@32473", CA: "/etc/ipe-auditd/ca.pem",
 				MaxMessage: 8096, Framing: "octet",
 			}},
 		{Name: "page", Type: "exec", From: FromEnd,
 			Match: []match.Selection{{Verdicts: []string{"denied"}}, {Not: &match.Selection{Events: []string{"access"}}}},
-			Options: &exec.Config{
+			Settings: &exec.Config{
 				Format: "json", Command: []string{"/usr/local/libexec/page", "--severity", "high"},
 				Mode: "each", Timeout: 30 * time.Second, MaxPerMinute: 30,
 			}},
@@ -116,8 +116,8 @@ func TestStreamHasNoLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := c.Sinks[0]; s.Options.(*exec.Config).MaxPerMinute != 0 || s.Match != nil {
-		t.Errorf("got %+v and match %v, want no limit and every event", s.Options, s.Match)
+	if s := c.Sinks[0]; s.Settings.(*exec.Config).MaxPerMinute != 0 || s.Match != nil {
+		t.Errorf("got %+v and match %v, want no limit and every event", s.Settings, s.Match)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestSyslogAddress(t *testing.T) {
 			t.Errorf("%s: %v", tt.address, err)
 			continue
 		}
-		if s := c.Sinks[0].Options.(*syslog.Config); s.Network != tt.network || s.Target != tt.target || s.RFC != tt.rfc {
+		if s := c.Sinks[0].Settings.(*syslog.Config); s.Network != tt.network || s.Target != tt.target || s.RFC != tt.rfc {
 			t.Errorf("%s: got %+v", tt.address, s)
 		}
 	}
@@ -207,7 +207,7 @@ func TestSyslogLimits(t *testing.T) {
 			t.Errorf("%s: %v, %v", tt.keys, err, warnings)
 			continue
 		}
-		if s := c.Sinks[0].Options.(*syslog.Config); s.MaxMessage != tt.max || s.Framing != tt.framing {
+		if s := c.Sinks[0].Settings.(*syslog.Config); s.MaxMessage != tt.max || s.Framing != tt.framing {
 			t.Errorf("%s: got %v and %q, want %v and %q", tt.keys, s.MaxMessage, s.Framing, tt.max, tt.framing)
 		}
 	}
@@ -306,7 +306,7 @@ func FuzzParse(f *testing.F) {
 		}
 		names := make(map[string]bool)
 		for _, s := range c.Sinks {
-			if sinkName(s.Name) != nil || names[s.Name] || reflect.TypeOf(s.Options) != reflect.TypeOf(sinks.Options(s.Type)) {
+			if sinkName(s.Name) != nil || names[s.Name] || reflect.TypeOf(s.Settings) != reflect.TypeOf(sinks.Settings(s.Type)) {
 				t.Errorf("impossible sink %+v", s)
 			}
 			names[s.Name] = true

@@ -129,9 +129,9 @@ func TestDropInsMergeInOrder(t *testing.T) {
 	want.Spool = Spool{Size: 3 * units.GiB, Memory: 2 * units.MiB, Sync: 2 * time.Second}
 	want.Log.Level = "warn"
 	want.Sinks = []Sink{
-		{Name: "a", Type: "console", From: FromEnd, Options: console.NewConfig()},
-		{Name: "journald", Type: "journald", From: FromEnd, Options: journald.NewConfig()},
-		{Name: "console", Type: "console", From: FromEnd, Options: console.NewConfig()},
+		{Name: "a", Type: "console", From: FromEnd, Settings: console.NewConfig()},
+		{Name: "journald", Type: "journald", From: FromEnd, Settings: journald.NewConfig()},
+		{Name: "console", Type: "console", From: FromEnd, Settings: console.NewConfig()},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -75,7 +75,7 @@ sinks:
 		t.Fatal(err)
 	}
 	want.Sinks = sinks.Sinks
-	want.Sinks[3].Options.(*syslog.Config).Address = "tls://logs.example.com:6514"
+	want.Sinks[3].Settings.(*syslog.Config).Address = "tls://logs.example.com:6514"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("not the defaults (-default +reference):\n%s", diff)
 	}
@@ -124,9 +124,9 @@ func keysOfType(prefix string, typ reflect.Type, into map[string]bool) {
 			name = prefix + "." + key
 			into[name] = true
 		}
-		if inner == reflect.TypeFor[sink.Options]() {
+		if inner == reflect.TypeFor[sink.Settings]() {
 			for _, t := range sinks.Types() {
-				keysOfType(name, reflect.TypeOf(t.Options()).Elem(), into)
+				keysOfType(name, reflect.TypeOf(t.Settings()).Elem(), into)
 			}
 		}
 		if inner.Kind() == reflect.Struct && inner != typ {

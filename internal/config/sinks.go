@@ -62,10 +62,10 @@ func (d *decoder) sink(name string, n ast.Node) Sink {
 	if s.Type == "" {
 		return s
 	}
-	s.Options = sinks.Options(s.Type)
+	s.Settings = sinks.Settings(s.Type)
 
 	ks := d.common(&s)
-	maps.Copy(ks, s.Options.Keys(&d.Decoder))
+	maps.Copy(ks, s.Settings.Keys(&d.Decoder))
 	for key, owners := range d.owners() {
 		if ks[key] == nil {
 			ks[key] = d.misplaced(s.Type, owners)
@@ -77,7 +77,7 @@ func (d *decoder) sink(name string, n ast.Node) Sink {
 		s.Name = s.Type
 	}
 	if len(d.Problems) == before {
-		s.Options.Check(&sink.Section{
+		s.Settings.Check(&sink.Section{
 			Decoder: &d.Decoder, Name: name, Node: n, Given: given,
 			Match: &s.Match, Raw: s.Raw, Coalesce: s.Coalesce,
 		})
@@ -89,7 +89,7 @@ func (d *decoder) sink(name string, n ast.Node) Sink {
 func (d *decoder) owners() map[string][]string {
 	owners := make(map[string][]string)
 	for _, t := range sinks.Types() {
-		for key := range t.Options().Keys(&d.Decoder) {
+		for key := range t.Settings().Keys(&d.Decoder) {
 			owners[key] = append(owners[key], t.Name)
 		}
 	}

@@ -92,7 +92,7 @@ func of(all []event, kind ipe.Kind) []event {
 func fileSink(dir, name string) config.Sink {
 	return config.Sink{
 		Name: name, Type: file.Type, From: config.FromEnd,
-		Options: &file.Config{Format: "json", Path: filepath.Join(dir, name+".json"), Mode: 0o640},
+		Settings: &file.Config{Format: "json", Path: filepath.Join(dir, name+".json"), Mode: 0o640},
 	}
 }
 

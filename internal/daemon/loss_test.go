@@ -186,7 +186,7 @@ func TestStuckSinksDoNotHoldUpTheReceiver(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the stuck sink has everything", func() bool {
-		return len(of(events(t, stuck.Options.(*file.Config).Path), ipe.KindAccess)) == n
+		return len(of(events(t, stuck.Settings.(*file.Config).Path), ipe.KindAccess)) == n
 	})
 	d.end()
 }
@@ -216,10 +216,10 @@ func TestAReaderThatFallsOffIsToldHowMuchItMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the stuck sink has the rest", func() bool {
-		return len(of(events(t, stuck.Options.(*file.Config).Path), ipe.KindAccess)) > 0
+		return len(of(events(t, stuck.Settings.(*file.Config).Path), ipe.KindAccess)) > 0
 	})
 	d.end()
-	all := events(t, stuck.Options.(*file.Config).Path)
+	all := events(t, stuck.Settings.(*file.Config).Path)
 	gap := of(all, ipe.KindLost)
 	if len(gap) != 1 || gap[0].Stage != "spool" || gap[0].Accuracy != "exact" || gap[0].Seq != 0 {
 		t.Fatalf("told %+v, want one exact loss in the spool without an identity", gap)

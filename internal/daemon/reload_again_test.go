@@ -43,7 +43,7 @@ func TestAChangedSinkGoesOnWithoutAStateDirectory(t *testing.T) {
 	o.Protocol, o.NetNS = audittest.Protocol, group.NetNS()
 	mended := filepath.Join(dir, "mended.json")
 	hangup := reloads(&o, func(_ int, sinks []config.Sink) error {
-		sinks[1].Options = &file.Config{Format: "json", Path: mended, Mode: 0o640}
+		sinks[1].Settings = &file.Config{Format: "json", Path: mended, Mode: 0o640}
 		return nil
 	})
 	d := start(t, o)

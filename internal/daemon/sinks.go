@@ -31,7 +31,7 @@ func build(c *config.Sink, out Console, log *zap.Logger, refused func(sink.Refus
 		}
 	}
 	log = log.With(zap.String("sink", c.Name))
-	built, err := c.Options.Build(&sink.Environment{
+	built, err := c.Settings.Build(&sink.Environment{
 		Name: c.Name, Out: out.Out, Colour: out.Colour,
 		Refused: refused,
 		Info:    func(message string) { log.Info(message) },

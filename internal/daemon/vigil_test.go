@@ -221,7 +221,7 @@ func TestManagerHearsWhatTheDaemonDoes(t *testing.T) {
 	o := options(dir, "a")
 	o.Config.Sinks = append(o.Config.Sinks, config.Sink{
 		Name: "nowhere", Type: file.Type, From: config.FromEnd,
-		Options: &file.Config{Format: "json", Path: dir + "/missing/b.json", Mode: 0o640},
+		Settings: &file.Config{Format: "json", Path: dir + "/missing/b.json", Mode: 0o640},
 	})
 	o.Inherited.Audit, o.Protocol, o.Watchdog = join(t, group), audittest.Protocol, 20*time.Millisecond
 	told := make(chan string, 1000)

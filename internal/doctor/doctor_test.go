@@ -48,7 +48,7 @@ func well(t *testing.T) *facts {
 	cfg := config.Defaults()
 	cfg.Spool.Dir, cfg.Spool.Size = state, units.MiB
 	cfg.API.Path = socket
-	cfg.Sinks = []config.Sink{{Name: "local", Type: file.Type, Options: &file.Config{Path: filepath.Join(dir, "events.json")}}}
+	cfg.Sinks = []config.Sink{{Name: "local", Type: file.Type, Settings: &file.Config{Path: filepath.Join(dir, "events.json")}}}
 	const pid = 77
 	f := &facts{
 		Options: Options{

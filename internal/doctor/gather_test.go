@@ -217,7 +217,7 @@ func TestThisHost(t *testing.T) {
 	t.Parallel()
 	cfg := config.Defaults()
 	cfg.Spool.Dir = t.TempDir()
-	cfg.Sinks = []config.Sink{{Name: "c", Type: console.Type, Options: console.NewConfig()}}
+	cfg.Sinks = []config.Sink{{Name: "c", Type: console.Type, Settings: console.NewConfig()}}
 	conn, listenErr := netlinkaudit.Listen(&netlinkaudit.Config{Types: ipe.Types()})
 	if listenErr == nil {
 		defer conn.Close()

@@ -145,5 +145,5 @@ func (f *facts) try(ctx context.Context, s *config.Sink) Finding {
 	if f.account.err != nil {
 		return cannotTell("as whom the service runs", "the right to look at its process", f.account.err)[0]
 	}
-	return found(s.Options.Probe(ctx, &sink.Host{Root: f.root, User: f.account.value}))[0]
+	return found(s.Settings.Probe(ctx, &sink.Host{Root: f.root, User: f.account.value}))[0]
 }

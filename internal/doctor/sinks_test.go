@@ -51,34 +51,34 @@ func TestSinksAreTriedWithoutAnEvent(t *testing.T) {
 	nobody.Close()
 
 	fileAt := func(path string) config.Sink {
-		return config.Sink{Type: file.Type, Options: &file.Config{Path: path}}
+		return config.Sink{Type: file.Type, Settings: &file.Config{Path: path}}
 	}
 	group := fileAt(in("new"))
-	group.Options.(*file.Config).Group = "no-such-group"
+	group.Settings.(*file.Config).Group = "no-such-group"
 	command := func(path string) config.Sink {
-		return config.Sink{Type: exec.Type, Options: &exec.Config{Command: []string{path}}}
+		return config.Sink{Type: exec.Type, Settings: &exec.Config{Command: []string{path}}}
 	}
 	syslogAt := func(network, target string) config.Sink {
-		return config.Sink{Type: syslog.Type, Options: &syslog.Config{Address: network + "://" + target, Network: network, Target: target}}
+		return config.Sink{Type: syslog.Type, Settings: &syslog.Config{Address: network + "://" + target, Network: network, Target: target}}
 	}
 	long := syslogAt("tcp", listener.Addr().String())
-	long.Options.(*syslog.Config).MaxMessage = 16384
+	long.Settings.(*syslog.Config).MaxMessage = 16384
 	noCA, badCA := syslogAt("tls", listener.Addr().String()), syslogAt("tls", listener.Addr().String())
-	noCA.Options.(*syslog.Config).CA, badCA.Options.(*syslog.Config).CA = in("gone"), in("ca")
+	noCA.Settings.(*syslog.Config).CA, badCA.Settings.(*syslog.Config).CA = in("gone"), in("ca")
 	for _, tt := range []struct {
 		name   string
 		sink   config.Sink
 		status Status
 		text   string
 	}{
-		{"console", config.Sink{Type: console.Type, Options: console.NewConfig()}, OK, "standard output"},
+		{"console", config.Sink{Type: console.Type, Settings: console.NewConfig()}, OK, "standard output"},
 		{"a new file", fileAt(in("new")), OK, "may write to"},
 		{"a file", fileAt(in("there")), OK, "may write to"},
 		{"no folder", fileAt(in("gone/x")), Failure, "is not there"},
 		{"a link", fileAt(in("link")), Failure, "is not a regular file"},
 		{"a file as a folder", fileAt(in("there/x")), Failure, "may not write"},
 		{"no group", group, Failure, "no group no-such-group"},
-		{"no journald", config.Sink{Type: journald.Type, Options: journald.NewConfig()}, Failure, "journald cannot be reached"},
+		{"no journald", config.Sink{Type: journald.Type, Settings: journald.NewConfig()}, Failure, "journald cannot be reached"},
 		{"syslog", syslogAt("tcp", listener.Addr().String()), OK, "accepts connections"},
 		{"long messages", long, Warning, "may become a log line of its own"},
 		{"no syslog", syslogAt("tcp", nobody.Addr().String()), Failure, "connection refused"},
@@ -126,7 +126,7 @@ func TestAJournaldThatListensIsReached(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	if got := oneByOne(t, f, config.Sink{Type: journald.Type, Options: journald.NewConfig()}); got.Status != OK {
+	if got := oneByOne(t, f, config.Sink{Type: journald.Type, Settings: journald.NewConfig()}); got.Status != OK {
 		t.Errorf("got %+v", got)
 	}
 	if err := listener.SetReadDeadline(time.Unix(1, 0)); err != nil {
@@ -149,7 +149,7 @@ func TestAFileThatTheServiceMayNotWriteIsAFailure(t *testing.T) {
 	chmod(t, path, 0o444)
 	chmod(t, dir, 0o777)
 	chmod(t, filepath.Dir(dir), 0o711)
-	got := oneByOne(t, f, config.Sink{Type: file.Type, Options: &file.Config{Path: path}})
+	got := oneByOne(t, f, config.Sink{Type: file.Type, Settings: &file.Config{Path: path}})
 	if got.Status != Failure || !strings.Contains(got.Text, "may not write to the file") {
 		t.Errorf("got %+v", got)
 	}
@@ -160,7 +160,7 @@ func TestAFileOnAFullDiskIsAFailure(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, which may write to a folder of /proc: a file system without any room")
 	}
-	got := oneByOne(t, well(t), config.Sink{Type: file.Type, Options: &file.Config{Path: "/proc/events.json"}})
+	got := oneByOne(t, well(t), config.Sink{Type: file.Type, Settings: &file.Config{Path: "/proc/events.json"}})
 	if got.Status != Failure || !strings.Contains(got.Text, "is full") {
 		t.Errorf("got %+v", got)
 	}

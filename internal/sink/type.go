@@ -16,14 +16,14 @@ import (
 // Type is one type of sink, as type: NAME of the configuration has it. Package
 // sinks has the table of them.
 type Type struct {
-	Name    string
-	Options func() Options // returns new ones, with their defaults
+	Name     string
+	Settings func() Settings // returns new ones, with their defaults
 }
 
-// Options are what a sink has in the configuration beside the keys of every
+// Settings are what a sink has in the configuration beside the keys of every
 // sink, and what follows from that. The struct has the keys in its yaml tags.
-// Two Options that are deeply equal make the same sink.
-type Options interface {
+// Two Settings that are deeply equal make the same sink.
+type Settings interface {
 	// Keys returns the keys of this type of sink, each of which reads into the
 	// options.
 	Keys(d *schema.Decoder) schema.Keys
@@ -40,7 +40,7 @@ type Options interface {
 	Probe(ctx context.Context, h *Host) probe.Finding
 }
 
-// Exclusive are Options of a sink that must be the only one to deliver to its
+// Exclusive are Settings of a sink that must be the only one to deliver to its
 // place.
 type Exclusive interface {
 	// Target names the place, empty where that is not known yet.

@@ -18,11 +18,11 @@ import (
 // list them.
 func Types() []sink.Type {
 	return []sink.Type{
-		{Name: console.Type, Options: console.NewConfig},
-		{Name: file.Type, Options: file.NewConfig},
-		{Name: journald.Type, Options: journald.NewConfig},
-		{Name: syslog.Type, Options: syslog.NewConfig},
-		{Name: exec.Type, Options: exec.NewConfig},
+		{Name: console.Type, Settings: console.NewConfig},
+		{Name: file.Type, Settings: file.NewConfig},
+		{Name: journald.Type, Settings: journald.NewConfig},
+		{Name: syslog.Type, Settings: syslog.NewConfig},
+		{Name: exec.Type, Settings: exec.NewConfig},
 	}
 }
 
@@ -35,12 +35,12 @@ func Names() []string {
 	return names
 }
 
-// Options returns new options of a type, with their defaults, and nil for a type
+// Settings returns new options of a type, with their defaults, and nil for a type
 // that does not exist.
-func Options(name string) sink.Options {
+func Settings(name string) sink.Settings {
 	types := Types()
 	if i := slices.IndexFunc(types, func(t sink.Type) bool { return t.Name == name }); i >= 0 {
-		return types[i].Options()
+		return types[i].Settings()
 	}
 	return nil
 }

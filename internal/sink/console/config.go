@@ -19,17 +19,17 @@ type Config struct {
 }
 
 // NewConfig returns the defaults.
-func NewConfig() sink.Options { return &Config{Format: format.Text} }
+func NewConfig() sink.Settings { return &Config{Format: format.Text} }
 
-// Keys implements [sink.Options].
+// Keys implements [sink.Settings].
 func (c *Config) Keys(d *schema.Decoder) schema.Keys {
 	return schema.Keys{"format": d.Text(&c.Format, schema.OneOf(format.JSON, format.Text))}
 }
 
-// Check implements [sink.Options].
+// Check implements [sink.Settings].
 func (c *Config) Check(s *sink.Section) { s.CheckFormat(c.Format) }
 
-// Build implements [sink.Options].
+// Build implements [sink.Settings].
 func (c *Config) Build(e *sink.Environment) (sink.Built, error) {
 	encode := format.Lines(c.Format)
 	if c.Format == format.Text && e.Colour {
@@ -42,7 +42,7 @@ func (c *Config) Build(e *sink.Environment) (sink.Built, error) {
 	return sink.Built{Sink: New(out), Format: encode}, nil
 }
 
-// Probe implements [sink.Options].
+// Probe implements [sink.Settings].
 func (c *Config) Probe(context.Context, *sink.Host) probe.Finding {
 	return probe.Good("writes to the standard output of the daemon")
 }

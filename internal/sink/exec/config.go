@@ -40,11 +40,11 @@ type Config struct {
 }
 
 // NewConfig returns the defaults.
-func NewConfig() sink.Options {
+func NewConfig() sink.Settings {
 	return &Config{Format: format.JSON, Mode: ModeStream, Timeout: DefaultTimeout, MaxPerMinute: DefaultMaxPerMinute}
 }
 
-// Keys implements [sink.Options].
+// Keys implements [sink.Settings].
 func (c *Config) Keys(d *schema.Decoder) schema.Keys {
 	return schema.Keys{
 		"format":         d.Text(&c.Format, schema.OneOf(format.JSON)),
@@ -55,7 +55,7 @@ func (c *Config) Keys(d *schema.Decoder) schema.Keys {
 	}
 }
 
-// Check implements [sink.Options].
+// Check implements [sink.Settings].
 func (c *Config) Check(s *sink.Section) {
 	if !s.Require("command", "[/usr/local/libexec/page, --severity, high]") {
 		return
@@ -83,7 +83,7 @@ func denialsAndNews() []match.Selection {
 	}
 }
 
-// Build implements [sink.Options].
+// Build implements [sink.Settings].
 func (c *Config) Build(e *sink.Environment) (sink.Built, error) {
 	o := Options{
 		Command: c.Command, Mode: Stream, Timeout: c.Timeout, MaxPerMinute: c.MaxPerMinute,

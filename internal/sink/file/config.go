@@ -48,9 +48,9 @@ type RotateConfig struct {
 }
 
 // NewConfig returns the defaults.
-func NewConfig() sink.Options { return &Config{Format: format.JSON, Mode: DefaultMode} }
+func NewConfig() sink.Settings { return &Config{Format: format.JSON, Mode: DefaultMode} }
 
-// Keys implements [sink.Options].
+// Keys implements [sink.Settings].
 func (c *Config) Keys(d *schema.Decoder) schema.Keys {
 	return schema.Keys{
 		"format": d.Text(&c.Format, schema.OneOf(format.JSON, format.Text, format.Raw)),
@@ -78,7 +78,7 @@ func (c *Config) rotate(d *schema.Decoder) schema.Value {
 	}
 }
 
-// Check implements [sink.Options].
+// Check implements [sink.Settings].
 func (c *Config) Check(s *sink.Section) {
 	s.Require("path", "/var/log/ipe-auditd/events.json")
 	s.CheckFormat(c.Format)
@@ -92,7 +92,7 @@ func (c *Config) Target() string {
 	return filepath.Clean(c.Path)
 }
 
-// Build implements [sink.Options].
+// Build implements [sink.Settings].
 func (c *Config) Build(e *sink.Environment) (sink.Built, error) {
 	o := Options{
 		Path: c.Path, Mode: c.Mode, Group: c.Group, Sync: c.Sync,

@@ -19,20 +19,20 @@ const Type = "journald"
 type Config struct{}
 
 // NewConfig returns the defaults.
-func NewConfig() sink.Options { return &Config{} }
+func NewConfig() sink.Settings { return &Config{} }
 
-// Keys implements [sink.Options].
+// Keys implements [sink.Settings].
 func (c *Config) Keys(*schema.Decoder) schema.Keys { return schema.Keys{} }
 
-// Check implements [sink.Options].
+// Check implements [sink.Settings].
 func (c *Config) Check(*sink.Section) {}
 
-// Build implements [sink.Options].
+// Build implements [sink.Settings].
 func (c *Config) Build(*sink.Environment) (sink.Built, error) {
 	return sink.Built{Sink: New(""), Format: format.AppendJournal}, nil
 }
 
-// Probe implements [sink.Options].
+// Probe implements [sink.Settings].
 func (c *Config) Probe(ctx context.Context, h *sink.Host) probe.Finding {
 	path := filepath.Join(h.Root, DefaultPath)
 	s := New(path)

@@ -52,9 +52,9 @@ type Config struct {
 }
 
 // NewConfig returns the defaults.
-func NewConfig() sink.Options { return &Config{Facility: "authpriv", SDID: "ipe@32473"} }
+func NewConfig() sink.Settings { return &Config{Facility: "authpriv", SDID: "ipe@32473"} }
 
-// Keys implements [sink.Options].
+// Keys implements [sink.Settings].
 func (c *Config) Keys(d *schema.Decoder) schema.Keys {
 	return schema.Keys{
 		"address":     d.Text(&c.Address, c.parseAddress),
@@ -69,7 +69,7 @@ func (c *Config) Keys(d *schema.Decoder) schema.Keys {
 	}
 }
 
-// Check implements [sink.Options].
+// Check implements [sink.Settings].
 func (c *Config) Check(s *sink.Section) {
 	if !s.Require("address", "tls://logs.example.com:6514") {
 		return
@@ -163,7 +163,7 @@ func checkSDID(s string) error {
 	return nil
 }
 
-// Build implements [sink.Options].
+// Build implements [sink.Settings].
 func (c *Config) Build(e *sink.Environment) (sink.Built, error) {
 	facility, ok := facilityCode(c.Facility)
 	if !ok {
