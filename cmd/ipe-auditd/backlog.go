@@ -22,7 +22,7 @@ const (
 
 // backlog writes lines to a stream from a goroutine of its own, so that whoever
 // logs never waits: a terminal that was stopped, or a pipe that nobody reads,
-// must not hold up a sink, the ledger or the end of the program. The goroutine
+// must not hold up a sink, the reporter or the end of the program. The goroutine
 // exists only while there is something to write.
 type backlog struct {
 	w io.Writer

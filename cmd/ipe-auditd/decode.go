@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -89,7 +89,7 @@ func (d *decoder) file(name string, stdin io.Reader) error {
 		r = f
 	}
 	prompt := input.Live(r)
-	records := history.NewRecords(r)
+	records := eventsource.NewRecords(r)
 	for {
 		err := records.Next(&d.event, &d.context.Identity)
 		switch {

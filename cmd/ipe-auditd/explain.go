@@ -13,10 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/advice"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 )
 
@@ -52,7 +52,7 @@ is measured now, on this host; what cannot be known is said to be unknown.`,
 			}
 			defer h.Close()
 			e := explainer{
-				Explainer: advice.Explainer{Measure: measure.New().Measure, Securityfs: &host.Securityfs{Root: "/sys"}},
+				Explainer: advice.Explainer{Measure: fileprops.New().Measure, Securityfs: &host.Securityfs{Root: "/sys"}},
 				host:      host.Name(), json: asJSON, out: cmd.OutOrStdout(),
 			}
 			if len(args) == 0 {
@@ -77,7 +77,7 @@ type explainer struct {
 }
 
 // all explains every event.
-func (e *explainer) all(h *history.History) error {
+func (e *explainer) all(h *eventsource.Stream) error {
 	var failed error
 	for {
 		ev, err := h.Next()
@@ -97,7 +97,7 @@ func (e *explainer) all(h *history.History) error {
 }
 
 // one explains the event of that identity, which is to be that of one host.
-func (e *explainer) one(h *history.History, at spool.Cursor) error {
+func (e *explainer) one(h *eventsource.Stream, at spool.Cursor) error {
 	var failed error
 	var hosts []string
 	var found bytes.Buffer
@@ -134,7 +134,7 @@ func firstOf(list []string, n int) string {
 }
 
 // explain prints one explanation.
-func (e *explainer) explain(ev *history.Event) error {
+func (e *explainer) explain(ev *eventsource.Event) error {
 	explainer := e.Explainer
 	if advice.Foreign(ev, e.host) {
 		explainer = explainer.Elsewhere(string(ev.Host))

@@ -13,7 +13,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 )
@@ -71,7 +71,7 @@ func (o *pastOptions) begin(cmd *cobra.Command, now time.Time) (time.Time, error
 // open opens the events from that time on: those in names, or without any those
 // of the daemon, or of its spool when it does not run. Signals end the process
 // as they are used to: a read of a terminal or a pipe cannot be called off.
-func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) (*history.History, error) {
+func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) (*eventsource.Stream, error) {
 	wanted, err := o.wanted(cmd)
 	if err != nil {
 		return nil, err
@@ -79,11 +79,11 @@ func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) 
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	h, err := history.Open(cmd.Context(), history.Options{
+	h, err := eventsource.Open(cmd.Context(), eventsource.Options{
 		Names: names, Stdin: cmd.InOrStdin(), Since: since, Wanted: wanted,
 		Socket: socketOr(o.socket), Dir: spoolDir(), After: o.after,
 	})
-	var both *history.SpoolError
+	var both *eventsource.SpoolError
 	switch {
 	case err == nil:
 	case len(names) > 0, errors.As(err, &both):

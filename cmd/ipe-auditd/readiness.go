@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/advice"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/internal/readiness"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -69,7 +69,7 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 		since = now.Add(-defaultReadiness)
 	}
 	head := readiness.Heading{Since: since, Candidate: candidate}
-	ask := readiness.Options{Since: since, Now: now, Measure: measure.New().Measure}
+	ask := readiness.Options{Since: since, Now: now, Measure: fileprops.New().Measure}
 	if cmd.Flags().Changed("policy") { // an empty name is no file, and not no wish
 		var text []byte
 		if text, ask.Candidate, err = readPolicy(cmd.ErrOrStderr(), candidate); err != nil {

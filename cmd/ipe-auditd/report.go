@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/report"
 )
 
@@ -66,7 +66,7 @@ goes to a temporary file in TMPDIR, or /var/tmp.`,
 
 // readAll gives every event to add, and every error that ended a source too
 // early to fail. It returns these errors.
-func readAll(h *history.History, add func(*history.Event), fail func(error)) error {
+func readAll(h *eventsource.Stream, add func(*eventsource.Event), fail func(error)) error {
 	var failed error
 	for {
 		ev, err := h.Next()

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/advice"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
@@ -57,7 +57,7 @@ runs, or from FILE, as with report.`,
 
 // run prints the policy that allows what was denied in names.
 func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
-	s := advice.Options{Name: o.name, BaseName: o.base, Signature: o.signature, Measure: measure.New().Measure}
+	s := advice.Options{Name: o.name, BaseName: o.base, Signature: o.signature, Measure: fileprops.New().Measure}
 	if cmd.Flags().Changed("name") {
 		if err := policy.CheckName(o.name); err != nil {
 			return usageError{fmt.Errorf("--name: %w", err)}

@@ -3,7 +3,7 @@ package advice
 import (
 	"fmt"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/report"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -22,13 +22,13 @@ type Collector struct {
 	failed   uint64
 	unread   report.Unread
 
-	on                       *history.Host // whose events come; nil before the first
-	skipped, leftOut, shared uint64        // as in history.Host, of this one
+	on                       *eventsource.Host // whose events come; nil before the first
+	skipped, leftOut, shared uint64            // as in eventsource.Host, of this one
 	unnumbered               bool
 }
 
 // Add takes the next event.
-func (c *Collector) Add(ev *history.Event) {
+func (c *Collector) Add(ev *eventsource.Event) {
 	if ev.On != nil && ev.On != c.on {
 		c.on = ev.On
 		if !Foreign(ev, c.Host) {
@@ -63,7 +63,7 @@ func (c *Collector) holes() {
 
 // Foreign reports whether the event is known to be of another host than the one
 // of that name.
-func Foreign(ev *history.Event, host string) bool {
+func Foreign(ev *eventsource.Event, host string) bool {
 	return ev.Host != nil && host != "" && string(ev.Host) != host
 }
 

@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -17,10 +17,10 @@ import (
 func TestDenialsAreOneForEachObject(t *testing.T) {
 	t.Parallel()
 	c := Collector{Host: "here"}
-	here, elsewhere := &history.Host{Skipped: 4, LeftOut: 5, Shared: 9}, &history.Host{Skipped: 60, Unnumbered: true}
+	here, elsewhere := &eventsource.Host{Skipped: 4, LeftOut: 5, Shared: 9}, &eventsource.Host{Skipped: 60, Unnumbered: true}
 	var d ipe.Decoder
 	add := func(host, text string) {
-		var ev history.Event
+		var ev eventsource.Event
 		d.Decode(&ev.Event, ipe.TypeAccess, []byte(text))
 		if host != "" {
 			ev.Host = []byte(host)
@@ -41,35 +41,35 @@ func TestDenialsAreOneForEachObject(t *testing.T) {
 	add("there", `audit(3.000:1): ipe_op=EXECUTE ipe_hook=MMAP enforcing=1 pid=7 comm="a" path="/x" dev="vda" ino=4`+deny)
 	add("", `audit(5.000:1): ipe_op=EXECUTE ipe_hook=MMAP`)
 	for _, n := range []uint64{0, 3} { // of 0, the spool only says that it is in memory
-		c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindLost, Count: n, Has: ipe.HasCount}})
+		c.Add(&eventsource.Event{Event: ipe.Event{Kind: ipe.KindLost, Count: n, Has: ipe.HasCount}})
 	}
-	c.Add(&history.Event{Event: ipe.Event{ // as a sink sums them up
+	c.Add(&eventsource.Event{Event: ipe.Event{ // as a sink sums them up
 		Kind: ipe.KindRepeated, Op: []byte("EXECUTE"), Hook: []byte("MMAP"), Verdict: ipe.VerdictDenied, Action: ipe.ActionDeny,
 		Rule: []byte("DEFAULT op=EXECUTE action=DENY"), RuleKind: ipe.RuleOpDefault, Time: 4000, Count: 40, Has: ipe.HasCount | ipe.HasStamp,
 		Enforcing: ipe.True,
 	}})
-	c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindLost, Count: 1, Has: ipe.HasCount, Stage: []byte(ipe.StageSink)}}) // the spool has it
+	c.Add(&eventsource.Event{Event: ipe.Event{Kind: ipe.KindLost, Count: 1, Has: ipe.HasCount, Stage: []byte(ipe.StageSink)}}) // the spool has it
 	for range 2 {
-		c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindStopped}, On: elsewhere, Host: []byte("there")})
+		c.Add(&eventsource.Event{Event: ipe.Event{Kind: ipe.KindStopped}, On: elsewhere, Host: []byte("there")})
 	}
 	for range 2 {
-		c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindStopped}, On: here, Host: []byte("here")})
+		c.Add(&eventsource.Event{Event: ipe.Event{Kind: ipe.KindStopped}, On: here, Host: []byte("here")})
 	}
-	c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindStopped}, On: &history.Host{Shared: 7, Unnumbered: true}})
+	c.Add(&eventsource.Event{Event: ipe.Event{Kind: ipe.KindStopped}, On: &eventsource.Host{Shared: 7, Unnumbered: true}})
 	c.Fail(errors.New("damaged"))
 
 	want := []Denial{
 		{
 			Op: "EXECUTE", Named: true, Hooks: []string{"MMAP"}, Denied: 41, Since: 3000, Comms: []string{"a"}, Others: true,
-			Object: measure.Object{NoFile: true, PID: 7, Time: 4000},
+			Object: fileprops.Object{NoFile: true, PID: 7, Time: 4000},
 		},
 		{
 			Op: "EXECUTE", Named: true, Hooks: []string{"BPRM_CHECK", "MMAP"}, Denied: 2, WouldDeny: 1, Since: 1000, Comms: []string{"b", "a"},
-			Object: measure.Object{Path: "/x", Dev: "vda", Ino: 3, PID: 7, Time: 2000},
+			Object: fileprops.Object{Path: "/x", Dev: "vda", Ino: 3, PID: 7, Time: 2000},
 		},
 		{
 			Op: "EXECUTE", Named: true, Hooks: []string{"MMAP"}, Denied: 1, WouldDeny: 6, Since: 2500, Comms: []string{"a", "b", "c", "d", "e"}, Others: true,
-			Object: measure.Object{
+			Object: fileprops.Object{
 				Path: "/x", Dev: "vda", Ino: 4, PID: 7, Time: 3000, Held: []policy.Property{{Key: policy.BootVerified}},
 			},
 		},

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/report"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -17,7 +17,7 @@ type Denial struct {
 	Op     string // as the kernel prints it
 	Named  bool   // and as a rule of the policy that judged names it
 	Hooks  []string
-	Object measure.Object
+	Object fileprops.Object
 
 	Denied    uint64 // how often, while enforcing
 	WouldDeny uint64 // how often, while permissive
@@ -43,7 +43,7 @@ func Denials(groups []*report.Group) []Denial {
 		if ev.Action != ipe.ActionDeny {
 			continue
 		}
-		o, hook := measure.ObjectOf(&ev), string(ev.Hook)
+		o, hook := fileprops.ObjectOf(&ev), string(ev.Hook)
 		k := key{string(ev.Op), o.Path, o.Dev, o.Ino, o.NoFile, o.Data}
 		i, known := index[k]
 		if !known {
@@ -58,7 +58,7 @@ func Denials(groups []*report.Group) []Denial {
 }
 
 // add counts the events of a group, which are about the object o.
-func (d *Denial) add(g *report.Group, o measure.Object, hook string) {
+func (d *Denial) add(g *report.Group, o fileprops.Object, hook string) {
 	if !slices.Contains(d.Hooks, hook) {
 		d.Hooks = append(d.Hooks, hook)
 	}

@@ -9,7 +9,7 @@
 // words what happened, which rule decided and where it stands, why those before
 // it did not match, and what would allow it.
 //
-// Both measure the objects now (package measure) and judge by the policies as
+// Both measure the objects now (package fileprops) and judge by the policies as
 // the kernel does (package policy).
 //
 // # What it refuses to do

@@ -4,21 +4,21 @@ import (
 	"fmt"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/advice"
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
 func ExampleSuggest() {
-	sealed := func(measure.Object) measure.Result {
+	sealed := func(fileprops.Object) fileprops.Result {
 		facts := policy.NoFile()
 		facts.FSVerityDigest = policy.DigestFact{Has: policy.True, Digest: policy.Digest{Algorithm: "sha256", Sum: []byte{0xc0, 0xde}}}
-		return measure.Result{State: measure.StateMeasured, Facts: facts}
+		return fileprops.Result{State: fileprops.StateMeasured, Facts: facts}
 	}
 	s, err := advice.Suggest(advice.Options{
 		Measure: sealed,
 		Denials: []advice.Denial{{
 			Op: "EXECUTE", Hooks: []string{"BPRM_CHECK"}, Denied: 3, Comms: []string{"sh"},
-			Object: measure.Object{Path: "/usr/local/bin/build", Dev: "vda2", Ino: 351},
+			Object: fileprops.Object{Path: "/usr/local/bin/build", Dev: "vda2", Ino: 351},
 		}},
 		Base: []byte("policy_name=lab policy_version=1.0.0\nDEFAULT action=DENY\n"), BaseName: "lab.pol",
 	})

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -33,7 +33,7 @@ type Explanation struct {
 
 // ObjectNote says what is known of the object now.
 type ObjectNote struct {
-	State  string   `json:"state"`            // of measure.State
+	State  string   `json:"state"`            // of fileprops.State
 	Reason string   `json:"reason,omitempty"` // why it is not measured
 	Facts  []string `json:"facts,omitempty"`  // each known property, with its value
 }
@@ -64,7 +64,7 @@ type AllowNote struct {
 
 // Explainer explains events.
 type Explainer struct {
-	Measure    func(measure.Object) measure.Result
+	Measure    func(fileprops.Object) fileprops.Result
 	Securityfs *host.Securityfs
 
 	elsewhere string // why nothing is known of the host's policies
@@ -75,11 +75,11 @@ type Explainer struct {
 func (e *Explainer) Elsewhere(name string) Explainer {
 	reason := "it was on another host, " + quote(name)
 	return Explainer{
-		Measure: func(o measure.Object) measure.Result {
+		Measure: func(o fileprops.Object) fileprops.Result {
 			if o.NoFile {
 				return e.Measure(o)
 			}
-			return measure.Result{Reason: reason}
+			return fileprops.Result{Reason: reason}
 		},
 		elsewhere: reason,
 	}
@@ -91,7 +91,7 @@ func (e *Explainer) Explain(ev *ipe.Event) Explanation {
 	if ev.Action == ipe.ActionNone {
 		return x // no access
 	}
-	o := measure.ObjectOf(ev)
+	o := fileprops.ObjectOf(ev)
 	r := e.Measure(o)
 	x.Object = objectNote(&r)
 	text := e.policy(&x, ev)
@@ -103,7 +103,7 @@ func (e *Explainer) Explain(ev *ipe.Event) Explanation {
 	return x
 }
 
-func objectNote(r *measure.Result) *ObjectNote {
+func objectNote(r *fileprops.Result) *ObjectNote {
 	n := ObjectNote{State: r.State.String(), Reason: r.Reason}
 	for key := policy.BootVerified; key <= policy.FSVeritySignature; key++ {
 		if r.Known(key) {
@@ -178,7 +178,7 @@ func (e *Explainer) policy(x *Explanation, ev *ipe.Event) *policy.Policy {
 
 // rules finds the rule that decided in the policy, and says why those before it
 // did not.
-func (x *Explanation) rules(ev *ipe.Event, r *measure.Result, p *policy.Policy) {
+func (x *Explanation) rules(ev *ipe.Event, r *fileprops.Result, p *policy.Policy) {
 	decided := ruleOf(ev)
 	x.Rule = &RuleNote{Text: printable(string(ev.Rule)), Why: because(ev)}
 	if p == nil {
@@ -270,7 +270,7 @@ func because(ev *ipe.Event) string {
 }
 
 // mismatch says why a rule did not match, as far as that can be known now.
-func mismatch(rule *policy.Rule, r *measure.Result) string {
+func mismatch(rule *policy.Rule, r *fileprops.Result) string {
 	for _, p := range rule.Properties {
 		if p.Holds(&r.Facts) == policy.False {
 			return "did not match: " + fact(&r.Facts, p.Key)
@@ -288,7 +288,7 @@ func mismatch(rule *policy.Rule, r *measure.Result) string {
 }
 
 // allowNote says what would allow a denied object.
-func allowNote(d *Denial, r *measure.Result, p *policy.Policy) *AllowNote {
+func allowNote(d *Denial, r *fileprops.Result, p *policy.Policy) *AllowNote {
 	proposed := propose(d, r, false)
 	if !proposed.ok {
 		return &AllowNote{Reason: proposed.reason, Remedy: proposed.remedy}

@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
@@ -204,8 +204,8 @@ func TestRemedyFitsTheError(t *testing.T) {
 		}
 	}
 	long := "/" + strings.Repeat("x/", 3000)
-	r := measure.New().Measure(measure.Object{Path: long, Dev: "vda", Ino: 1})
-	if r.State != measure.StateUnreadable || !errors.Is(r.Err, syscall.ENAMETOOLONG) {
+	r := fileprops.New().Measure(fileprops.Object{Path: long, Dev: "vda", Ino: 1})
+	if r.State != fileprops.StateUnreadable || !errors.Is(r.Err, syscall.ENAMETOOLONG) {
 		t.Errorf("a long path: %v, %v", r.State, r.Err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
@@ -23,7 +23,7 @@ type proposal struct {
 
 // propose returns the narrowest rule that allows the object for the operation.
 // With signature, that it is signed is taken before what it is.
-func propose(d *Denial, r *measure.Result, signature bool) proposal {
+func propose(d *Denial, r *fileprops.Result, signature bool) proposal {
 	op, mayBe := policy.ParseOp(d.Op)
 	if !mayBe || op == policy.OpNone {
 		return proposal{
@@ -46,10 +46,10 @@ func propose(d *Denial, r *measure.Result, signature bool) proposal {
 }
 
 // narrowest returns the property that the fewest other objects have.
-func narrowest(r *measure.Result, signature bool) (policy.Property, bool) {
+func narrowest(r *fileprops.Result, signature bool) (policy.Property, bool) {
 	f := &r.Facts
 	switch {
-	case r.State != measure.StateMeasured:
+	case r.State != fileprops.StateMeasured:
 		// What is known then comes from a device of the same name.
 	case signature && f.FSVeritySignature == policy.True:
 		return policy.Property{Key: policy.FSVeritySignature, Value: true}, true
@@ -64,9 +64,9 @@ func narrowest(r *measure.Result, signature bool) (policy.Property, bool) {
 }
 
 // hopeless says why no rule can allow the object, and what would help.
-func hopeless(d *Denial, r *measure.Result) (reason, remedy string) {
+func hopeless(d *Denial, r *fileprops.Result) (reason, remedy string) {
 	o := &d.Object
-	if r.State == measure.StateNoFile {
+	if r.State == fileprops.StateNoFile {
 		return withoutFile(d)
 	}
 	if r.Facts.BootVerified == policy.True {
@@ -78,19 +78,19 @@ func hopeless(d *Denial, r *measure.Result) (reason, remedy string) {
 			"move the file to a file system with fs-verity (ext4, f2fs, btrfs), or to a dm-verity volume"
 	}
 	switch r.State {
-	case measure.StateMeasured:
+	case fileprops.StateMeasured:
 		return withoutVerity(o, r)
-	case measure.StateGone:
+	case fileprops.StateGone:
 		return r.Reason, "if it was in a container or chroot, run suggest while the process runs; else let it be denied once more while the file is there"
-	case measure.StateDeleted:
+	case fileprops.StateDeleted:
 		return r.Reason, "keep the file under a name while it runs: one that is deleted cannot be measured from outside"
-	case measure.StateOther:
+	case fileprops.StateOther:
 		return r.Reason, "if the path is one inside a container or chroot, run suggest while the process runs; else let the file that is there now be denied once"
-	case measure.StateChanged:
+	case fileprops.StateChanged:
 		return r.Reason, "let the file as it is now be denied once, then run suggest again"
-	case measure.StateOverlay:
+	case fileprops.StateOverlay:
 		return r.Reason, "seal the file in its layer (fsverity enable) and name the digest of that, or the root hash of the layer's dm-verity volume: the kernel looks through the overlay"
-	case measure.StateUnreadable:
+	case fileprops.StateUnreadable:
 		return r.Reason, unreadable(r.Err, os.Geteuid() == 0)
 	}
 	return r.Reason, "only who runs it can tell which file it was"
@@ -141,7 +141,7 @@ func withoutFile(d *Denial) (reason, remedy string) {
 }
 
 // withoutVerity says it of a file that is there and has nothing to name it by.
-func withoutVerity(o *measure.Object, r *measure.Result) (reason, remedy string) {
+func withoutVerity(o *fileprops.Object, r *fileprops.Result) (reason, remedy string) {
 	var unknown []string
 	for _, key := range []policy.Key{policy.FSVerityDigest, policy.DMVerityRootHash} {
 		if why := r.Why(key); why != "" {
@@ -153,7 +153,7 @@ func withoutVerity(o *measure.Object, r *measure.Result) (reason, remedy string)
 		reason = strings.Join(unknown, "; ")
 	}
 	first := ""
-	if r.Verity == measure.VerityUnsupported {
+	if r.Verity == fileprops.VerityUnsupported {
 		first = fmt.Sprintf("switch on fs-verity for the file system on %s (ext4: tune2fs -O verity), ", word(o.Dev))
 	}
 	return reason, first + "run suggest again after: fsverity enable " + argument(r.Path)

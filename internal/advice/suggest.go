@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
@@ -13,7 +13,7 @@ type Options struct {
 	Denials []Denial // the worst first
 
 	// Measure returns what an object is now.
-	Measure func(measure.Object) measure.Result
+	Measure func(fileprops.Object) fileprops.Result
 
 	// Base is the text of the policy to add the rules to; nil for a policy that
 	// allows nothing else.

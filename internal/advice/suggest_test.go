@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
@@ -27,31 +27,31 @@ func digest(hexa string) policy.DigestFact {
 }
 
 // measured is what is known of the objects of these tests, by path.
-func measured(o measure.Object) measure.Result {
+func measured(o fileprops.Object) fileprops.Result {
 	if o.NoFile {
-		return measure.Result{State: measure.StateNoFile, Facts: policy.NoFile()}
+		return fileprops.Result{State: fileprops.StateNoFile, Facts: policy.NoFile()}
 	}
-	r := measure.Result{State: measure.StateMeasured, Facts: policy.NoFile(), Path: o.Path, Verity: measure.VerityEnabled}
+	r := fileprops.Result{State: fileprops.StateMeasured, Facts: policy.NoFile(), Path: o.Path, Verity: fileprops.VerityEnabled}
 	switch {
 	case strings.HasPrefix(o.Path, "/sealed/"):
 		r.Facts.FSVerityDigest = digest(hex.EncodeToString([]byte(o.Path[len("/sealed/"):])))
 	case strings.HasPrefix(o.Path, "/signed/"):
 		r.Facts.FSVerityDigest, r.Facts.FSVeritySignature = digest("0123"), policy.True
 	case strings.HasPrefix(o.Path, "/volume/"):
-		r.Facts.DMVerityRootHash, r.Verity = digest("aa"), measure.VerityOff
+		r.Facts.DMVerityRootHash, r.Verity = digest("aa"), fileprops.VerityOff
 	case strings.HasPrefix(o.Path, "/signed-volume/"):
-		r.Facts.DMVerityRootHash, r.Facts.DMVeritySignature, r.Verity = digest("bb"), policy.True, measure.VerityOff
+		r.Facts.DMVerityRootHash, r.Facts.DMVeritySignature, r.Verity = digest("bb"), policy.True, fileprops.VerityOff
 	case strings.HasPrefix(o.Path, "/tmp/"):
-		r.Verity, r.NoDevice = measure.VerityUnsupported, true
+		r.Verity, r.NoDevice = fileprops.VerityUnsupported, true
 	case strings.HasPrefix(o.Path, "/init"):
 		r.Facts.BootVerified, r.NoDevice = policy.True, true
 	case strings.HasPrefix(o.Path, "/old/"):
-		r.Verity = measure.VerityUnsupported
+		r.Verity = fileprops.VerityUnsupported
 	case strings.HasPrefix(o.Path, "/plain/"):
-		r.Verity = measure.VerityOff
+		r.Verity = fileprops.VerityOff
 	case strings.HasPrefix(o.Path, "/gone/"):
 		// The device is still there, or another one of that name.
-		r = measure.Result{State: measure.StateGone, Reason: "nothing is at it", Facts: policy.Facts{DMVerityRootHash: digest("aa")}}
+		r = fileprops.Result{State: fileprops.StateGone, Reason: "nothing is at it", Facts: policy.Facts{DMVerityRootHash: digest("aa")}}
 	case strings.HasPrefix(o.Path, "/half/"):
 		r.Facts.FSVerityDigest = policy.DigestFact{}
 		r.Facts.DMVerityRootHash = digest("aa")
@@ -63,7 +63,7 @@ func measured(o measure.Object) measure.Result {
 func denial(path string, n uint64) Denial {
 	return Denial{
 		Op: "EXECUTE", Hooks: []string{"BPRM_CHECK"}, Denied: n, Since: 1795440701244, Comms: []string{"sh"},
-		Object: measure.Object{Path: path, Dev: "vdb", Ino: 14},
+		Object: fileprops.Object{Path: path, Dev: "vdb", Ino: 14},
 	}
 }
 
@@ -79,7 +79,7 @@ func suggest(t *testing.T, o Options) *Suggestion {
 
 func TestSuggestWritesTheNarrowestRules(t *testing.T) {
 	t.Parallel()
-	memory := Denial{Op: "EXECUTE", Hooks: []string{"MMAP"}, WouldDeny: 12, Object: measure.Object{NoFile: true}, Comms: []string{"java"}, Others: true}
+	memory := Denial{Op: "EXECUTE", Hooks: []string{"MMAP"}, WouldDeny: 12, Object: fileprops.Object{NoFile: true}, Comms: []string{"java"}, Others: true}
 	module := denial("/volume/a.ko", 1)
 	module.Op = "KMODULE"
 	got := suggest(t, Options{
@@ -131,7 +131,7 @@ func TestSuggestAddsToABase(t *testing.T) {
 	}
 	denials := []Denial{
 		denial("/sealed/new", 1), denial("/init", 1), denial("/sealed/bad", 1), denial("/volume/x", 1), denial("/half/x", 1),
-		{Op: "KMODULE", Hooks: []string{"KERNEL_READ"}, Object: measure.Object{Path: "/sealed/m", Dev: "vdb", Ino: 3}, Denied: 1},
+		{Op: "KMODULE", Hooks: []string{"KERNEL_READ"}, Object: fileprops.Object{Path: "/sealed/m", Dev: "vdb", Ino: 3}, Denied: 1},
 	}
 	for _, name := range []string{"base", "signature"} {
 		got := suggest(t, Options{Base: base, Denials: append(denials, denial("/signed/a", 1), denial("/signed-volume/a", 1)), Signature: name == "signature"})
@@ -179,7 +179,7 @@ func TestSuggestListsSomeObjectsOfARule(t *testing.T) {
 
 func TestSuggestSaysWhyNoRuleCanHelp(t *testing.T) {
 	t.Parallel()
-	module := Denial{Op: "KMODULE", Hooks: []string{"KERNEL_LOAD"}, Object: measure.Object{NoFile: true, Data: true}, Denied: 1}
+	module := Denial{Op: "KMODULE", Hooks: []string{"KERNEL_LOAD"}, Object: fileprops.Object{NoFile: true, Data: true}, Denied: 1}
 	odd := denial("/sealed/x", 1)
 	odd.Op = "UNKNOWN"
 	odder := denial("/sealed/x", 1)

@@ -56,7 +56,7 @@ func (w *world) entries(query string) *Entries {
 
 func TestStreamOfEntriesHasAllOfThem(t *testing.T) {
 	t.Parallel()
-	w := start(t, func(o *Options, _ *patience) {
+	w := start(t, func(o *Options, _ *timeouts) {
 		o.Policy = func(context uint16) *ipe.Policy {
 			if context != 3 {
 				return nil

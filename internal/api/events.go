@@ -53,7 +53,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		task:  s.options.Share.Task(fairshare.Feed),
 		query: q, spool: s.options.Spool, feed: &s.feed,
 		decoder: entry.Decoder{Policy: s.options.Policy, Host: s.options.host()},
-		out:     w, control: http.NewResponseController(w), patience: s.patience.write,
+		out:     w, control: http.NewResponseController(w), timeout: s.timeouts.write,
 		context: format.Context{Raw: q.raw},
 		host:    s.options.host,
 		frames:  frames{policy: s.options.Policy},
@@ -68,12 +68,12 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 // stream is one client of the feed. It is used by one goroutine.
 type stream struct {
 	*query
-	spool    *spool.Spool
-	feed     *feedCounters
-	out      http.ResponseWriter
-	control  *http.ResponseController
-	patience time.Duration   // of one write
-	task     *fairshare.Task // left while the client, or an entry, is waited for
+	spool   *spool.Spool
+	feed    *feedCounters
+	out     http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration   // of one write
+	task    *fairshare.Task // left while the client, or an entry, is waited for
 
 	reader *spool.Reader
 	end    spool.Cursor // newest entry when the stream began
@@ -290,7 +290,7 @@ func (st *stream) tellPlace() {
 // flush gives what was collected to the kernel.
 func (st *stream) flush() error {
 	st.task.Leave()
-	if err := st.control.SetWriteDeadline(time.Now().Add(st.patience)); err != nil {
+	if err := st.control.SetWriteDeadline(time.Now().Add(st.timeout)); err != nil {
 		return err
 	}
 	if _, err := st.out.Write(st.buf); err != nil {

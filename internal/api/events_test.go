@@ -62,7 +62,7 @@ func numbered(first, last int) []string {
 // TestStreamSaysWhichPolicyJudged has contexts that mean something, and others.
 func TestStreamSaysWhichPolicyJudged(t *testing.T) {
 	t.Parallel()
-	w := start(t, func(o *Options, _ *patience) {
+	w := start(t, func(o *Options, _ *timeouts) {
 		o.Policy = func(context uint16) *ipe.Policy {
 			if context != 3 {
 				return nil

@@ -27,7 +27,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func impatient(_ *Options, p *patience) {
+func impatient(_ *Options, p *timeouts) {
 	p.request, p.write = 50*time.Millisecond, 50*time.Millisecond
 }
 
@@ -165,7 +165,7 @@ func TestThe65thClientIsToldToComeLater(t *testing.T) {
 func TestConnectionsBeyondAllBoundsAreRefused(t *testing.T) {
 	t.Parallel()
 	busy := make(chan struct{})
-	w := start(t, func(o *Options, p *patience) {
+	w := start(t, func(o *Options, p *timeouts) {
 		p.status = time.Minute
 		o.Status = func() Status { <-busy; return Status{} }
 	})
@@ -188,7 +188,7 @@ func TestConnectionsBeyondAllBoundsAreRefused(t *testing.T) {
 func TestHealthCheckDoesNotHang(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
-	w := start(t, func(o *Options, p *patience) {
+	w := start(t, func(o *Options, p *timeouts) {
 		p.status = 10 * time.Millisecond
 		o.Status = func() Status { <-hang; return Status{} }
 	})
@@ -204,7 +204,7 @@ func TestHealthCheckDoesNotHang(t *testing.T) {
 
 func TestCloseDoesNotWaitForClients(t *testing.T) {
 	t.Parallel()
-	w := start(t, func(_ *Options, p *patience) { p.close, p.request = 10*time.Millisecond, time.Hour })
+	w := start(t, func(_ *Options, p *timeouts) { p.close, p.request = 10*time.Millisecond, time.Hour })
 	w.dial("GET /ev")
 	w.dial(follow)
 	eventually(t, "one is a client", func() bool { return w.Status().Feed.Clients == 1 })

@@ -50,7 +50,7 @@ type world struct {
 }
 
 // start serves a spool that is kept in memory. It ends with the test.
-func start(t testing.TB, change ...func(*Options, *patience)) *world {
+func start(t testing.TB, change ...func(*Options, *timeouts)) *world {
 	t.Helper()
 	sp, err := spool.Open(spool.Options{Memory: 1 << 20})
 	if err != nil {
@@ -60,7 +60,7 @@ func start(t testing.TB, change ...func(*Options, *patience)) *world {
 	o := Options{Path: w.path, Mode: 0o600, Spool: sp, Host: func() []byte { return []byte("box") },
 		Status:   func() Status { return Status{Version: "1.2.3", Spool: Measure(sp)} },
 		ErrorLog: log.New(io.Discard, "", 0)}
-	p := defaultPatience
+	p := defaultTimeouts
 	for _, c := range change {
 		c(&o, &p)
 	}

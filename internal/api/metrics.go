@@ -85,7 +85,7 @@ func (m *metrics) sinks(sinks []Sink) {
 	counter("sink_delivered_total", "Events delivered.", func(s *Sink) uint64 { return s.Delivered })
 	counter("sink_unmatched_total", "Events that the sink did not ask for.", func(s *Sink) uint64 { return s.Unmatched })
 	counter("sink_coalesced_total", "Accesses that were counted in an event repeated instead of delivered.", func(s *Sink) uint64 { return s.Coalesced })
-	counter("sink_hurried_total", "Events repeated that came before their time, because too many kinds of accesses were counted.", func(s *Sink) uint64 { return s.Hurried })
+	counter("sink_early_flushes_total", "Events repeated that came before their time, because too many kinds of accesses were counted.", func(s *Sink) uint64 { return s.EarlyFlushes })
 	counter("sink_unparsed_total", "Events of IPE that could not be read.", func(s *Sink) uint64 { return s.Unparsed })
 	counter("sink_skipped_total", "Entries that are no event to this version.", func(s *Sink) uint64 { return s.Skipped })
 	counter("sink_overwritten_total", "Events overwritten before the sink got them.", func(s *Sink) uint64 { return s.Overwritten })

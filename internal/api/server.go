@@ -51,23 +51,23 @@ type Options struct {
 	ErrorLog *log.Logger
 }
 
-// patience is how long a server waits for others.
-type patience struct {
+// timeouts is how long a server waits for others.
+type timeouts struct {
 	request time.Duration // for a whole request, from the connection on
 	write   time.Duration // for a client that takes nothing
 	status  time.Duration // for Options.Status
 	close   time.Duration // for clients, when the server is closed
 }
 
-var defaultPatience = patience{request: 5 * time.Second, write: 30 * time.Second, status: 5 * time.Second, close: time.Second}
+var defaultTimeouts = timeouts{request: 5 * time.Second, write: 30 * time.Second, status: 5 * time.Second, close: time.Second}
 
 // Server serves one socket. Its methods may be called from any goroutine.
 type Server struct {
 	// Set at construction.
 	options  Options
-	patience patience
+	timeouts timeouts
 	http     http.Server
-	gate     *gate
+	gate     *connLimiter
 	socket   *socket
 	closing  context.Context // ended by Close
 	end      context.CancelFunc
@@ -86,19 +86,19 @@ type feedCounters struct {
 // Listen makes the socket. Serve must be called to answer there, Close to
 // remove it. A socket that was left by a process that died is replaced. It is
 // an error, ErrInUse, if somebody answers at it.
-func Listen(o Options) (*Server, error) { return listen(o, defaultPatience) }
+func Listen(o Options) (*Server, error) { return listen(o, defaultTimeouts) }
 
-func listen(o Options, p patience) (*Server, error) {
+func listen(o Options, p timeouts) (*Server, error) {
 	l, err := bind(o.Path, o.Mode, o.Group)
 	if err != nil {
 		return nil, fmt.Errorf("listen on the api socket %s: %w", o.Path, err)
 	}
 	s := &Server{
-		options: o, patience: p, socket: l,
+		options: o, timeouts: p, socket: l,
 		asking: make(chan struct{}, 1),
 	}
 	s.closing, s.end = context.WithCancel(context.Background())
-	s.gate = newGate(s.closing, l.listener, o.Share.Task(fairshare.Requests))
+	s.gate = newConnLimiter(s.closing, l.listener, o.Share.Task(fairshare.Requests))
 	s.http = http.Server{
 		Handler: s.handler(),
 		// For the whole request, because net/http would wait for a body that was
@@ -130,7 +130,7 @@ func (s *Server) Close() error {
 	err := s.socket.remove()
 	s.end()
 	s.gate.closeWaiting()
-	ctx, cancel := context.WithTimeout(context.Background(), s.patience.close)
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeouts.close)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
 		s.http.Close() // clients that take nothing: their loss
@@ -145,7 +145,7 @@ func (s *Server) Close() error {
 // ask returns the state of the daemon. If that does not come in time, it answers
 // so and returns nil: a disk that hangs must not make a health check hang.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request) *Status {
-	ctx, cancel := context.WithTimeout(r.Context(), s.patience.status)
+	ctx, cancel := context.WithTimeout(r.Context(), s.timeouts.status)
 	defer cancel()
 	reply := make(chan *Status, 1)
 	select {

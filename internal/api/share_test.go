@@ -32,7 +32,7 @@ func TestClientsShareThePlacesThereAre(t *testing.T) {
 	t.Parallel()
 	const clients, events = 40, 600
 	var c crowd
-	w := start(t, func(o *Options, _ *patience) {
+	w := start(t, func(o *Options, _ *timeouts) {
 		o.Share = fairshare.NewPool(1, time.Hour)
 		o.Policy = func(uint16) *ipe.Policy { c.work(); return nil }
 		status := o.Status
@@ -66,7 +66,7 @@ func TestClientsShareThePlacesThereAre(t *testing.T) {
 // place.
 func TestWhoWaitsForAClientHasNoPlace(t *testing.T) {
 	t.Parallel()
-	w := start(t, func(o *Options, _ *patience) { o.Share = fairshare.NewPool(1, time.Hour) })
+	w := start(t, func(o *Options, _ *timeouts) { o.Share = fairshare.NewPool(1, time.Hour) })
 	w.spool.Append(denials(1, 2000)) // more than fits between us
 	for range 10 {
 		w.dial(follow)

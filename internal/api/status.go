@@ -94,16 +94,16 @@ type Sink struct {
 	LagEvents  uint64  `json:"lag_events"`  // in the spool and not delivered, wanted or not
 	LagSeconds float64 `json:"lag_seconds"` // age of the oldest of them
 
-	Delivered   uint64 `json:"delivered"`
-	Unmatched   uint64 `json:"unmatched"`   // not asked for
-	Coalesced   uint64 `json:"coalesced"`   // counted in an event "repeated" instead
-	Hurried     uint64 `json:"hurried"`     // events "repeated" before their time: too many kinds
-	Skipped     uint64 `json:"skipped"`     // no event to this version
-	Unparsed    uint64 `json:"unparsed"`    // IPE's, but not readable; delivered where asked for
-	Overwritten uint64 `json:"overwritten"` // lost to this sink, where the number is known
-	Gaps        uint64 `json:"gaps"`        // how often any were
-	Retries     uint64 `json:"retries"`     // attempts that failed
-	SaveErrors  uint64 `json:"cursor_save_errors"`
+	Delivered    uint64 `json:"delivered"`
+	Unmatched    uint64 `json:"unmatched"`     // not asked for
+	Coalesced    uint64 `json:"coalesced"`     // counted in an event "repeated" instead
+	EarlyFlushes uint64 `json:"early_flushes"` // events "repeated" before their time: too many kinds
+	Skipped      uint64 `json:"skipped"`       // no event to this version
+	Unparsed     uint64 `json:"unparsed"`      // IPE's, but not readable; delivered where asked for
+	Overwritten  uint64 `json:"overwritten"`   // lost to this sink, where the number is known
+	Gaps         uint64 `json:"gaps"`          // how often any were
+	Retries      uint64 `json:"retries"`       // attempts that failed
+	SaveErrors   uint64 `json:"cursor_save_errors"`
 
 	Counters []Counter `json:"counters,omitempty"` // what this type of sink counts of its own
 

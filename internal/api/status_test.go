@@ -73,7 +73,7 @@ func TestStatusHasEveryCounterFromTheStart(t *testing.T) {
 func TestStatusComesThroughTheSocket(t *testing.T) {
 	t.Parallel()
 	degraded := false
-	w := start(t, func(o *Options, _ *patience) {
+	w := start(t, func(o *Options, _ *timeouts) {
 		inner := o.Status
 		o.Status = func() Status {
 			st := inner()
@@ -146,7 +146,7 @@ func full() *Status {
 		Spool:   Spool{Form: FormDisk, Entries: 6, Oldest: at, Disk: 7, Memory: 8, Limit: 9, Appended: 10, Cut: 11, GivenUp: 12, Syncs: 13, Failures: 14},
 		Sinks: []Sink{
 			{Name: "siem", Type: "syslog", State: "retrying", LagEvents: 15, LagSeconds: 1.5, Delivered: 16, Retries: 17},
-			{Name: "local", Type: "file", State: "ok", Unmatched: 18, Coalesced: 23, Hurried: 24, Overwritten: 19, Gaps: 20, SaveErrors: 21, Skipped: 22},
+			{Name: "local", Type: "file", State: "ok", Unmatched: 18, Coalesced: 23, EarlyFlushes: 24, Overwritten: 19, Gaps: 20, SaveErrors: 21, Skipped: 22},
 		},
 		Feed: Feed{Clients: 1, Opened: 23, Refused: 24, Sent: 25, Lost: 26},
 	}

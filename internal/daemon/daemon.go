@@ -13,11 +13,11 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
@@ -110,7 +110,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := d.openSpool(); err != nil {
 		return err
 	}
-	d.sinks = newFleet(d)
+	d.sinks = newSinkSet(d)
 	if err := d.sinks.startAll(o.Config.Sinks); err != nil {
 		d.spool.Close()
 		return err
@@ -137,18 +137,18 @@ type daemon struct {
 	hostname host.Hostname
 	boot     host.BootID
 	spool    *spool.Spool
-	teller   teller
-	sinks    *fleet
+	emitter  emitter
+	sinks    *sinkSet
 	share    *fairshare.Pool // of the processors, for sinks and the feed; nil with Input, where nobody is in a hurry
 
-	policies *inforce.Table
-	witness  *inforce.Witness
-	unsaved  bool // the last save of the policies failed, and that was said
+	policies  *activepolicy.Table
+	annotator *activepolicy.Annotator
+	unsaved   bool // the last save of the policies failed, and that was said
 
 	// Nil with Input.
 	conn     *netlinkaudit.Conn
 	receiver *receiver
-	books    *books
+	losses   *lossTracker
 	api      *api.Server // nil too when there is none
 
 	deadline time.Time // start and Timeout; zero: none
@@ -188,8 +188,8 @@ func (d *daemon) openSpool() error {
 	}
 	cfg := d.Config.Spool
 	opened := make(chan struct{})
-	defer close(opened) // the witness too
-	defer d.plead()()
+	defer close(opened) // the annotator too
+	defer d.extendTimeout()()
 	s, err := spool.Open(spool.Options{
 		Dir: cfg.Dir, Size: int64(cfg.Size), Memory: int64(cfg.Memory), Sync: max(cfg.Sync, time.Millisecond),
 		BootID: d.boot, Delivered: spool.LoadCursors(d.dir(cursorsDir)),
@@ -202,8 +202,8 @@ func (d *daemon) openSpool() error {
 		return err
 	}
 	d.spool = s
-	d.openWitness()
-	d.teller.spool = d.witness
+	d.openAnnotator()
+	d.emitter.spool = d.annotator
 	return nil
 }
 
@@ -214,7 +214,7 @@ func (d *daemon) spoolChanged(c spool.Change) {
 	case spool.WentToMemory:
 		log.Error("the spool's disk failed: events are kept in memory until it is back, and would be lost with this process")
 		// Nothing is lost by that yet.
-		d.teller.tell(&ipe.Event{Kind: ipe.KindLost, Stage: []byte(ipe.StageMemory), Accuracy: ipe.AccuracyExact, Has: ipe.HasCount})
+		d.emitter.emit(&ipe.Event{Kind: ipe.KindLost, Stage: []byte(ipe.StageMemory), Accuracy: ipe.AccuracyExact, Has: ipe.HasCount})
 	case spool.TailUncertain, spool.MemoryUncertain:
 		log.Error("the last process or the machine did not end in order: the newest events it had may be gone (" + c.Kind.String() + ")")
 		d.tellDisk(ipe.Event{Accuracy: ipe.AccuracyUnknown})
@@ -240,7 +240,7 @@ func (d *daemon) spoolChanged(c spool.Change) {
 // tellDisk says in the stream what the disk of the spool has done.
 func (d *daemon) tellDisk(ev ipe.Event) {
 	ev.Kind, ev.Stage = ipe.KindLost, []byte(ipe.StageDisk)
-	d.teller.tell(&ev)
+	d.emitter.emit(&ev)
 }
 
 // serve receives from the kernel until ctx ends.
@@ -249,14 +249,14 @@ func (d *daemon) serve(ctx context.Context) error {
 	state := d.observeState()
 	logIPE(d.log, kernel, state)
 	started := startedEvent(d.Version, kernel, state)
-	d.teller.tell(&started)
+	d.emitter.emit(&started)
 
-	d.books = d.openBooks()
-	d.receiver = newReceiver(d.conn, d.witness)
+	d.losses = d.openLossTracker()
+	d.receiver = newReceiver(d.conn, d.annotator)
 	d.resume()
-	accounts := &accountant{
-		conn: d.conn, ledger: d.books.ledger, kernel: d.books.kernel, active: d.receiver.active,
-		drops: d.books.state.Drops, checked: d.books.state.At,
+	accounts := &dropPoller{
+		conn: d.conn, reporter: d.losses.reporter, kernel: d.losses.kernel, active: d.receiver.active,
+		drops: d.losses.state.Drops, checked: d.losses.state.At,
 	}
 
 	received := make(chan error, 1)
@@ -264,7 +264,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { accounts.run(background) })
-	wg.Go(func() { d.books.watch(background) })
+	wg.Go(func() { d.losses.watch(background) })
 	wg.Go(func() { d.writeTextfile(background) })
 	wg.Go(func() { d.readPolicies(background) })
 	saved := make(chan struct{})
@@ -274,10 +274,10 @@ func (d *daemon) serve(ctx context.Context) error {
 	granted := d.conn.ReadBuffer()
 	d.log.Info("listening", zap.String("version", d.Version), zap.Bool("inherited_socket", d.Inherited.Audit != nil),
 		zap.Stringer("receive_buffer", units.Size(granted)), zap.Stringer("spool", d.spool.End().ID))
-	d.sinks.settle(ctx)
+	d.sinks.awaitOpen(ctx)
 	status := d.statusLine()
 	d.Notify("READY=1\nSTATUS=" + status)
-	endVigil := d.keepVigil(status)
+	endVigil := d.startWatchdog(status)
 
 	var err error
 	for running := true; running; {
@@ -300,14 +300,14 @@ func (d *daemon) serve(ctx context.Context) error {
 	stop()
 	wg.Wait()
 	if d.Inherited.Audit == nil {
-		d.books.abandon(d.conn)
+		d.losses.addQueued(d.conn)
 	}
-	d.books.close()
+	d.losses.close()
 	select {
 	case <-saved:
 	case <-time.After(saveTimeout): // the disk hangs
 	}
-	d.teller.tell(&ipe.Event{Kind: ipe.KindStopped, Version: []byte(d.Version), Kernel: []byte(kernel)})
+	d.emitter.emit(&ipe.Event{Kind: ipe.KindStopped, Version: []byte(d.Version), Kernel: []byte(kernel)})
 	return err
 }
 
@@ -339,7 +339,7 @@ func (d *daemon) emptySocket() {
 // finish delivers what is spooled. With Input the sinks get all the time they
 // are given.
 func (d *daemon) finish(ctx context.Context) error {
-	defer d.plead()()
+	defer d.extendTimeout()()
 	d.share.Resize(runtime.GOMAXPROCS(0)) // nobody receives any more
 	if err := d.spool.Close(); err != nil {
 		d.log.Error("the spool could not be closed in order; the next start begins a new one", zap.Error(err))

@@ -6,6 +6,6 @@
 //
 // The receiver is one goroutine and does nothing but take batches from the
 // socket, throw away what is not IPE's, and append the rest to the spool.
-// Whatever could make it wait happens elsewhere: runners deliver, the ledger
-// tells losses, the accountant asks the socket what it dropped.
+// Whatever could make it wait happens elsewhere: runners deliver, the loss
+// reporter emits losses, the drop poller asks the socket what it dropped.
 package daemon

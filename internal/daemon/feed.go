@@ -7,11 +7,11 @@ import (
 	"io"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
-	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/internal/losses"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -23,13 +23,13 @@ const feedBatch = 512
 // feeder moves records from an input to the spool. It waits for the sinks
 // instead of giving up entries.
 type feeder struct {
-	spool    *spool.Spool
-	witness  *inforce.Witness
-	policies *inforce.Table
-	save     func() // policies
-	records  []spool.Record
-	text     []byte // of records; the input reuses its own
-	now      int64  // when the first of records was read
+	spool     *spool.Spool
+	annotator *activepolicy.Annotator
+	policies  *activepolicy.Table
+	save      func() // policies
+	records   []spool.Record
+	text      []byte // of records; the input reuses its own
+	now       int64  // when the first of records was read
 }
 
 // errInterrupted says that a signal came before the end of the input.
@@ -65,7 +65,7 @@ func (d *daemon) feed(ctx context.Context) error {
 
 // read reads the whole input. Everything before a damage gets into the spool.
 func (d *daemon) read(ctx context.Context) error {
-	f := feeder{spool: d.spool, witness: d.witness, policies: d.policies, save: func() { d.savePolicyTable(false) }, records: make([]spool.Record, 0, feedBatch)}
+	f := feeder{spool: d.spool, annotator: d.annotator, policies: d.policies, save: func() { d.savePolicyTable(false) }, records: make([]spool.Record, 0, feedBatch)}
 	if input.Live(d.Input) {
 		f.records = make([]spool.Record, 0, 1) // whoever writes it may pause
 	}
@@ -81,8 +81,8 @@ func (d *daemon) read(ctx context.Context) error {
 			if flushErr := f.flush(ctx); flushErr != nil {
 				return flushErr
 			}
-			d.tellInput(ledger.Forged, forged)
-			d.tellInput(ledger.Truncated, truncated)
+			d.emitInputLoss(losses.Forged, forged)
+			d.emitInputLoss(losses.Truncated, truncated)
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
@@ -113,14 +113,14 @@ func (d *daemon) read(ctx context.Context) error {
 	}
 }
 
-// tellInput says that n records of the input were not to be trusted, or not
+// emitInputLoss says that n records of the input were not to be trusted, or not
 // whole.
-func (d *daemon) tellInput(a ledger.Account, n uint64) {
+func (d *daemon) emitInputLoss(a losses.Stage, n uint64) {
 	if n == 0 {
 		return
 	}
-	ev := a.Event(ledger.Loss{Count: n, Accuracy: ipe.AccuracyExact})
-	d.teller.tell(&ev)
+	ev := a.Event(losses.Loss{Count: n, Accuracy: ipe.AccuracyExact})
+	d.emitter.emit(&ev)
 	d.logLoss(&ev)
 }
 
@@ -146,7 +146,7 @@ func (f *feeder) add(ctx context.Context, r *input.Record) error {
 // flush appends the batch.
 func (f *feeder) flush(ctx context.Context) error {
 	for i := range f.records {
-		f.witness.Mark(f.records[i : i+1])
+		f.annotator.Annotate(f.records[i : i+1])
 		select {
 		case <-f.policies.Changed():
 			f.save() // at once, so that the next policy gets its number

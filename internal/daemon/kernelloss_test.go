@@ -12,7 +12,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/auditstate"
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
-	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/internal/losses"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -76,7 +76,7 @@ func TestLossesInTheKernelAreToldOnceOverRestartsAndKills(t *testing.T) {
 		return n
 	}
 	kept := func() uint32 { // what the next process will know
-		st, err := ledger.LoadState(filepath.Join(dir, "state"))
+		st, err := losses.LoadState(filepath.Join(dir, "state"))
 		if err != nil {
 			t.Fatal(err)
 		}

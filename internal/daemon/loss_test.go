@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
@@ -290,7 +290,7 @@ func TestStopTakesWhatIsQueuedAtOurSocket(t *testing.T) {
 	}
 	d := &daemon{conn: conn, log: zap.NewNop()}
 	slow := &slowSpool{}
-	receiver := newReceiver(conn, inforce.NewWitness(slow, inforce.NewTable()))
+	receiver := newReceiver(conn, activepolicy.NewAnnotator(slow, activepolicy.NewTable()))
 	received := make(chan error, 1)
 	go func() { received <- receiver.run() }()
 	d.stopReceiving()

@@ -6,17 +6,17 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
+	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
 
-// receiver moves records from the socket to the spool, by way of the witness.
+// receiver moves records from the socket to the spool, by way of the annotator.
 type receiver struct {
 	// Set at construction.
-	conn    *netlinkaudit.Conn
-	witness *inforce.Witness
+	conn      *netlinkaudit.Conn
+	annotator *activepolicy.Annotator
 
 	// Owned by the goroutine that calls run.
 	records []spool.Record
@@ -27,12 +27,12 @@ type receiver struct {
 	active  chan struct{}    // holds a token when something was received
 }
 
-func newReceiver(conn *netlinkaudit.Conn, w *inforce.Witness) *receiver {
+func newReceiver(conn *netlinkaudit.Conn, w *activepolicy.Annotator) *receiver {
 	r := &receiver{
-		conn:    conn,
-		witness: w,
-		records: make([]spool.Record, 0, 64),
-		active:  make(chan struct{}, 1),
+		conn:      conn,
+		annotator: w,
+		records:   make([]spool.Record, 0, 64),
+		active:    make(chan struct{}, 1),
 	}
 	r.drops, _ = conn.Drops()
 	return r
@@ -54,7 +54,7 @@ func (r *receiver) run() error {
 		// Before the batch is marked: what lies behind the hole may be in it.
 		if drops, err := r.conn.Drops(); err != nil || drops != r.drops {
 			r.drops = drops
-			r.witness.Lost(time.Now().UnixMilli())
+			r.annotator.Lost(time.Now().UnixMilli())
 		}
 		r.take(msgs, time.Now().UnixNano())
 		r.turns.Add(1)
@@ -81,7 +81,7 @@ func (r *receiver) take(msgs []netlinkaudit.Message, now int64) {
 		})
 	}
 	if len(r.records) > 0 {
-		r.witness.Append(r.records)
+		r.annotator.Append(r.records)
 	}
 }
 

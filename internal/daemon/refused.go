@@ -25,6 +25,6 @@ func (d *daemon) refused(name string) func(sink.Refused) {
 			ev.Has |= ipe.HasSeqRange
 			ev.FirstSeq, ev.LastSeq = r.Cursor.Seq, r.Cursor.Seq
 		}
-		d.teller.tell(&ev)
+		d.emitter.emit(&ev)
 	}
 }

@@ -41,7 +41,7 @@ func TestRefusedEventsAreTold(t *testing.T) {
 			}
 			core, said := observer.New(zap.InfoLevel)
 			d := &daemon{log: zap.New(core), spool: s}
-			d.teller.spool = s
+			d.emitter.spool = s
 			if tt.input {
 				d.Input = strings.NewReader("")
 			}

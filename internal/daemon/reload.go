@@ -22,8 +22,8 @@ func (d *daemon) reload(ctx context.Context) {
 	// The time is for units of Type=notify-reload.
 	d.Notify("RELOADING=1\n" + sd.SdNotifyMonotonicUsec() + "\nSTATUS=Reloading")
 	defer func() { d.Notify("READY=1\nSTATUS=" + d.statusLine()) }()
-	for _, s := range d.sinks.ships {
-		if r, ok := s.outlet.Sink.(reopener); ok {
+	for _, s := range d.sinks.instances {
+		if r, ok := s.built.Sink.(reopener); ok {
 			r.Reopen()
 		}
 	}
@@ -59,7 +59,7 @@ func (d *daemon) reload(ctx context.Context) {
 	// A sink that comes new begins here.
 	end := d.spool.Append(nil)
 	for i := range next.Sinks {
-		if _, runs := d.sinks.ships[next.Sinks[i].Name]; runs {
+		if _, runs := d.sinks.instances[next.Sinks[i].Name]; runs {
 			continue
 		}
 		begin := spool.Start{}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
-	"github.com/ipe-auditd/ipe-auditd/internal/ledger"
+	"github.com/ipe-auditd/ipe-auditd/internal/losses"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -97,54 +97,54 @@ func (d *daemon) status() api.Status {
 			st.Skipped[c.String()] = d.receiver.classes[class].Load()
 		}
 	}
-	d.books.status(&st)
+	d.losses.status(&st)
 	return st
 }
 
-// status fills in what the ledger knows.
-func (b *books) status(st *api.Status) {
+// status fills in what the reporter knows.
+func (b *lossTracker) status(st *api.Status) {
 	kernel := b.kernel.Status()
 	st.KernelLosses = &api.KernelLosses{Source: string(kernel.Source), Accuracy: kernel.Accuracy.String(), Asked: kernel.Asked}
 	if kernel.Err != nil {
 		st.KernelLosses.Error = kernel.Err.Error()
 	}
-	for _, a := range []ledger.Account{ledger.Socket, ledger.Kernel, ledger.Truncated} {
-		n, exact := b.ledger.Total(a)
+	for _, a := range []losses.Stage{losses.Socket, losses.Kernel, losses.Truncated} {
+		n, exact := b.reporter.Total(a)
 		accuracy := ipe.AccuracyExact
 		if !exact {
 			accuracy = ipe.AccuracyAtLeast
 		}
-		if a == ledger.Kernel && kernel.Accuracy != ipe.AccuracyExact {
+		if a == losses.Kernel && kernel.Accuracy != ipe.AccuracyExact {
 			accuracy = ipe.AccuracyAtLeast // more may have been lost than anybody says
 		}
-		st.Lost = append(st.Lost, api.Loss{Stage: a.Stage(), Count: n, Accuracy: accuracy.String(), Last: b.ledger.Told(a)})
+		st.Lost = append(st.Lost, api.Loss{Stage: a.Name(), Count: n, Accuracy: accuracy.String(), Last: b.reporter.Reported(a)})
 	}
-	st.Forged, _ = b.ledger.Total(ledger.Forged)
+	st.Forged, _ = b.reporter.Total(losses.Forged)
 }
 
 // status returns how the sinks fare.
-func (f *fleet) status(now time.Time) []api.Sink {
+func (f *sinkSet) status(now time.Time) []api.Sink {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	sinks := make([]api.Sink, 0, len(f.ships))
-	for _, s := range f.ships {
+	sinks := make([]api.Sink, 0, len(f.instances))
+	for _, s := range f.instances {
 		sinks = append(sinks, s.status(f.d, now))
 	}
 	return sinks
 }
 
-func (s *ship) status(d *daemon, now time.Time) api.Sink {
+func (s *sinkInstance) status(d *daemon, now time.Time) api.Sink {
 	st := s.runner.Status()
 	lag, age := api.Lag(d.spool, st.Cursor, now)
 	out := api.Sink{
 		Name: s.config.Name, Type: s.config.Type, State: st.State.String(), Since: st.Since,
 		LagEvents: lag, LagSeconds: age.Seconds(),
 		Delivered: st.Delivered, Unmatched: st.Unmatched, Skipped: st.Skipped, Unparsed: st.Unparsed,
-		Coalesced: st.Coalesced, Hurried: st.Hurried,
+		Coalesced: st.Coalesced, EarlyFlushes: st.EarlyFlushes,
 		Overwritten: st.Overwritten, Gaps: st.Gaps, Retries: st.Failures, SaveErrors: st.SaveErrors,
 		LastDelivery: st.LastDelivery, LastErrorTime: st.LastErrorTime,
 	}
-	if c, ok := s.outlet.Sink.(sink.Counting); ok {
+	if c, ok := s.built.Sink.(sink.Counting); ok {
 		for _, c := range c.Counters() {
 			out.Counters = append(out.Counters, api.Counter{Name: c.Name, Label: c.Label, Value: c.Value, Count: c.Count, Help: c.Help})
 		}

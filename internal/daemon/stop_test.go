@@ -39,12 +39,12 @@ func TestHangingSinksAreStoppedTogether(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &fleet{d: &daemon{log: zap.NewNop()}, ships: make(map[string]*ship)}
+				f := &sinkSet{d: &daemon{log: zap.NewNop()}, instances: make(map[string]*sinkInstance)}
 				patience := make(map[string]time.Duration)
 				for i := range 8 {
 					name := fmt.Sprint("s", i)
 					r := sink.New(sink.Config{Name: name, Sink: hanging{}, Source: hanging{}, Format: format.AppendJSON})
-					f.ships[name] = &ship{runner: r}
+					f.instances[name] = &sinkInstance{runner: r}
 					patience[name] = reloadPatience
 					go r.Run(context.Background())
 				}

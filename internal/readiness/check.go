@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/report"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
@@ -27,7 +27,7 @@ type Options struct {
 	// Measure finds out about each object.
 	Candidate *policy.Policy
 	TooLarge  error // why the kernel does not take it, or nil
-	Measure   func(measure.Object) measure.Result
+	Measure   func(fileprops.Object) fileprops.Result
 
 	// Host is the name of this host, where Measure looks. Of objects on others
 	// only that is known which the records say. Empty: all are here.
@@ -45,7 +45,7 @@ type Options struct {
 // hostCheck collects what an answer for one host needs.
 type hostCheck struct {
 	*Options
-	on          *history.Host // nil if it is the only one
+	on          *eventsource.Host // nil if it is the only one
 	observation observation
 	boot        []byte // of the last event
 	audit       audit
@@ -67,7 +67,7 @@ type hostCheck struct {
 	unparsed uint64
 }
 
-func newHostCheck(o *Options, on *history.Host) *hostCheck {
+func newHostCheck(o *Options, on *eventsource.Host) *hostCheck {
 	c := &hostCheck{Options: o, on: on}
 	c.observation.now = o.Now.UnixMilli()
 	if !o.Since.IsZero() {
@@ -77,7 +77,7 @@ func newHostCheck(o *Options, on *history.Host) *hostCheck {
 }
 
 // add takes the next event.
-func (c *hostCheck) add(ev *history.Event) {
+func (c *hostCheck) add(ev *eventsource.Event) {
 	if !bytes.Equal(c.boot, ev.BootID) {
 		c.boot = bytes.Clone(ev.BootID)
 		c.observation.reboot()
@@ -104,7 +104,7 @@ func (c *hostCheck) add(ev *history.Event) {
 
 // follow keeps the policy in force. What another one denied does not count for
 // it, nor does the time for which that was watched.
-func (c *hostCheck) follow(ev *history.Event) {
+func (c *hostCheck) follow(ev *eventsource.Event) {
 	is := &ev.InForce
 	c.noPolicy = is.Known && !is.Active
 	if !is.Known || !is.Active || c.current.Name != nil && is.Policy.Equal(&c.current) {
@@ -121,7 +121,7 @@ func (c *hostCheck) follow(ev *history.Event) {
 }
 
 // access counts an access that happened n times.
-func (c *hostCheck) access(ev *history.Event, n uint64) {
+func (c *hostCheck) access(ev *eventsource.Event, n uint64) {
 	c.accesses += n
 	switch {
 	case ev.Action == ipe.ActionAllow:
@@ -184,7 +184,7 @@ func (c *hostCheck) groups() (list []*report.Group, earlier uint64) {
 func (c *hostCheck) judge(groups []*report.Group, a *Answer) {
 	for _, g := range groups {
 		ev := g.Sample()
-		o := measure.ObjectOf(&ev)
+		o := fileprops.ObjectOf(&ev)
 		o.Held = c.held.of(&ev)
 		found := c.measure(o)
 		op, mayBe := policy.ParseOp(string(ev.Op))
@@ -209,11 +209,11 @@ func (c *hostCheck) judge(groups []*report.Group, a *Answer) {
 }
 
 // measure finds out about an object, if it is on this host.
-func (c *hostCheck) measure(o measure.Object) measure.Result {
+func (c *hostCheck) measure(o fileprops.Object) fileprops.Result {
 	if o.NoFile || c.on == nil || c.on.Name == nil || c.Host == "" || string(c.on.Name) == c.Host {
 		return c.Measure(o)
 	}
-	r := measure.Result{Reason: "it is on another host, " + strconv.QuoteToASCII(string(c.on.Name))}
+	r := fileprops.Result{Reason: "it is on another host, " + strconv.QuoteToASCII(string(c.on.Name))}
 	for _, p := range o.Held {
 		r.Facts.Learn(p)
 	}
@@ -236,7 +236,7 @@ func (c *hostCheck) byPolicy(groups []*report.Group, a *Answer) {
 }
 
 // why says which rule may match, and what of it is not known.
-func (c *hostCheck) why(op policy.Op, j *policy.Judgement, found *measure.Result) string {
+func (c *hostCheck) why(op policy.Op, j *policy.Judgement, found *fileprops.Result) string {
 	for _, i := range j.Maybe {
 		r := &c.Candidate.Rules[i]
 		if words := r.Unknown(); len(words) > 0 {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
 	"github.com/ipe-auditd/ipe-auditd/internal/report"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -19,7 +19,7 @@ type Check struct {
 	unread  report.Unread
 
 	host  *hostCheck // whose events come; nil before the first
-	on    *history.Host
+	on    *eventsource.Host
 	stray *hostCheck // what is of nobody knows which host
 	only  *Answer    // of the only host, as long as there is one
 	all   merged     // of several
@@ -29,7 +29,7 @@ type Check struct {
 func New(o Options) *Check { return &Check{options: o} }
 
 // Add takes the next event.
-func (c *Check) Add(ev *history.Event) {
+func (c *Check) Add(ev *eventsource.Event) {
 	if c.host == nil || ev.On != c.on {
 		c.endHost()
 		c.host, c.on = newHostCheck(&c.options, ev.On), ev.On
@@ -107,7 +107,7 @@ type Hosts struct {
 const shownHosts = 5
 
 // add adds the answer for a host.
-func (l *Hosts) add(on *history.Host, a *Answer) {
+func (l *Hosts) add(on *eventsource.Host, a *Answer) {
 	l.N++
 	l.Count[a.Verdict]++
 	if len(l.Names[a.Verdict]) < shownHosts {
@@ -127,7 +127,7 @@ func (l *Hosts) add(on *history.Host, a *Answer) {
 }
 
 // nameOf returns the name of a host, printable.
-func nameOf(on *history.Host) string {
+func nameOf(on *eventsource.Host) string {
 	if on == nil || on.Name == nil {
 		return "a host without a name"
 	}
@@ -149,7 +149,7 @@ type mergedReason struct {
 	hosts int
 }
 
-func (m *merged) add(on *history.Host, a *Answer) {
+func (m *merged) add(on *eventsource.Host, a *Answer) {
 	if m.hosts.N == 1 {
 		m.denied, m.unknown = report.NewGroups(true), report.NewGroups(true)
 		m.one = Answer{Policy: a.Policy, Observed: a.Observed, Wanted: a.Wanted}

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -22,7 +22,7 @@ import (
 func askAll(t *testing.T, lines []string, o Options) (*Answer, map[string]any) {
 	t.Helper()
 	o.Now = now()
-	h, err := history.Open(context.Background(), history.Options{Names: []string{"-"}, Stdin: strings.NewReader(strings.Join(lines, "\n") + "\n")})
+	h, err := eventsource.Open(context.Background(), eventsource.Options{Names: []string{"-"}, Stdin: strings.NewReader(strings.Join(lines, "\n") + "\n")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,9 +142,9 @@ func TestObjectsOnOtherHostsAreNotMeasuredHere(t *testing.T) {
 	for i := range line {
 		line[i] = strings.Replace(line[i], "{", `{"host":"there",`, 1)
 	}
-	o := Options{Candidate: p, Host: "here", Measure: func(o measure.Object) measure.Result {
+	o := Options{Candidate: p, Host: "here", Measure: func(o fileprops.Object) fileprops.Result {
 		t.Errorf("%s was measured", o.Path)
-		return measure.Result{}
+		return fileprops.Result{}
 	}}
 	if a, _ := askAll(t, line, o); a.Verdict != CannotSay || len(a.Unknown) != 1 || !strings.Contains(a.Unknown[0].Why, `"there"`) {
 		t.Errorf("%v %+v", a.Verdict, a.Unknown)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -44,7 +44,7 @@ func (h *held) learn(ev *ipe.Event) {
 		return
 	}
 	key := h.key(ev)
-	for _, p := range measure.ObjectOf(ev).Held {
+	for _, p := range fileprops.ObjectOf(ev).Held {
 		h.add(key, p)
 	}
 }

@@ -3,8 +3,8 @@ package readiness
 import (
 	"time"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
+	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -24,13 +24,13 @@ type observation struct {
 
 	last  int64 // time of the newest event, with timed
 	timed bool
-	state inforce.State // behind it
-	deaf  bool          // the daemon has stopped
+	state activepolicy.State // behind it
+	deaf  bool               // the daemon has stopped
 }
 
 // add takes the next event. Before a start nobody knows for how long nobody
 // listened, unless the end of the process before is told.
-func (o *observation) add(ev *history.Event) {
+func (o *observation) add(ev *eventsource.Event) {
 	if ev.Kind == ipe.KindStarted {
 		o.deaf = true
 	}
@@ -48,7 +48,7 @@ func (o *observation) add(ev *history.Event) {
 
 // reboot begins another boot, of which nothing is known yet.
 func (o *observation) reboot() {
-	o.timed, o.deaf, o.state = false, false, inforce.State{}
+	o.timed, o.deaf, o.state = false, false, activepolicy.State{}
 }
 
 // until says that nothing happened up to t. Times that go back, as those of
@@ -75,7 +75,7 @@ type audit struct {
 }
 
 // add takes the next event; counts says that it lies in the window.
-func (a *audit) add(ev *history.Event, counts bool) {
+func (a *audit) add(ev *eventsource.Event, counts bool) {
 	switch {
 	case ev.Kind == ipe.KindStarted:
 		a.state = ev.SuccessAudit

@@ -15,8 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
-	"github.com/ipe-auditd/ipe-auditd/internal/measure"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -68,7 +68,7 @@ func now() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
 func ask(t *testing.T, text string, o Options, live ...bool) *Answer {
 	t.Helper()
 	o.Now = now()
-	h, err := history.Open(context.Background(), history.Options{Names: []string{"-"}, Stdin: strings.NewReader(text)})
+	h, err := eventsource.Open(context.Background(), eventsource.Options{Names: []string{"-"}, Stdin: strings.NewReader(text)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestByThePolicyInForce(t *testing.T) {
 }
 
 // facts knows that /bin/ok has a digest, and nothing of others.
-func facts(o measure.Object) (r measure.Result) {
+func facts(o fileprops.Object) (r fileprops.Result) {
 	if o.NoFile {
 		r.Facts = policy.NoFile()
 	}
@@ -226,7 +226,7 @@ func TestRepeatedJudgementsAreOneKindForACandidate(t *testing.T) {
 func TestSourceThatEndsTooEarlyIsAReason(t *testing.T) {
 	t.Parallel()
 	c := New(Options{Now: now()})
-	c.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictAllowed, Action: ipe.ActionAllow}})
+	c.Add(&eventsource.Event{Event: ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictAllowed, Action: ipe.ActionAllow}})
 	c.Fail(errors.New("cut off"))
 	if got := brief(c.Answer()); got != "cannot_say 0 source" {
 		t.Errorf("got %s", got)

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 )
 
 // BenchmarkHosts sums up what 1,000 hosts have told, in turn.
@@ -25,7 +25,7 @@ func BenchmarkHosts(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		h, err := history.Open(context.Background(), history.Options{Names: []string{"-"}, Stdin: strings.NewReader(in.String())})
+		h, err := eventsource.Open(context.Background(), eventsource.Options{Names: []string{"-"}, Stdin: strings.NewReader(in.String())})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -27,7 +27,7 @@ type Group struct {
 
 	Count uint64
 	Hosts uint64 // on how many
-	on    *history.Host
+	on    *eventsource.Host
 
 	// First and Last are the times of the first and the last of its events that
 	// have one, in milliseconds since 1970 UTC; with Timed.
@@ -94,7 +94,7 @@ func NewGroups(several bool) Groups { return Groups{merge: several} }
 
 // Add counts an access that happened n times on a host. What is of one host must
 // come without that of another in between.
-func (gs *Groups) Add(ev *ipe.Event, n uint64, on *history.Host) {
+func (gs *Groups) Add(ev *ipe.Event, n uint64, on *eventsource.Host) {
 	g := gs.of(ev)
 	if gs.merge {
 		g.agree(ev)
@@ -135,7 +135,7 @@ func (gs *Groups) of(ev *ipe.Event) *Group {
 
 // Join counts a group of one host. note says something of it, which the first of
 // its kind keeps.
-func (gs *Groups) Join(other *Group, on *history.Host, note any) {
+func (gs *Groups) Join(other *Group, on *eventsource.Host, note any) {
 	g := gs.of(&other.Event)
 	if g.Note == nil {
 		g.Note = note

@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -32,7 +32,7 @@ type hostList struct {
 
 // stateGroup are the hosts with one policy in one mode.
 type stateGroup struct {
-	inForce inforce.State
+	inForce activepolicy.State
 	hosts   int
 	names   [][]byte // of the first of them
 }
@@ -44,7 +44,7 @@ type heard struct {
 }
 
 // add adds a host that is over.
-func (l *hostList) add(on *history.Host, h *hostState) {
+func (l *hostList) add(on *eventsource.Host, h *hostState) {
 	var name []byte
 	boots := 1
 	if on != nil {
@@ -135,7 +135,7 @@ func (h *hostState) inForceJSON() []byte {
 }
 
 // inForceJSON says what is in force.
-func inForceJSON(s *inforce.State) []byte {
+func inForceJSON(s *activepolicy.State) []byte {
 	dst := []byte(`{"policy":"` + policyWord(s) + `"`)
 	if s.Known && s.Active {
 		dst = format.AppendJSONText(dst, "active_policy_name", s.Policy.Name)
@@ -159,7 +159,7 @@ func (r *Report) inForceJSON() []byte {
 	case len(groups) > 1:
 		return []byte(`{"policy":"several"}`)
 	}
-	return inForceJSON(&inforce.State{})
+	return inForceJSON(&activepolicy.State{})
 }
 
 // hostLines writes which hosts have which policy in which mode.

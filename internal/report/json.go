@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -169,13 +169,13 @@ func (it *item) appendJSON(dst []byte) []byte {
 }
 
 // policyWord says what is known of the policy in force.
-func policyWord(s *inforce.State) string {
+func policyWord(s *activepolicy.State) string {
 	switch {
 	case !s.Known:
 		return "unknown"
 	case !s.Active:
 		return "none"
-	case inforce.BuiltIn(&s.Policy):
+	case activepolicy.BuiltIn(&s.Policy):
 		return "built_in"
 	}
 	return "active"

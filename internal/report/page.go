@@ -6,8 +6,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -135,7 +135,7 @@ func (p *Page) nameVersion(pol *ipe.Policy) string {
 func (p *Page) Policy(pol *ipe.Policy) string {
 	text := p.nameVersion(pol)
 	switch digest := p.Name(pol.Digest); {
-	case inforce.BuiltIn(pol):
+	case activepolicy.BuiltIn(pol):
 		text += " (built into the kernel)"
 	case len(digest) > 19 && utf8.RuneStart(digest[19]):
 		text += " (" + digest[:19] + "…)"

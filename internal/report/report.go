@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"math"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
+	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// Report sums up events of one host after the other, as package history gives
+// Report sums up events of one host after the other, as package eventsource gives
 // them. The zero Report has seen none. One goroutine at a time may use it.
 type Report struct {
 	// Origin says where the events come from.
@@ -33,9 +33,9 @@ type Report struct {
 	skipped, leftOut, repeats uint64 // of all hosts
 	unnumbered                bool
 
-	on     *history.Host // whose events come; nil before the first
-	begun  bool          // on has had an event
-	host   hostState     // of it
+	on     *eventsource.Host // whose events come; nil before the first
+	begun  bool              // on has had an event
+	host   hostState         // of it
 	hosts  hostList
 	groups Groups
 
@@ -58,7 +58,7 @@ type counts struct {
 type hostState struct {
 	counts
 	bootID  []byte // of the last event
-	inForce inforce.State
+	inForce activepolicy.State
 	changed int64 // when the policy in force became that, with dated
 	dated   bool
 }
@@ -74,7 +74,7 @@ type loss struct {
 const maxErrors = 100
 
 // Add takes the next event.
-func (r *Report) Add(ev *history.Event) {
+func (r *Report) Add(ev *eventsource.Event) {
 	if !r.begun || ev.On != r.on {
 		r.endHost()
 		r.begun, r.on, r.groups.merge = true, ev.On, r.Several
@@ -168,10 +168,10 @@ func (l *loss) add(ev *ipe.Event) {
 }
 
 // follow keeps what is in force, and since when, in the boot of the last event.
-func (h *hostState) follow(ev *history.Event) {
+func (h *hostState) follow(ev *eventsource.Event) {
 	if !bytes.Equal(h.bootID, ev.BootID) {
 		if h.bootID != nil {
-			h.inForce, h.dated = inforce.State{}, false
+			h.inForce, h.dated = activepolicy.State{}, false
 		}
 		h.bootID = bytes.Clone(ev.BootID)
 	}

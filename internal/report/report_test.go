@@ -15,14 +15,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // read sums up what a file says.
 func read(t *testing.T, names []string, stdin string) *Report {
 	t.Helper()
-	h, err := history.Open(context.Background(), history.Options{Names: names, Stdin: strings.NewReader(stdin)})
+	h, err := eventsource.Open(context.Background(), eventsource.Options{Names: names, Stdin: strings.NewReader(stdin)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestTimelineIsBounded(t *testing.T) {
 	t.Parallel()
 	r := &Report{}
 	failed := func(errno int64, at int64) {
-		r.Add(&history.Event{Event: ipe.Event{Kind: ipe.KindPolicyLoad, Type: 1422, Res: ipe.False, Errno: errno, Has: ipe.HasErrno | ipe.HasStamp, Time: at}})
+		r.Add(&eventsource.Event{Event: ipe.Event{Kind: ipe.KindPolicyLoad, Type: 1422, Res: ipe.False, Errno: errno, Has: ipe.HasErrno | ipe.HasStamp, Time: at}})
 	}
 	for i := range int64(100_000) {
 		failed(-17, i)
@@ -251,7 +251,7 @@ func TestNothingRawReachesTheTerminal(t *testing.T) {
 	p := ipe.Policy{Name: evil, Version: evil, Digest: bytes.Repeat([]byte("é\x1b"), 20)}
 	r := &Report{Origin: string(evil)}
 	for k := ipe.Kind(0); k.String() != ""; k++ {
-		r.Add(&history.Event{Event: ipe.Event{
+		r.Add(&eventsource.Event{Event: ipe.Event{
 			Kind: k, Verdict: ipe.VerdictDenied, Action: ipe.ActionDeny, Op: evil, Hook: evil, Comm: evil, Path: evil, Dev: evil, Rule: evil,
 			RuleProperties: [][]byte{evil}, ActivePolicy: p, Policy: p, OldPolicy: p, LSM: evil, Raw: evil, Stage: evil,
 			Version: evil, Kernel: evil, IPEStatus: evil,
@@ -277,11 +277,11 @@ func TestNothingRawReachesTheTerminal(t *testing.T) {
 
 func TestTimelineFoldsOnlyWhatChangesNothing(t *testing.T) {
 	t.Parallel()
-	lost := history.Event{Event: ipe.Event{Kind: ipe.KindLost, Has: ipe.HasCount, Count: 2, Stage: []byte("socket")}}
-	forged := history.Event{Event: ipe.Event{Kind: ipe.KindForged, Has: ipe.HasCount, Count: 1}}
-	switched := history.Event{Event: ipe.Event{Kind: ipe.KindEnforcement, Enforcing: ipe.True}}
+	lost := eventsource.Event{Event: ipe.Event{Kind: ipe.KindLost, Has: ipe.HasCount, Count: 2, Stage: []byte("socket")}}
+	forged := eventsource.Event{Event: ipe.Event{Kind: ipe.KindForged, Has: ipe.HasCount, Count: 1}}
+	switched := eventsource.Event{Event: ipe.Event{Kind: ipe.KindEnforcement, Enforcing: ipe.True}}
 	var tl timeline
-	for _, ev := range []*history.Event{&lost, &forged, &lost, &forged, &switched, &lost, &switched} {
+	for _, ev := range []*eventsource.Event{&lost, &forged, &lost, &forged, &switched, &lost, &switched} {
 		tl.add(ev)
 	}
 	var got []string
@@ -295,8 +295,8 @@ func TestTimelineFoldsOnlyWhatChangesNothing(t *testing.T) {
 
 func TestTimelineNamesTheSinkThatWasRefused(t *testing.T) {
 	t.Parallel()
-	refused := func(sink string) *history.Event {
-		return &history.Event{Event: ipe.Event{
+	refused := func(sink string) *eventsource.Event {
+		return &eventsource.Event{Event: ipe.Event{
 			Kind: ipe.KindLost, Has: ipe.HasCount, Count: 1, Accuracy: ipe.AccuracyExact, Stage: []byte(ipe.StageSink), Sink: []byte(sink),
 		}}
 	}
@@ -318,7 +318,7 @@ func TestTimelineIsBoundedInBytes(t *testing.T) {
 	var tl timeline
 	for i := range 20 {
 		name := append(bytes.Repeat([]byte("x"), 1<<20), fmt.Sprint(i)...)
-		tl.add(&history.Event{Event: ipe.Event{Kind: ipe.KindPolicyActivate, Policy: ipe.Policy{Name: name}}})
+		tl.add(&eventsource.Event{Event: ipe.Event{Kind: ipe.KindPolicyActivate, Policy: ipe.Policy{Name: name}}})
 	}
 	if len(tl.host.list) > maxItemBytes>>21 || tl.givenUp != 20-uint64(len(tl.host.list)) {
 		t.Errorf("%d items, %d given up", len(tl.host.list), tl.givenUp)

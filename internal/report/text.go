@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/inforce"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -140,11 +140,11 @@ func (h *hostState) inForceText(p *Page) string {
 }
 
 // inForce says which policy is in force in which mode.
-func (p *Page) inForce(s *inforce.State) string {
+func (p *Page) inForce(s *activepolicy.State) string {
 	return p.policyInForce(s) + ", " + modeText(s.Enforcing)
 }
 
-func (p *Page) policyInForce(s *inforce.State) string {
+func (p *Page) policyInForce(s *activepolicy.State) string {
 	switch {
 	case s.Known && s.Active:
 		return "policy " + p.Policy(&s.Policy)

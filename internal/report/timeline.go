@@ -5,8 +5,8 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/history"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -44,7 +44,7 @@ type items struct {
 }
 
 // add takes an event that is no access.
-func (t *timeline) add(ev *history.Event) {
+func (t *timeline) add(ev *eventsource.Event) {
 	kept := own(ev)
 	alike := common(kept)
 	list := t.host.list
@@ -127,7 +127,7 @@ func (it *item) more(ev *ipe.Event) {
 }
 
 // own returns a copy of what the timeline needs of ev.
-func own(ev *history.Event) *ipe.Event {
+func own(ev *eventsource.Event) *ipe.Event {
 	c := &ipe.Event{
 		Kind: ev.Kind, Dialect: ev.Dialect, Type: ev.Type, Time: ev.Time, Serial: ev.Serial,
 		Has:       ev.Has &^ (ipe.HasPID | ipe.HasIno),

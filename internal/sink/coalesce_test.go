@@ -384,7 +384,7 @@ func TestMemoryForKindsIsBounded(t *testing.T) {
 	if most > maxWindows+10_000 || most < maxWindows/2 {
 		t.Errorf("%d bytes were used, want up to %d", most, maxWindows)
 	}
-	if r.Status().Hurried == 0 {
+	if r.Status().EarlyFlushes == 0 {
 		t.Error("nothing was told early")
 	}
 }

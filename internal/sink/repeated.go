@@ -47,7 +47,7 @@ func (r *Runner) coalesce(ctx context.Context, e *spool.Entry) (counted bool, er
 	for r.windows.size > maxWindows {
 		oldest := front(&r.windows.order)
 		if oldest.count > 0 {
-			r.batch.counts.Hurried++
+			r.batch.counts.EarlyFlushes++
 		}
 		if err := r.tellWindow(ctx, oldest); err != nil {
 			return false, err

@@ -35,16 +35,16 @@ func (s State) String() string {
 // Counts counts since the start of the runner. Entries are counted when they
 // are flushed, so each one once, however often it was tried.
 type Counts struct {
-	Delivered   uint64 // events, those included that tell of a gap
-	Unmatched   uint64 // entries that the sink did not ask for
-	Skipped     uint64 // entries that are no event, as a later decoder may see it
-	Unparsed    uint64 // entries that are IPE's, but could not be read
-	Overwritten uint64 // entries that the spool gave up, where the number is known
-	Gaps        uint64 // how often it gave up any
-	Coalesced   uint64 // accesses that were counted instead of delivered
-	Hurried     uint64 // events "repeated" that came before their time, because there were too many kinds
-	Failures    uint64 // of Open, Write, Flush, Close, or of reading the spool
-	SaveErrors  uint64 // cursors that could not be saved
+	Delivered    uint64 // events, those included that tell of a gap
+	Unmatched    uint64 // entries that the sink did not ask for
+	Skipped      uint64 // entries that are no event, as a later decoder may see it
+	Unparsed     uint64 // entries that are IPE's, but could not be read
+	Overwritten  uint64 // entries that the spool gave up, where the number is known
+	Gaps         uint64 // how often it gave up any
+	Coalesced    uint64 // accesses that were counted instead of delivered
+	EarlyFlushes uint64 // events "repeated" that came before their time, because there were too many kinds
+	Failures     uint64 // of Open, Write, Flush, Close, or of reading the spool
+	SaveErrors   uint64 // cursors that could not be saved
 }
 
 // Status is a snapshot of a runner.
@@ -117,7 +117,7 @@ func (r *Runner) passed() {
 	r.status.Overwritten += b.counts.Overwritten
 	r.status.Gaps += b.counts.Gaps
 	r.status.Coalesced += b.counts.Coalesced
-	r.status.Hurried += b.counts.Hurried
+	r.status.EarlyFlushes += b.counts.EarlyFlushes
 }
 
 // saved notes the outcome of a save. It is called from the saver's goroutine.

@@ -106,7 +106,7 @@ func (s *Spool) appendDisk(recs []Record, w *patience) (int, error) {
 	}
 	s.mu.Lock()
 	if j.header != nil {
-		s.doomed = nil
+		s.toRemove = nil
 		s.newNames = true
 		g.sealed = true
 		s.markUnsynced(g)
@@ -210,12 +210,12 @@ func (s *Spool) giveUpSegments(size int64) []string {
 			}
 			s.diskBytes -= g.bytes()
 			s.given += g.next.seq - g.first.seq
-			s.doomed = append(s.doomed, segmentName(g.ordinal))
+			s.toRemove = append(s.toRemove, segmentName(g.ordinal))
 			e.segs = e.segs[1:]
 		}
 	}
 	s.forget()
-	return slices.Clone(s.doomed) // a writer that is left behind may keep it
+	return slices.Clone(s.toRemove) // a writer that is left behind may keep it
 }
 
 // forget unlinks the oldest epochs once nothing is left of them. Readers that

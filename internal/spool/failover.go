@@ -290,7 +290,7 @@ func (sp *spill) undo() {
 	name := segmentName(sp.g.ordinal)
 	if sp.s.opts.FS.Remove(sp.s.path(name)) != nil {
 		sp.s.appendMu.Lock()
-		sp.s.doomed = append(sp.s.doomed, name) // with the next segment given up
+		sp.s.toRemove = append(sp.s.toRemove, name) // with the next segment given up
 		sp.s.appendMu.Unlock()
 	}
 	sp.g = nil

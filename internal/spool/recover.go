@@ -245,7 +245,7 @@ func (s *Spool) begin(rec *recovery) error {
 			return err
 		}
 	}
-	s.doomed = nil
+	s.toRemove = nil
 	if rec.resume {
 		return s.resume(rec.torn)
 	}

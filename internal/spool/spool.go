@@ -31,7 +31,7 @@ type Spool struct {
 	timer    *time.Timer
 	writer   *writer       // nil in the memory form
 	left     []*writer     // of failed disks; they clean up behind themselves
-	doomed   []string      // segments given up, still to be removed
+	toRemove []string      // segments given up, still to be removed
 	stopped  bool          // nothing is appended any more
 	backAt   time.Time     // when the disk was last taken back
 	pause    time.Duration // before a failed disk is tried again

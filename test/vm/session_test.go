@@ -299,7 +299,7 @@ func (s *session) same(t *testing.T, got, want event) {
 		delete(got, key)
 	}
 	if s.unknown > 0 && got["active_policy_name"] == nil {
-		// What was lost may have been another activation (internal/inforce).
+		// What was lost may have been another activation (internal/activepolicy).
 		want = want.with("active_policy_name", nil, "active_policy_version", nil, "active_policy_digest", nil)
 	}
 	text, err := json.Marshal(want)

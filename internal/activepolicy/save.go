@@ -1,0 +1,178 @@
+package activepolicy
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+const tableFile = "policies.json"
+
+// maxFile bounds the file, in bytes. A table of as many policies as it may have,
+// each as long as it may be and spelt as long as it can be, is shorter.
+const maxFile = maxPolicies * 12 * maxPolicy
+
+// savedTable is the file. Numbers from Next on were never given; of those
+// before that are not in the list nothing is known.
+type savedTable struct {
+	Next     uint32        `json:"next"`
+	Policies []savedPolicy `json:"policies"`
+}
+
+type savedPolicy struct {
+	Number  uint16  `json:"number"`
+	Name    string  `json:"name"`
+	NameHex string  `json:"name_hex,omitempty"` // where the name is not valid UTF-8
+	Version *string `json:"version,omitempty"`
+	Digest  *string `json:"digest,omitempty"`
+}
+
+// OpenTable returns the table of dir, or where there is none, or a damaged one, a
+// new one that begins behind used(), the highest number that any entry carries.
+// It is saved, so that numbers may be given. The error says what of that failed;
+// it may be used all the same, but without Save gives no new numbers.
+func OpenTable(dir string, used func() uint16) (*Table, error) {
+	t, err := LoadTable(dir)
+	if err != nil {
+		t = newTable(used(), 0)
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	}
+	return t, errors.Join(err, t.Save(dir, false))
+}
+
+// LoadTable reads the table of dir, to look up policies. The error is
+// os.ErrNotExist when there is none.
+func LoadTable(dir string) (*Table, error) {
+	path := filepath.Join(dir, tableFile)
+	text, err := readTable(path)
+	if err != nil {
+		return nil, fmt.Errorf("load the numbers of policies: %w", err)
+	}
+	var saved savedTable
+	if err := json.Unmarshal(text, &saved); err != nil {
+		return nil, fmt.Errorf("load the numbers of policies: %s: %w", path, err)
+	}
+	if saved.Next == 0 || saved.Next > 1<<16 || len(saved.Policies) > maxPolicies {
+		return nil, fmt.Errorf("load the numbers of policies: %s: damaged", path)
+	}
+	t := newTable(uint16(saved.Next-1), 0)
+	for i := range saved.Policies {
+		s := &saved.Policies[i]
+		p := &ipe.Policy{Name: []byte(s.Name), Version: bytesOf(s.Version), Digest: bytesOf(s.Digest)}
+		if s.NameHex != "" {
+			p.Name, err = hex.DecodeString(s.NameHex)
+		}
+		if err != nil || s.Number == 0 || uint32(s.Number) >= saved.Next || t.Policy(s.Number) != nil {
+			return nil, fmt.Errorf("load the numbers of policies: %s: damaged", path)
+		}
+		t.enter(s.Number, key(p), p)
+	}
+	return t, nil
+}
+
+// readTable reads the file, of which nobody knows who put it there: the reader
+// may be root, and the directory that of a user.
+func readTable(path string) ([]byte, error) {
+	// Opening a FIFO would wait for a writer, and a device may do anything.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: longer than %d MiB", path, maxFile>>20)
+	}
+	return text, err
+}
+
+// Save keeps the table in dir, where another process finds it after any end of
+// this one, and of the machine. To that end it notes some numbers as given that
+// are not yet, and Number gives no others before the next Save; final says that
+// it will give none any more. It waits for the disk. One goroutine at a time may
+// call it, while others use the table.
+func (t *Table) Save(dir string, final bool) error {
+	saved := savedTable{Next: t.last.Load() + 1, Policies: []savedPolicy{}}
+	if !final {
+		saved.Next = min(saved.Next+ahead, 1<<16)
+	}
+	if list := t.policies.Load(); list != nil {
+		for n, p := range *list {
+			if p != nil {
+				saved.Policies = append(saved.Policies, savable(uint16(n), p))
+			}
+		}
+	}
+	text, err := json.MarshalIndent(&saved, "", "\t")
+	if err == nil {
+		err = replace(dir, append(text, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("save the numbers of policies: %w", err)
+	}
+	t.limit.Store(saved.Next)
+	return nil
+}
+
+func savable(number uint16, p *ipe.Policy) savedPolicy {
+	s := savedPolicy{Number: number, Name: string(p.Name), Version: textOf(p.Version), Digest: textOf(p.Digest)}
+	if !utf8.Valid(p.Name) {
+		s.NameHex = hex.EncodeToString(p.Name)
+	}
+	return s
+}
+
+// replace writes the file as a whole, and returns when it is on the disk.
+func replace(dir string, text []byte) error {
+	path := filepath.Join(dir, tableFile)
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		os.Remove(path + ".new")
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func bytesOf(s *string) []byte {
+	if s == nil {
+		return nil
+	}
+	return []byte(*s)
+}
+
+func textOf(b []byte) *string {
+	if b == nil {
+		return nil
+	}
+	s := string(b)
+	return &s
+}
