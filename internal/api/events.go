@@ -115,7 +115,7 @@ func (st *stream) run(ctx, closing context.Context) error {
 	for done := false; !done; {
 		e, err := st.next(idle)
 		if err == nil {
-			done, err = st.take(ctx, e)
+			done, err = st.handle(ctx, e)
 		} else {
 			done, err = st.interrupted(ctx, err)
 		}
@@ -202,8 +202,8 @@ func (st *stream) wanted(e *spool.Entry) bool {
 	return st.decoder.Decode(&st.event, &st.context.Identity, e) == ipe.ClassIPE && st.match.Match(&st.event)
 }
 
-// take sends e, if it is wanted. It reports true when nothing comes after it.
-func (st *stream) take(ctx context.Context, e *spool.Entry) (done bool, err error) {
+// handle sends e, if it is wanted. It reports true when nothing comes after it.
+func (st *stream) handle(ctx context.Context, e *spool.Entry) (done bool, err error) {
 	if !st.follow && st.beyond(e) {
 		return true, nil
 	}

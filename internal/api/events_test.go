@@ -410,7 +410,7 @@ func TestStreamDoesNotAllocatePerEvent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		st.take(t.Context(), e)
+		st.handle(t.Context(), e)
 		st.buf = st.buf[:0]
 	}
 	step()

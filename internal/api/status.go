@@ -150,15 +150,15 @@ func (st *Status) Complete(now time.Time) {
 	st.Skipped = skipped
 	slices.SortStableFunc(st.Sinks, func(a, b Sink) int { return cmp.Compare(a.Name, b.Name) })
 	st.Reasons = append([]string{}, st.Reasons...)
-	st.judge(now)
+	st.addReasons(now)
 	st.Healthy = len(st.Reasons) == 0
 	// Arrays in JSON, never null.
 	st.Lost = append([]Loss{}, st.Lost...)
 	st.Sinks = append([]Sink{}, st.Sinks...)
 }
 
-// judge adds to Reasons.
-func (st *Status) judge(now time.Time) {
+// addReasons adds to Reasons.
+func (st *Status) addReasons(now time.Time) {
 	add := func(format string, args ...any) { st.Reasons = append(st.Reasons, fmt.Sprintf(format, args...)) }
 	for _, l := range st.Lost {
 		if !l.Last.IsZero() && now.Sub(l.Last) < lossIsRecent {

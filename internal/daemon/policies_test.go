@@ -363,7 +363,7 @@ func BenchmarkReceive(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		r.take(msgs, 1)
+		r.appendBatch(msgs, 1)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/record")
 }

@@ -56,7 +56,7 @@ func (r *receiver) run() error {
 			r.drops = drops
 			r.annotator.Lost(time.Now().UnixMilli())
 		}
-		r.take(msgs, time.Now().UnixNano())
+		r.appendBatch(msgs, time.Now().UnixNano())
 		r.turns.Add(1)
 		select {
 		case r.active <- struct{}{}:
@@ -65,8 +65,8 @@ func (r *receiver) run() error {
 	}
 }
 
-// take appends what is IPE's in a batch.
-func (r *receiver) take(msgs []netlinkaudit.Message, now int64) {
+// appendBatch appends what is IPE's in a batch.
+func (r *receiver) appendBatch(msgs []netlinkaudit.Message, now int64) {
 	r.records = r.records[:0]
 	for i := range msgs {
 		msg := &msgs[i]

@@ -18,9 +18,9 @@ type follower struct {
 	blind bool
 }
 
-// follow fills in what is in force after ev, and which policy judged an access
+// annotate fills in what is in force after ev, and which policy judged an access
 // that does not say it.
-func (f *follower) follow(ev *Event) {
+func (f *follower) annotate(ev *Event) {
 	if ev.On != f.host || f.trackers == nil {
 		f.host, f.trackers, f.last = ev.On, make(map[*boot]*activepolicy.Tracker), nil
 	}

@@ -56,14 +56,14 @@ func (r *Records) Next(ev *ipe.Event, id *format.Identity) error {
 			continue
 		}
 		r.waits = false
-		if r.take(ev, id) {
+		if r.decode(ev, id) {
 			return nil
 		}
 	}
 }
 
-// take makes ev and id of the record and reports whether it is an event.
-func (r *Records) take(ev *ipe.Event, id *format.Identity) bool {
+// decode makes ev and id of the record and reports whether it is an event.
+func (r *Records) decode(ev *ipe.Event, id *format.Identity) bool {
 	record := &r.record
 	switch {
 	case record.Event:

@@ -189,7 +189,7 @@ func (h *Stream) Next() (*Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		h.follow.follow(ev)
+		h.follow.annotate(ev)
 		if !h.tooOld(ev) {
 			return ev, nil
 		}

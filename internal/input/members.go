@@ -89,7 +89,7 @@ func (z *zstdFrame) next() (err error) {
 	switch {
 	case !z.begun:
 		z.begun = true
-		if z.head, err = z.take(nil, 5); err != nil {
+		if z.head, err = z.appendNext(nil, 5); err != nil {
 			return err
 		}
 		// Frame_Header_Descriptor, section 3.1.1.1.1
@@ -99,11 +99,11 @@ func (z *zstdFrame) next() (err error) {
 		if single := d&0x20 != 0; !single || d>>6 == 0 {
 			more++ // Window_Descriptor, or one byte of Frame_Content_Size
 		}
-		z.head, err = z.take(z.head, more)
+		z.head, err = z.appendNext(z.head, more)
 		return err
 	case !z.last:
 		// Block_Header, section 3.1.1.2
-		if z.head, err = z.take(nil, 3); err != nil {
+		if z.head, err = z.appendNext(nil, 3); err != nil {
 			return err
 		}
 		h := int(z.head[0]) | int(z.head[1])<<8 | int(z.head[2])<<16
@@ -114,14 +114,14 @@ func (z *zstdFrame) next() (err error) {
 		return nil
 	case z.sum:
 		z.sum = false
-		z.head, err = z.take(nil, 4)
+		z.head, err = z.appendNext(nil, 4)
 		return err
 	}
 	return io.EOF
 }
 
-// take appends the next n bytes to dst.
-func (z *zstdFrame) take(dst []byte, n int) ([]byte, error) {
+// appendNext appends the next n bytes to dst.
+func (z *zstdFrame) appendNext(dst []byte, n int) ([]byte, error) {
 	p := append(dst, make([]byte, n)...)
 	_, err := io.ReadFull(z.in, p[len(dst):])
 	if err == io.EOF {
@@ -133,7 +133,7 @@ func (z *zstdFrame) take(dst []byte, n int) ([]byte, error) {
 // skip reads over a skippable frame, behind which Read has nothing.
 func (z *zstdFrame) skip() error {
 	z.begun, z.last = true, true
-	p, err := z.take(nil, 8)
+	p, err := z.appendNext(nil, 8)
 	if err == nil {
 		_, err = io.CopyN(io.Discard, z.in, int64(binary.LittleEndian.Uint32(p[4:])))
 	}

@@ -33,11 +33,11 @@ func (r *Reader) readLine() error {
 		if size == 0 && r.nul {
 			switch {
 			case p[0] == 0:
-				r.take(len(p) - len(bytes.TrimLeft(p, "\x00")))
+				r.consume(len(p) - len(bytes.TrimLeft(p, "\x00")))
 				continue
 			case string(p) == "\n", string(p) == "\r\n":
 				r.nul = false
-				r.take(len(p))
+				r.consume(len(p))
 				continue
 			}
 			r.nul = false
@@ -56,10 +56,10 @@ func (r *Reader) readLine() error {
 			if size += len(p); size <= maxLine {
 				r.long = append(r.long, p...)
 			}
-			r.take(len(p))
+			r.consume(len(p))
 			continue
 		}
-		r.take(end + 1)
+		r.consume(end + 1)
 		if size+end == 0 && r.nul {
 			continue
 		}
@@ -70,8 +70,8 @@ func (r *Reader) readLine() error {
 	}
 }
 
-// take removes n bytes from what was read.
-func (r *Reader) take(n int) {
+// consume removes n bytes from what was read.
+func (r *Reader) consume(n int) {
 	r.rest = r.rest[n:]
 	r.off += int64(n)
 }

@@ -105,12 +105,12 @@ func (b *bucket) end(l *kmsgLine) (lossWindow, bool) {
 	if l.finding != kmsgRecord {
 		return lossWindow{}, false
 	}
-	return b.settle(l.serial)
+	return b.endWindow(l.serial)
 }
 
-// take takes the next line of the kernel log, and how many were known to be lost
+// addLine takes the next line of the kernel log, and how many were known to be lost
 // before it.
-func (b *bucket) take(l *kmsgLine, sum uint64) {
+func (b *bucket) addLine(l *kmsgLine, sum uint64) {
 	switch {
 	case b.burst < 1 || b.burst > maxBurst || b.interval <= 0: // nothing is suppressed, or everything
 	case l.finding == kmsgOther:
@@ -203,9 +203,9 @@ func (b *bucket) doubts() bool {
 	return counted >= 0 && counted < len(b.last)-2 && reasons == 0
 }
 
-// settle looks at the window that is over, now that a record with this serial
+// endWindow looks at the window that is over, now that a record with this serial
 // begins the next one.
-func (b *bucket) settle(serial uint32) (lossWindow, bool) {
+func (b *bucket) endWindow(serial uint32) (lossWindow, bool) {
 	w := b.over
 	if w == nil {
 		return lossWindow{}, false

@@ -322,12 +322,12 @@ func TestBucketHasTheSettingsOfTheKernel(t *testing.T) {
 	}
 	for _, b := range []*bucket{{burst: 0, interval: time.Second}, {burst: 1 << 30, interval: time.Second}, {burst: 10}} {
 		for n := range 30 {
-			b.take(&kmsgLine{finding: kmsgSuppressed, number: 100, audit: true, seq: uint64(n)}, 0)
+			b.addLine(&kmsgLine{finding: kmsgSuppressed, number: 100, audit: true, seq: uint64(n)}, 0)
 			l := &kmsgLine{finding: kmsgRecord, serial: uint32(n)}
 			if w, ok := b.end(l); ok {
 				t.Errorf("a window %+v of a bucket that limits nothing", w)
 			}
-			b.take(l, 0)
+			b.addLine(l, 0)
 		}
 	}
 }

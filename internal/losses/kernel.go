@@ -216,10 +216,10 @@ func (w *KernelWatch) heard(l kmsgLine) {
 	}
 	loss, over := w.bucket.end(&l)
 	if over && (w.caught || resumed && !old && w.status.Asked.IsZero()) {
-		w.take(loss)
+		w.addWindow(loss)
 		sum = max(sum, int64(w.count.sum))
 	}
-	w.bucket.take(&l, uint64(max(sum, 0)))
+	w.bucket.addLine(&l, uint64(max(sum, 0)))
 	if !w.caught {
 		return
 	}
@@ -234,8 +234,8 @@ func (w *KernelWatch) heard(l kmsgLine) {
 	}
 }
 
-// take takes what a window of the kernel log comes to.
-func (w *KernelWatch) take(loss lossWindow) {
+// addWindow takes what a window of the kernel log comes to.
+func (w *KernelWatch) addWindow(loss lossWindow) {
 	switch {
 	case loss.dubious || !loss.counted && loss.seq <= w.from:
 		w.dubious = true

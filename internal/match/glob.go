@@ -233,7 +233,7 @@ func (c *component) match(s []byte) bool {
 				backTo, back = i, s
 				continue
 			}
-			if n := t.take(s); n > 0 {
+			if n := t.match(s); n > 0 {
 				i, s = i+1, s[n:]
 				continue
 			}
@@ -249,9 +249,9 @@ func (c *component) match(s []byte) bool {
 	}
 }
 
-// take returns how many bytes t takes from the start of s, 0 if it does not
+// match returns how many bytes t takes from the start of s, 0 if it does not
 // match there.
-func (t *token) take(s []byte) int {
+func (t *token) match(s []byte) int {
 	if t.kind == tokenLiteral {
 		if bytes.HasPrefix(s, t.literal) {
 			return len(t.literal)

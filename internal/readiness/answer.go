@@ -72,7 +72,7 @@ func (c *hostCheck) answer(errors []error, unread *report.Unread, stray *hostChe
 	groups, earlier := c.groups()
 	a.Earlier = earlier
 	if c.Candidate != nil {
-		c.judge(groups, a)
+		c.evaluate(groups, a)
 	} else {
 		c.byPolicy(groups, a)
 	}

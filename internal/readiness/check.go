@@ -83,7 +83,7 @@ func (c *hostCheck) add(ev *eventsource.Event) {
 		c.observation.reboot()
 	}
 	c.observation.add(ev)
-	c.follow(ev)
+	c.observe(ev)
 	counts := ev.Has&ipe.HasStamp == 0 || ev.Time >= c.observation.since
 	c.audit.add(ev, counts)
 	if !counts {
@@ -102,9 +102,9 @@ func (c *hostCheck) add(ev *eventsource.Event) {
 	}
 }
 
-// follow keeps the policy in force. What another one denied does not count for
+// observe keeps the policy in force. What another one denied does not count for
 // it, nor does the time for which that was watched.
-func (c *hostCheck) follow(ev *eventsource.Event) {
+func (c *hostCheck) observe(ev *eventsource.Event) {
 	is := &ev.InForce
 	c.noPolicy = is.Known && !is.Active
 	if !is.Known || !is.Active || c.current.Name != nil && is.Policy.Equal(&c.current) {
@@ -180,8 +180,8 @@ func (c *hostCheck) groups() (list []*report.Group, earlier uint64) {
 	return append(list, c.vague.List()...), earlier
 }
 
-// judge sorts the groups by what the candidate says of each.
-func (c *hostCheck) judge(groups []*report.Group, a *Answer) {
+// evaluate sorts the groups by what the candidate says of each.
+func (c *hostCheck) evaluate(groups []*report.Group, a *Answer) {
 	for _, g := range groups {
 		ev := g.Sample()
 		o := fileprops.ObjectOf(&ev)

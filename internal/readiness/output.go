@@ -104,7 +104,7 @@ func (a *Answer) AppendText(dst []byte, h *Heading, height int, loc *time.Locati
 	if a.Hosts.N > 1 {
 		a.Hosts.lines(p)
 	}
-	p.Line("judged by: %s", a.judge(p, h))
+	p.Line("judged by: %s", a.judgedBy(p, h))
 	p.Line("watched: %s in permissive mode, %s enforcing; %s recorded; %s",
 		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), some(a.Accesses, "access", "accesses"), p.Quoted(h.Origin))
 	if a.Earlier > 0 {
@@ -145,7 +145,7 @@ func some(n uint64, one, more string) string {
 // kinds returns n groups in words.
 func kinds(n int) string { return some(uint64(n), "kind of access", "kinds of accesses") }
 
-func (a *Answer) judge(p *report.Page, h *Heading) string {
+func (a *Answer) judgedBy(p *report.Page, h *Heading) string {
 	switch {
 	case h.Candidate != "":
 		return fmt.Sprintf("the candidate %s, %s %s", p.Quoted(h.Candidate), p.Name([]byte(h.Name)), h.Version)

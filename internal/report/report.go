@@ -79,7 +79,7 @@ func (r *Report) Add(ev *eventsource.Event) {
 		r.endHost()
 		r.begun, r.on, r.groups.merge = true, ev.On, r.Several
 	}
-	r.host.follow(ev)
+	r.host.observe(ev)
 	if r.Since != 0 && ev.Has&ipe.HasStamp != 0 && ev.Time < r.Since {
 		return
 	}
@@ -167,8 +167,8 @@ func (l *loss) add(ev *ipe.Event) {
 	l.count = Sum(l.count, ev.Count)
 }
 
-// follow keeps what is in force, and since when, in the boot of the last event.
-func (h *hostState) follow(ev *eventsource.Event) {
+// observe keeps what is in force, and since when, in the boot of the last event.
+func (h *hostState) observe(ev *eventsource.Event) {
 	if !bytes.Equal(h.bootID, ev.BootID) {
 		if h.bootID != nil {
 			h.inForce, h.dated = activepolicy.State{}, false

@@ -84,7 +84,7 @@ func (r *Runner) fill(ctx, idle context.Context) (done bool, err error) {
 		e, err := r.next(ctx, idle)
 		switch {
 		case e != nil:
-			err = r.take(ctx, e)
+			err = r.handle(ctx, e)
 		case err == nil && r.batch.begun():
 			return false, nil
 		case err == nil, errors.Is(err, io.EOF):
@@ -148,8 +148,8 @@ func (r *Runner) next(ctx, idle context.Context) (*spool.Entry, error) {
 	return e, err
 }
 
-// take passes one entry, and writes it if it is wanted.
-func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
+// handle passes one entry, and writes it if it is wanted.
+func (r *Runner) handle(ctx context.Context, e *spool.Entry) error {
 	if err := r.config.Task.Enter(ctx); err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (r *Runner) take(ctx context.Context, e *spool.Entry) error {
 func (r *Runner) interrupted(ctx context.Context, err error) error {
 	var gap *spool.GapError
 	if errors.As(err, &gap) {
-		return r.tell(ctx, gap)
+		return r.handleGap(ctx, gap)
 	}
 	var flush *flushError
 	if errors.As(err, &flush) {
@@ -201,9 +201,9 @@ func (r *Runner) interrupted(ctx context.Context, err error) error {
 	return fmt.Errorf("read spool: %w", err)
 }
 
-// tell passes a gap, and writes it as an event if that is wanted. The event is
+// handleGap passes a gap, and writes it as an event if that is wanted. The event is
 // no entry of the spool, so it has no identity.
-func (r *Runner) tell(ctx context.Context, g *spool.GapError) error {
+func (r *Runner) handleGap(ctx context.Context, g *spool.GapError) error {
 	r.begin(spool.Cursor{ID: g.ID, Seq: g.First - 1})
 	cursor := r.decoder.Missed(&r.event, &r.context.Identity, g)
 	if r.config.Match.Match(&r.event) {

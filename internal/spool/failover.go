@@ -41,7 +41,7 @@ func (s *Spool) takeOver(why error, patience time.Duration) {
 	s.failures++
 	s.err = why
 	s.mu.Unlock()
-	s.tell.tell(Change{Kind: WentToMemory, ID: e.id, Err: why})
+	s.tell.enqueue(Change{Kind: WentToMemory, ID: e.id, Err: why})
 
 	// A disk that fails again and again is not tried at the same pace.
 	slowest := s.opts.slowestRetry()
@@ -152,7 +152,7 @@ func (s *Spool) tryReturn(e *epoch) error {
 		s.appendMu.Unlock()
 		f.WriteAt(h.encode(), 0) // if that fails, more than necessary is told
 	}
-	s.tell.tell(Change{Kind: BackOnDisk, ID: d.id})
+	s.tell.enqueue(Change{Kind: BackOnDisk, ID: d.id})
 	return nil
 }
 

@@ -96,7 +96,7 @@ func startNotifier(call func(Change)) *notifier {
 	return n
 }
 
-func (n *notifier) tell(c Change) {
+func (n *notifier) enqueue(c Change) {
 	if n == nil {
 		return
 	}

@@ -183,7 +183,7 @@ func (o *Offline) frame() (*frame, bool) {
 	}
 	o.holds = false
 	if f.at.n > o.next.n {
-		o.tell(f.at, ErrDamaged)
+		o.setGap(f.at, ErrDamaged)
 		o.holds = true
 		return f, false
 	}
@@ -217,9 +217,9 @@ func (o *Offline) whole() bool {
 	return o.head.id == o.mark.id && o.alive()
 }
 
-// tell makes the frames from the next one to the one before to a gap, if any of
+// setGap makes the frames from the next one to the one before to a gap, if any of
 // them is wanted.
-func (o *Offline) tell(to point, why error) {
+func (o *Offline) setGap(to point, why error) {
 	gap := &GapError{
 		ID: o.head.id, First: o.next.seq, Last: to.seq - 1, Count: to.seq - o.next.seq, Known: true,
 		Attachments: o.next.attachments(to), Err: why,
@@ -283,14 +283,14 @@ func (o *Offline) missing(h *header) {
 		}
 	case h.id == o.head.id:
 		if h.first.n > o.next.n {
-			o.tell(h.first, o.why)
+			o.setGap(h.first, o.why)
 		}
 	case o.why != nil || o.vanished:
 		o.tellRest(o.why)
 	case h.prior.id != o.head.id || h.prior.end.n == uncertain:
 		o.tellRest(ErrDamaged)
 	case h.prior.end.n > o.next.n:
-		o.tell(h.prior.end, ErrDamaged)
+		o.setGap(h.prior.end, ErrDamaged)
 	case h.first.seq > 1:
 		o.gap = &GapError{ID: h.id, First: 1, Last: h.first.seq - 1, Count: h.first.seq - 1, Known: true}
 	}

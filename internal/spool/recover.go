@@ -72,14 +72,14 @@ func (s *Spool) recover() (*recovery, error) {
 			e.cut = true // all of another id is missing in between
 		}
 	}
-	s.judge(rec, last, whole)
+	s.decideResume(rec, last, whole)
 	return rec, nil
 }
 
-// judge decides whether the newest id may go on, and what is to be told of its
+// decideResume decides whether the newest id may go on, and what is to be told of its
 // end: last is the damage there, and whole says that the segment with it was not
 // set aside.
-func (s *Spool) judge(rec *recovery, last damage, whole bool) {
+func (s *Spool) decideResume(rec *recovery, last damage, whole bool) {
 	mark, ours := readMark(s.opts.FS, s.opts.Dir)
 	e := s.cur
 	if e == nil {

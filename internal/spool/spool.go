@@ -95,7 +95,7 @@ func Open(opts Options) (*Spool, error) {
 	}
 	s.tell = startNotifier(opts.Notify)
 	for _, c := range rec.changes {
-		s.tell.tell(c)
+		s.tell.enqueue(c)
 	}
 	s.sync = startSyncer(s)
 	if err := s.begin(rec); err != nil {
@@ -184,10 +184,10 @@ func (s *Spool) Close() error {
 	}
 	s.mu.Unlock()
 	if lost > 0 {
-		s.tell.tell(Change{Kind: LostInMemory, Count: lost})
+		s.tell.enqueue(Change{Kind: LostInMemory, Count: lost})
 	}
 	if err != nil {
-		s.tell.tell(Change{Kind: SyncFailed, Err: err})
+		s.tell.enqueue(Change{Kind: SyncFailed, Err: err})
 		err = fmt.Errorf("close spool: %w", err)
 	}
 	s.tell.end()

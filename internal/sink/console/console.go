@@ -58,7 +58,7 @@ func (s *Sink) Open(ctx context.Context) error {
 	closed := s.closed
 	s.mu.Unlock()
 	s.buf = s.buf[:0]
-	if err := s.take(ctx, closed); err != nil {
+	if err := s.acquire(ctx, closed); err != nil {
 		return fmt.Errorf("an earlier write still blocks: %w", err)
 	}
 	s.turn <- struct{}{}
@@ -83,7 +83,7 @@ func (s *Sink) Flush(ctx context.Context) error {
 	if err != nil || len(s.buf) == 0 {
 		return err
 	}
-	if err := s.take(ctx, closed); err != nil {
+	if err := s.acquire(ctx, closed); err != nil {
 		return err
 	}
 	// stream.Write may block for ever, which must not block us: so it gets a
@@ -128,8 +128,8 @@ func (s *Sink) open() (<-chan struct{}, error) {
 	return s.closed, nil
 }
 
-// take takes the token of turn.
-func (s *Sink) take(ctx context.Context, closed <-chan struct{}) error {
+// acquire takes the token of turn.
+func (s *Sink) acquire(ctx context.Context, closed <-chan struct{}) error {
 	select {
 	case <-s.turn:
 		return nil

@@ -117,7 +117,7 @@ func (ea *each) run(ctx context.Context, life *lifetime, entry []byte, coalesced
 	env := append(variables, "IPE_COALESCED="+strconv.Itoa(coalesced))
 
 	begin := time.Now()
-	ea.limit.take(begin)
+	ea.limit.add(begin)
 	ea.stats.runs.Add(1)
 	p, err := ea.start(bytes.NewReader(line), env)
 	if err != nil {
@@ -185,8 +185,8 @@ func (l *limiter) wait(now time.Time) time.Duration {
 	return max(0, l.last[l.next].Add(l.per).Sub(now))
 }
 
-// take notes one at the time now.
-func (l *limiter) take(now time.Time) {
+// add notes one at the time now.
+func (l *limiter) add(now time.Time) {
 	if len(l.last) < l.max {
 		l.last = append(l.last, now)
 		return

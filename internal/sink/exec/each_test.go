@@ -333,7 +333,7 @@ func TestLimiterAllowsNoMoreInAnyMinute(t *testing.T) {
 			t.Errorf("step %d, at %v: wait %v, want %v", i, tt.at, got, tt.want)
 		}
 		if tt.want == 0 {
-			l.take(at)
+			l.add(at)
 		}
 	}
 }

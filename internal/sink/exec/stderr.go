@@ -78,7 +78,7 @@ func (l *lineLog) emit() {
 		return
 	}
 	l.sayDropped()
-	l.limit.take(now)
+	l.limit.add(now)
 	l.log(text)
 }
 

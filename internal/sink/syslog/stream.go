@@ -228,7 +228,7 @@ func (c *stream) deliver(ctx context.Context) error {
 func (c *stream) deliverAll(ctx context.Context) error {
 	h, s := c.history, &c.sink.suspicion
 	for h.unsent() > 0 {
-		i, n := h.next, s.take(h.unsent())
+		i, n := h.next, s.batch(h.unsent())
 		id := h.marks[i].id
 		if i >= h.sent && c.sink.isGivenUp(id) || s.is && s.condemned && id == s.id {
 			c.sink.giveUp(i)

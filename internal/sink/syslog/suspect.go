@@ -72,8 +72,8 @@ type suspicion struct {
 // behind them.
 func (s *suspicion) careful() bool { return s.fails > 0 }
 
-// take returns how many of n messages to send at once.
-func (s *suspicion) take(n int) int {
+// batch returns how many of n messages to send at once.
+func (s *suspicion) batch(n int) int {
 	if s.step == 0 {
 		return n
 	}
