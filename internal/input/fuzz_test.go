@@ -78,9 +78,9 @@ func FuzzCapture(f *testing.F) {
 				rec.Text, rec.Truncated = string(d), true
 			} else {
 				rec.Type, rec.Text = binary.LittleEndian.Uint16(d[4:6]), string(d[16:])
-				length := min(binary.LittleEndian.Uint32(d), binary.BigEndian.Uint32(d))
-				if length != binary.LittleEndian.Uint32(d) {
-					rec.Type = binary.BigEndian.Uint16(d[4:6])
+				length, swapped := binary.LittleEndian.Uint32(d), binary.BigEndian.Uint32(d)
+				if typ := binary.BigEndian.Uint16(d[4:6]); swapped < length && (isAuditType(typ) || !isAuditType(rec.Type)) {
+					length, rec.Type = swapped, typ
 				}
 				rec.Truncated = int64(length) > int64(n)
 			}

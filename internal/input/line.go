@@ -32,7 +32,7 @@ func (r *Reader) textLine(line []byte, rec *Record) bool {
 
 // wrapped is textLine for a line without colours.
 func (r *Reader) wrapped(line []byte, rec *Record) bool {
-	r.host, r.other = nil, false
+	r.host, r.other, r.unescaped = nil, false, false
 	text := line
 	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t' || text[0] == '>') {
 		text = text[1:]
@@ -110,6 +110,9 @@ func isCut(p []byte, rec *Record) bool {
 // the line.
 func (r *Reader) finish(rec *Record) {
 	rec.Host = r.host
+	if r.unescaped {
+		return // no tool has touched it
+	}
 	policy := isPolicyRecord(rec.Type)
 	if bytes.IndexByte(rec.Text, escape) >= 0 {
 		if policy {

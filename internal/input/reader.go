@@ -51,13 +51,14 @@ type Reader struct {
 	rest    []byte // what was read behind the line, up to the next LF
 	restErr error  // what comes behind rest
 
-	long  []byte // a line or datagram that does not fit br
-	built []byte // a text that is not to be found in the input as it is
-	host  []byte // of the line
-	other bool   // the line is an audit record of a type that is not known here
-	entry entry  // the journal entry being read
-	block block  // the JSON of several lines being read
-	line  []byte // an object of it in one line
+	long      []byte // a line or datagram that does not fit br
+	built     []byte // a text that is not to be found in the input as it is
+	host      []byte // of the line
+	other     bool   // the line is an audit record of a type that is not known here
+	unescaped bool   // the text was escaped by the kernel, so control characters in it are the record's
+	entry     entry  // the journal entry being read
+	block     block  // the JSON of several lines being read
+	line      []byte // an object of it in one line
 }
 
 // NewReader returns a Reader of r. Nothing is read before the first Next.

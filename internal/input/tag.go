@@ -24,7 +24,7 @@ func (r *Reader) cutTag(p []byte) (rest []byte, kernel, ok bool) {
 		return nil, false, false
 	}
 	if facility == facilityKmsg {
-		r.built = appendUnescaped(r.built[:0], p)
+		r.built, r.unescaped = appendUnescaped(r.built[:0], p), true
 		rest, ok = bytes.CutPrefix(r.built, []byte("audit: "))
 		return rest, true, ok
 	}
