@@ -44,7 +44,7 @@ func (c *Collector) Add(ev *eventsource.Event) {
 		c.unparsed++
 	case ev.Action != ipe.ActionDeny:
 	case Foreign(ev, c.Host):
-		c.foreign = report.Sum(c.foreign, report.Times(&ev.Event))
+		c.foreign = eventsource.Sum(c.foreign, report.Times(&ev.Event))
 		c.another = string(ev.Host)
 	default:
 		c.groups.Add(&ev.Event, report.Times(&ev.Event), ev.On)
@@ -54,9 +54,9 @@ func (c *Collector) Add(ev *eventsource.Event) {
 // holes counts what is missing of the host whose events come.
 func (c *Collector) holes() {
 	h := c.on
-	c.skipped, c.leftOut = report.Sum(c.skipped, h.Skipped), report.Sum(c.leftOut, h.LeftOut)
+	c.skipped, c.leftOut = eventsource.Sum(c.skipped, h.Skipped), eventsource.Sum(c.leftOut, h.LeftOut)
 	if h.Skipped+h.LeftOut == 0 {
-		c.shared = report.Sum(c.shared, h.Shared)
+		c.shared = eventsource.Sum(c.shared, h.Shared)
 	}
 	c.unnumbered = c.unnumbered || h.Unnumbered
 }

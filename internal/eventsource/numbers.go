@@ -86,7 +86,7 @@ func (s *numbers) leave() {
 func (hs *hosts) count(s *numbers, c counted) {
 	if n := len(s.repeated); hs.counts >= maxCounts && n > 0 {
 		l := &s.repeated[n-1]
-		*l = counted{min(l.first, c.first), max(l.last, c.last), sum(l.n, c.n), 0}
+		*l = counted{min(l.first, c.first), max(l.last, c.last), Sum(l.n, c.n), 0}
 		return
 	}
 	hs.counts++
@@ -188,7 +188,7 @@ func (hs *hosts) number() {
 		if len(list) == 1 || !share(list) {
 			for _, s := range list {
 				h := s.boot.host
-				h.Skipped, h.LeftOut = sum(h.Skipped, s.skipped), sum(h.LeftOut, s.leftOut)
+				h.Skipped, h.LeftOut = Sum(h.Skipped, s.skipped), Sum(h.LeftOut, s.leftOut)
 			}
 		}
 	}

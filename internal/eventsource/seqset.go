@@ -163,8 +163,9 @@ func (s *seqSet) last() uint64 {
 	return c[len(c)-1].hi
 }
 
-// sum returns a + b, or the highest number where that is higher.
-func sum(a, b uint64) uint64 {
+// Sum returns a + b, or the highest number where that is higher: a count from a
+// file may be any, and a loss must not become small by another one.
+func Sum(a, b uint64) uint64 {
 	if a+b < a {
 		return math.MaxUint64
 	}

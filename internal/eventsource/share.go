@@ -29,7 +29,7 @@ func share(parts []*numbers) bool {
 		one.left = one.left || s.left
 		one.repeated = append(one.repeated, s.repeated...)
 		one.begins = append(one.begins, s.begins...)
-		alone = sum(alone, sum(s.skipped, s.leftOut))
+		alone = Sum(alone, Sum(s.skipped, s.leftOut))
 		from = max(from, s.from)
 		if i == 0 || s.boot.host != parts[i-1].boot.host {
 			hosts++
@@ -45,14 +45,14 @@ func share(parts []*numbers) bool {
 		from = one.all().first()
 	}
 	skipped, left := one.missing(from, &told)
-	if sum(skipped, left) >= alone {
+	if Sum(skipped, left) >= alone {
 		return false
 	}
-	first.Skipped, first.LeftOut = sum(first.Skipped, skipped), sum(first.LeftOut, left)
+	first.Skipped, first.LeftOut = Sum(first.Skipped, skipped), Sum(first.LeftOut, left)
 	for i, s := range parts {
 		s.shared = one
 		if hosts > 1 && (i == 0 || s.boot.host != parts[i-1].boot.host) {
-			s.boot.host.Shared = sum(s.boot.host.Shared, sum(skipped, left))
+			s.boot.host.Shared = Sum(s.boot.host.Shared, Sum(skipped, left))
 		}
 	}
 	return true

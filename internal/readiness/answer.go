@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/report"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -66,7 +67,7 @@ func (c *hostCheck) answer(errors []error, unread *report.Unread, stray *hostChe
 		a.Wanted = c.Now.Sub(c.Since)
 	}
 	if stray != nil { // it may be of this host
-		c.losses, c.lost, c.uncount = c.losses+stray.losses, report.Sum(c.lost, stray.lost), c.uncount || stray.uncount
+		c.losses, c.lost, c.uncount = c.losses+stray.losses, eventsource.Sum(c.lost, stray.lost), c.uncount || stray.uncount
 		c.unparsed += stray.unparsed
 	}
 	groups, earlier := c.groups()

@@ -152,7 +152,7 @@ func (c *hostCheck) loss(ev *ipe.Event) {
 		c.uncount = true
 	}
 	c.losses++
-	c.lost = report.Sum(c.lost, ev.Count)
+	c.lost = eventsource.Sum(c.lost, ev.Count)
 }
 
 // Finding is a group of accesses with what is to be said about it.

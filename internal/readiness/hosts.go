@@ -160,8 +160,8 @@ func (m *merged) add(on *eventsource.Host, a *Answer) {
 	if a.Observed.total() < m.one.Observed.total() {
 		m.one.Observed = a.Observed
 	}
-	m.one.Accesses = report.Sum(m.one.Accesses, a.Accesses)
-	m.one.Earlier = report.Sum(m.one.Earlier, a.Earlier)
+	m.one.Accesses = eventsource.Sum(m.one.Accesses, a.Accesses)
+	m.one.Earlier = eventsource.Sum(m.one.Earlier, a.Earlier)
 	m.one.Allowed += a.Allowed
 	for _, f := range a.Denied {
 		m.denied.Join(f.Group, on, f)

@@ -102,7 +102,7 @@ func (gs *Groups) Add(ev *ipe.Event, n uint64, on *eventsource.Host) {
 	if g.Hosts == 0 || g.on != on {
 		g.Hosts, g.on = g.Hosts+1, on
 	}
-	g.Count = Sum(g.Count, n)
+	g.Count = eventsource.Sum(g.Count, n)
 	if g.dialect = ev.Dialect; ev.PID != 0 {
 		g.pid = ev.PID
 	}
@@ -144,7 +144,7 @@ func (gs *Groups) Join(other *Group, on *eventsource.Host, note any) {
 	if g.Hosts == 0 || g.on != on {
 		g.Hosts, g.on = g.Hosts+1, on
 	}
-	g.Count = Sum(g.Count, other.Count)
+	g.Count = eventsource.Sum(g.Count, other.Count)
 	g.dialect, g.pid = other.dialect, other.pid
 	if other.Timed {
 		g.at(other.First)

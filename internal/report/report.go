@@ -2,7 +2,6 @@ package report
 
 import (
 	"bytes"
-	"math"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
@@ -104,7 +103,7 @@ func (r *Report) endHost() {
 	r.timeline.endHost()
 	stray := false
 	if on := r.on; on != nil {
-		r.skipped, r.leftOut, r.repeats = Sum(r.skipped, on.Skipped), Sum(r.leftOut, on.LeftOut), Sum(r.repeats, on.Repeats)
+		r.skipped, r.leftOut, r.repeats = eventsource.Sum(r.skipped, on.Skipped), eventsource.Sum(r.leftOut, on.LeftOut), eventsource.Sum(r.repeats, on.Repeats)
 		r.unnumbered, stray = r.unnumbered || on.Unnumbered, on.Stray
 	}
 	if !stray {
@@ -124,11 +123,11 @@ func (c *counts) add(ev *ipe.Event) {
 	}
 	switch ev.Kind {
 	case ipe.KindAccess, ipe.KindRepeated:
-		c.verdicts[ev.Verdict] = Sum(c.verdicts[ev.Verdict], Times(ev))
+		c.verdicts[ev.Verdict] = eventsource.Sum(c.verdicts[ev.Verdict], Times(ev))
 	case ipe.KindUnparsed:
 		c.unparsed++
 	case ipe.KindForged:
-		c.forged = Sum(c.forged, ev.Count)
+		c.forged = eventsource.Sum(c.forged, ev.Count)
 	case ipe.KindLost:
 		c.lost.add(ev)
 	}
@@ -164,7 +163,7 @@ func (l *loss) add(ev *ipe.Event) {
 	if ev.Has&ipe.HasCount == 0 {
 		l.accuracy = ipe.AccuracyUnknown
 	}
-	l.count = Sum(l.count, ev.Count)
+	l.count = eventsource.Sum(l.count, ev.Count)
 }
 
 // observe keeps what is in force, and since when, in the boot of the last event.
@@ -183,13 +182,4 @@ func (h *hostState) observe(ev *eventsource.Event) {
 	h.inForce = *is
 	h.inForce.Policy = is.Policy.Clone()
 	h.changed, h.dated = ev.Time, ev.Has&ipe.HasStamp != 0
-}
-
-// Sum returns a + b, or the highest number where that is higher: a count from a
-// file may be any, and a loss must not become small by another one.
-func Sum(a, b uint64) uint64 {
-	if a+b < a {
-		return math.MaxUint64
-	}
-	return a + b
 }

@@ -116,7 +116,7 @@ func repeats(k ipe.Kind) bool {
 // more adds an event that says the same.
 func (it *item) more(ev *ipe.Event) {
 	it.times++
-	it.event.Count = Sum(it.event.Count, ev.Count)
+	it.event.Count = eventsource.Sum(it.event.Count, ev.Count)
 	if ev.Has&ipe.HasStamp != 0 {
 		it.last = max(it.last, ev.Time)
 	}

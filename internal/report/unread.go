@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
 )
@@ -46,7 +47,7 @@ func (u *Unread) Sources() uint64 { return uint64(len(u.sources)) + u.more }
 func (u *Unread) Lines() (n uint64) {
 	for _, s := range u.sources {
 		for _, p := range s.parts {
-			n = Sum(n, p.Lines)
+			n = eventsource.Sum(n, p.Lines)
 		}
 	}
 	return n
