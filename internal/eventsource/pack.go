@@ -126,7 +126,7 @@ func unpackValue(v reflect.Value, src []byte) ([]byte, error) {
 const (
 	maxShapes     = 40_000
 	maxShapeBytes = 32 << 20
-	shapeRoom     = 1200 // bytes of an ipe.Event and its place in the map
+	shapeRoom     = 1500 // bytes of an ipe.Event and its place in the map
 )
 
 // shapes numbers what many accesses have in common, which is most of them: all

@@ -44,6 +44,13 @@ func (e *encoder) errno(key string, n int64, known bool) {
 	}
 }
 
+func (e *encoder) signed(key string, n int64, known bool) {
+	if known || e.form == formNames {
+		e.dst = append(e.dst, key...)
+		e.signedValue(key, n)
+	}
+}
+
 func (e *encoder) boolean(key string, b ipe.Bool) {
 	if b.Known() || e.form == formNames {
 		e.dst = append(e.dst, key...)
@@ -96,6 +103,14 @@ func (e *encoder) list(key string, list [][]byte) {
 	if len(list) != 0 || e.form == formNames {
 		e.dst = append(e.dst, key...)
 		e.listValue(key, list)
+	}
+}
+
+// contexts writes the words of a set, as list does.
+func (e *encoder) contexts(key string, c ipe.Contexts) {
+	if c != 0 || e.form == formNames {
+		e.dst = append(e.dst, key...)
+		e.contextsValue(key, c)
 	}
 }
 

@@ -37,6 +37,9 @@ func (e *encoder) fields(ev *ipe.Event, c *Context) {
 	e.boolean(`,"old_enforcing":`, ev.OldEnforcing)
 	e.number(`,"pid":`, ev.PID, ev.Has&ipe.HasPID != 0)
 	e.number(`,"ino":`, ev.Ino, ev.Has&ipe.HasIno != 0)
+	if ev.CallerKnown() || e.form == formNames {
+		e.caller(ev)
+	}
 	e.word(`,"rule_kind":`, ev.RuleKind.String())
 	e.word(`,"action":`, ev.Action.String())
 	e.list(`,"rule_properties":`, ev.RuleProperties)
@@ -65,6 +68,24 @@ func (e *encoder) fields(ev *ipe.Event, c *Context) {
 		e.keepOrigin(c, start)
 	}
 	e.number(`,"prev_seq":`, c.PrevSeq, c.Partial && c.Seq != 0)
+}
+
+// caller is the part of fields that says who asked, where that is known.
+func (e *encoder) caller(ev *ipe.Event) {
+	e.number(`,"euid":`, uint64(ev.EUID), ev.Has&ipe.HasEUID != 0)
+	e.number(`,"ppid":`, ev.PPID, ev.Has&ipe.HasPPID != 0)
+	e.signed(`,"exit":`, ev.Exit, ev.Has&ipe.HasExit != 0)
+	e.boolean(`,"success":`, ev.Success)
+	e.text(`,"syscall":`, ev.Syscall)
+	e.text(`,"tty":`, ev.TTY)
+	e.text(`,"exe":`, ev.Exe)
+	e.text(`,"proctitle":`, ev.Proctitle)
+	e.text(`,"cgroup":`, ev.Cgroup)
+	e.text(`,"unit":`, ev.Unit)
+	e.text(`,"user_unit":`, ev.UserUnit)
+	e.text(`,"container":`, ev.Container)
+	e.text(`,"pod":`, ev.Pod)
+	e.contexts(`,"context":`, ev.Context)
 }
 
 // policies is the part of fields that an access does not have. To ask for each

@@ -138,14 +138,29 @@ func hostile() *ipe.Event {
 	return ev
 }
 
+// byService is a denial of which everything is known about who asked.
+func byService() *ipe.Event {
+	ev := denied()
+	ev.Has |= ipe.HasAUID | ipe.HasUID | ipe.HasSES | ipe.HasEUID | ipe.HasPPID | ipe.HasExit
+	ev.AUID, ev.UID, ev.SES = 1000, 33, 4
+	ev.Caller = ipe.Caller{
+		EUID: 0, PPID: 812, Exit: -13, Success: ipe.False, Syscall: []byte("execve"), TTY: []byte("pts0"),
+		Exe: []byte("/usr/bin/bash"), Proctitle: []byte("sh -c tool \xff"),
+		Cgroup: []byte("/system.slice/nginx.service"), Unit: []byte("nginx.service"), UserUnit: []byte("app.service"),
+		Container: []byte("0123456789ab"), Pod: []byte("2f0b5a3e-9a53-4f0c-8a3b-0d2a5b6c7d8e"),
+		Context: ipe.ContextAudit | ipe.ContextProc,
+	}
+	return ev
+}
+
 // all is one event of each sort, by name.
 func all() map[string]*ipe.Event {
 	return map[string]*ipe.Event{
 		"denied": denied(), "explicit": explicit(), "anonymous": anonymous(), "hostile": hostile(),
 		"failed load": failedLoad(), "loaded": loaded(), "activated": activated(),
 		"switched off": switchedOff(), "unparsed": unparsed(), "lost": lost(), "forged": forged(),
-		"repeated": repeated(),
-		"started":  started(), "stopped": stopped(), "zero": {},
+		"repeated": repeated(), "by a service": byService(),
+		"started": started(), "stopped": stopped(), "zero": {},
 	}
 }
 

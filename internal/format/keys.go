@@ -24,10 +24,11 @@ const (
 	TypeNumber              // an integer
 	TypeBoolean             //
 	TypeStrings             // a list of strings of any bytes: KEY_hex may follow
+	TypeWords               // a list of a few words
 	TypeObject              // an object of strings of any bytes
 )
 
-var typeNames = [...]string{"String", "String", "Number", "Boolean", "List of strings", "Object of strings"}
+var typeNames = [...]string{"String", "String", "Number", "Boolean", "List of strings", "List of strings", "Object of strings"}
 
 // String returns the type as the manual page calls it.
 func (t Type) String() string { return typeNames[t] }
@@ -82,6 +83,20 @@ var keys = [...]Key{
 	{Name: "old_enforcing", In: kinds(ipe.KindEnforcement), Doc: "whether it was before", value: boolean(func(f *fields) *ipe.Bool { return &f.OldEnforcing })},
 	{Name: "pid", In: accesses, Doc: "thread group id of the process", value: number(func(f *fields) *uint64 { return &f.PID }, ipe.HasPID)},
 	{Name: "ino", In: accesses, Doc: "inode of the file", value: number(func(f *fields) *uint64 { return &f.Ino }, ipe.HasIno)},
+	{Name: "euid", In: access, Doc: "effective id of the user", value: number(func(f *fields) *uint32 { return &f.EUID }, ipe.HasEUID)},
+	{Name: "ppid", In: access, Doc: "process id of the parent", value: number(func(f *fields) *uint64 { return &f.PPID }, ipe.HasPPID)},
+	{Name: "exit", In: access, Doc: "what the system call returned", value: signed(func(f *fields) *int64 { return &f.Exit }, ipe.HasExit)},
+	{Name: "success", In: access, Doc: "whether the system call succeeded", value: boolean(func(f *fields) *ipe.Bool { return &f.Success })},
+	{Name: "syscall", In: access, Doc: "name of the system call", value: text(func(f *fields) *[]byte { return &f.Syscall })},
+	{Name: "tty", In: access, Doc: "terminal of the process", value: text(func(f *fields) *[]byte { return &f.TTY })},
+	{Name: "exe", In: access, Doc: "program that asked", value: text(func(f *fields) *[]byte { return &f.Exe })},
+	{Name: "proctitle", In: access, Doc: "command line of the process", value: text(func(f *fields) *[]byte { return &f.Proctitle })},
+	{Name: "cgroup", In: access, Doc: "control group of the process", value: text(func(f *fields) *[]byte { return &f.Cgroup })},
+	{Name: "unit", In: access, Doc: "unit of the system's service manager", value: text(func(f *fields) *[]byte { return &f.Unit })},
+	{Name: "user_unit", In: access, Doc: "unit of the user's service manager", value: text(func(f *fields) *[]byte { return &f.UserUnit })},
+	{Name: "container", In: access, Doc: "id of the container", value: text(func(f *fields) *[]byte { return &f.Container })},
+	{Name: "pod", In: access, Doc: "UID of the Kubernetes pod", value: text(func(f *fields) *[]byte { return &f.Pod })},
+	{Name: "context", In: access, Doc: "where that comes from", value: contexts()},
 	{Name: "rule_kind", In: accesses, Doc: "sort of rule that decided", value: word(func(f *fields) *ipe.RuleKind { return &f.RuleKind })},
 	{Name: "action", In: accesses, Doc: "action of that rule", value: word(func(f *fields) *ipe.Action { return &f.Action })},
 	{Name: "rule_properties", In: accesses, Doc: "properties of that rule", value: list(func(f *fields) *[][]byte { return &f.RuleProperties })},

@@ -148,6 +148,19 @@ func (p *Parser) list(to *[][]byte, v []byte, isHex bool) bool {
 	return true
 }
 
+// contexts stores a set. What a later release may have beside its words is passed
+// over.
+func (p *Parser) contexts(to *ipe.Contexts, v []byte) bool {
+	if v[0] != '[' {
+		return false
+	}
+	*to = 0
+	for item := range items(v) {
+		*to |= ipe.ContextNamed(p.unquote(item))
+	}
+	return true
+}
+
 // extra stores the members of an object that appendJSONExtra wrote.
 func (p *Parser) extra(to *[]ipe.KeyValue, v []byte) bool {
 	if v[0] != '{' {

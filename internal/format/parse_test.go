@@ -63,6 +63,8 @@ func everything(t testing.TB, k ipe.Kind) []byte {
 			b = append(b, "true"...)
 		case TypeStrings:
 			b = append(b, `["`+odd+`","b",""],"`+key.Name+`_hex":["`+hex+`","62",""]`...)
+		case TypeWords:
+			b = append(b, `["audit","proc","parent","off"]`...)
 		case TypeObject:
 			b = append(b, `{"a":"1","b":"`+odd+`","b_hex":"`+hex+`","a#3":"2","#230A":"","#5F686578":"","#230A#6":"3"}`...)
 		}

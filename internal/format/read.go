@@ -126,6 +126,11 @@ func prevSeq() value {
 	return v
 }
 
+// contexts is a list of the words of a set.
+func contexts() value {
+	return value{Type: TypeWords, read: func(p *Parser, f *fields, v []byte) bool { return p.contexts(&f.Context, v) }}
+}
+
 // derived is a value that follows from other keys.
 func derived() value {
 	return value{Type: TypeWord, read: func(*Parser, *fields, []byte) bool { return true }}

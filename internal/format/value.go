@@ -66,7 +66,13 @@ func (e *encoder) errnoValue(key string, n int64) {
 		e.dropKey(key)
 		e.dst = strconv.AppendUint(append(e.dst, "ERRNO="...), uint64(max(n, -n)), 10)
 		e.end()
-	} else if e.begin(key) {
+		return
+	}
+	e.signedValue(key, n)
+}
+
+func (e *encoder) signedValue(key string, n int64) {
+	if e.begin(key) {
 		e.dst = strconv.AppendInt(e.dst, n, 10)
 		e.end()
 	}
@@ -177,6 +183,24 @@ func (e *encoder) listValue(key string, list [][]byte) {
 		}
 		e.fromTail(key, start)
 	}
+}
+
+func (e *encoder) contextsValue(key string, c ipe.Contexts) {
+	if !e.begin(key) {
+		return
+	}
+	open, quote, sep, end := "", "", " ", ""
+	if e.form == formJSON {
+		open, quote, sep, end = "[", `"`, ",", "]"
+	}
+	e.dst = append(e.dst, open...)
+	between := ""
+	for s := range c.All {
+		e.dst = append(append(append(append(e.dst, between...), quote...), s...), quote...)
+		between = sep
+	}
+	e.dst = append(e.dst, end...)
+	e.end()
 }
 
 func (e *encoder) extraValue(key string, extra []ipe.KeyValue) {

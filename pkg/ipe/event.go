@@ -181,6 +181,9 @@ const (
 	HasSince                    // Since
 	HasUntil                    // Until
 	HasSeqRange                 // FirstSeq and LastSeq
+	HasEUID                     // EUID
+	HasPPID                     // PPID
+	HasExit                     // Exit
 )
 
 // KeyValue is a key of a record that the decoder does not know, with the text
@@ -241,6 +244,8 @@ type Event struct {
 	RuleKind       RuleKind
 	Action         Action
 	RuleProperties [][]byte // "name=value" each, digests "alg:hex" with lower-case hex
+
+	Caller // KindAccess: who asked
 
 	// KindAccess, KindEnforcement and KindStarted.
 	Enforcing    Bool
