@@ -10,7 +10,7 @@ import (
 
 func TestChecksOfDoctorStandInTheOrderOfAReport(t *testing.T) {
 	t.Parallel()
-	got := marked(read(t, commandsPage), "Cm", func(l line) bool { return l.subsection == "doctor" && isItem(l) })
+	got := marked(read(t, doctorPage), "Cm", itemsIn("CHECKS"))
 	if diff := cmp.Diff(doctor.Checks(), got); diff != "" {
 		t.Errorf("checks (-program +page):\n%s", diff)
 	}

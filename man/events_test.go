@@ -118,7 +118,7 @@ func TestStagesOfLosses(t *testing.T) {
 	t.Parallel()
 	want := []string{ipe.StageKernel, ipe.StageSocket, ipe.StageTruncated, ipe.StageSpool, ipe.StageDisk, ipe.StageMemory, ipe.StageSink}
 	sameSet(t, eventsPage, want, marked(read(t, eventsPage), "Cm", itemsIn("LOSSES")))
-	sameSet(t, commandsPage, want, marked(read(t, commandsPage), "Cm", itemsIn("WHAT CAN BE LOST")))
+	sameSet(t, designPage, want, marked(read(t, designPage), "Cm", itemsIn("WHAT CAN BE LOST")))
 }
 
 func TestMessageIDsOfTheJournal(t *testing.T) {

@@ -5,6 +5,7 @@ package man
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,10 +14,22 @@ import (
 )
 
 const (
-	commandsPage = "ipe-auditd.8"
-	configPage   = "ipe-auditd.yaml.5"
-	eventsPage   = "ipe-events.7"
+	daemonPage = "ipe-auditd.8"
+	designPage = "ipe-auditd-design.7"
+	doctorPage = "ipe-auditd-doctor.1"
+	configPage = "ipe-auditd.yaml.5"
+	eventsPage = "ipe-events.7"
 )
+
+// pages returns the names of all pages.
+func pages(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob("*.[1-8]")
+	if err != nil || len(names) < 3 {
+		t.Fatalf("pages: %v, %v", names, err)
+	}
+	return names
+}
 
 // line is a line of the source of a page and where it stands.
 type line struct {
@@ -152,7 +165,7 @@ func TestPagesAreCleanForMandoc(t *testing.T) {
 	if err != nil {
 		t.Skip("needs mandoc")
 	}
-	for _, page := range []string{commandsPage, configPage, eventsPage} {
+	for _, page := range pages(t) {
 		out, err := exec.Command(mandoc, "-T", "lint", "-W", "warning", page).CombinedOutput()
 		if err != nil || len(out) > 0 {
 			t.Errorf("mandoc -T lint -W warning %s: %v\n%s", page, err, out)

@@ -123,6 +123,7 @@ func (r *testRelease) contents(t *testing.T, format string, files []string) {
 		"-rw-r--r-- root/root /usr/lib/sysusers.d/ipe-auditd.conf",
 		"-rw-r--r-- root/root /usr/lib/tmpfiles.d/ipe-auditd.conf",
 		"-rw-r--r-- root/root /etc/logrotate.d/ipe-auditd",
+		"-rw-r--r-- root/root /usr/share/man/man1/ipe-auditd-report.1.gz",
 		"-rw-r--r-- root/root /usr/share/man/man8/ipe-auditd.8.gz",
 		"-rw-r--r-- root/root /usr/share/man/man5/ipe-auditd.yaml.5.gz",
 		"-rw-r--r-- root/root /usr/share/man/man7/ipe-events.7.gz",
