@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
 // memoryLimit is where the garbage collector begins to work harder, in bytes: by
@@ -33,7 +33,7 @@ type pastOptions struct {
 }
 
 func (o *pastOptions) addTo(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.since, "since", "", "leave out what is older: how long ago, as 10m or 7d, or a `TIME` as 2026-11-23T13:35:38Z")
+	cmd.Flags().StringVar(&o.since, "since", "", "leave out what is older than this `TIME`: 10m, \"1 hour ago\", yesterday, \"2026-11-23 19:33\", ...")
 	o.addHostTo(cmd)
 	cmd.Flags().StringVar(&o.socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
 }
@@ -61,9 +61,9 @@ func (o *pastOptions) begin(cmd *cobra.Command, now time.Time) (time.Time, error
 	if !cmd.Flags().Changed("since") {
 		return time.Time{}, nil
 	}
-	t, err := api.ParseSince(o.since, now)
+	t, err := units.ParseSince(o.since, now)
 	if err != nil {
-		return t, usageError{fmt.Errorf("--since %q: %w", o.since, err)}
+		return t, usageError{fmt.Errorf("--since %w", err)}
 	}
 	return t, nil
 }

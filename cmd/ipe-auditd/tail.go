@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
 // tailOptions are the flags of tail.
@@ -51,7 +52,10 @@ are kept. Of several filters all must hold, of several values of one filter any.
   ipe-auditd tail --json --event enforcement,policy_load | jq .`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			parameters := o.parameters(cmd)
+			parameters, err := o.parameters(cmd, time.Now())
+			if err != nil {
+				return err
+			}
 			if err := api.Check(parameters); err != nil {
 				return usageError{err}
 			}
@@ -70,7 +74,7 @@ are kept. Of several filters all must hold, of several values of one filter any.
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.json, "json", false, "print a JSON object for each event")
-	flags.StringVar(&o.since, "since", "", "begin with what was received since then: how long ago, as 10m or 7d, or a `TIME` as 2026-11-23T13:35:38Z")
+	flags.StringVar(&o.since, "since", "", "begin with what was received since this `TIME`: 10m, \"1 hour ago\", yesterday, \"2026-11-23 19:33\", ...")
 	flags.IntVarP(&o.lines, "lines", "n", 0, "begin with the last `N` events")
 	flags.BoolVar(&o.noFollow, "no-follow", false, "end with the newest event there is")
 	flags.BoolVar(&o.full, "full", false, "do not cut lines to the width of the terminal")
@@ -83,8 +87,9 @@ are kept. Of several filters all must hold, of several values of one filter any.
 	return cmd
 }
 
-// parameters returns what is asked of the feed.
-func (o *tailOptions) parameters(cmd *cobra.Command) url.Values {
+// parameters returns what is asked of the feed. Times are read here, in the zone of
+// whoever asks.
+func (o *tailOptions) parameters(cmd *cobra.Command, now time.Time) (url.Values, error) {
 	p := url.Values{"cursor": {"true"}, "follow": {strconv.FormatBool(!o.noFollow)}}
 	switch {
 	case o.json:
@@ -94,13 +99,18 @@ func (o *tailOptions) parameters(cmd *cobra.Command) url.Values {
 	default:
 		p.Set("format", "text")
 	}
-	if o.since != "" {
-		p.Set("since", o.since)
+	since := cmd.Flags().Changed("since")
+	if since {
+		t, err := units.ParseSince(o.since, now)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--since %w", err)}
+		}
+		p.Set("since", t.UTC().Format(time.RFC3339Nano))
 	}
 	switch {
 	case cmd.Flags().Changed("lines"):
 		p.Set("last", strconv.Itoa(o.lines))
-	case o.since == "" && !o.noFollow:
+	case !since && !o.noFollow:
 		p.Set("last", strconv.Itoa(defaultLines))
 	}
 	for key, values := range map[string][]string{
@@ -110,7 +120,7 @@ func (o *tailOptions) parameters(cmd *cobra.Command) url.Values {
 			p[key] = values
 		}
 	}
-	return p
+	return p, nil
 }
 
 // tail copies the feed to out.

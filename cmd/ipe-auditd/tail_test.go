@@ -185,7 +185,7 @@ func TestTailSaysPlainlyWhatIsWrong(t *testing.T) {
 		{[]string{"tail", "--socket", f.path + "/x"}, 1, "not a directory"},
 		{[]string{"status", "--socket", gone}, 1, "no daemon answers at " + gone + ": start it"},
 		{[]string{"tail", "--event", "acess", "--socket", gone}, 2, `events="acess": unknown; did you mean "access"?`},
-		{[]string{"tail", "--since", "yesterday", "--socket", gone}, 2, `since="yesterday": want a duration`},
+		{[]string{"tail", "--since", "soon", "--socket", gone}, 2, `--since "soon" is not a time`},
 		{[]string{"tail", "-n", "-1", "--socket", gone}, 2, `want a number from 0`},
 		{[]string{"tail", "extra"}, 2, "takes no argument"},
 	}

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
@@ -89,7 +88,9 @@ func (q *query) set(key, value string, now time.Time) (err error) {
 		c, err = spool.ParseCursor(value)
 		q.after = &c
 	case "since":
-		q.since, err = ParseSince(value, now)
+		if q.since, err = units.ParseSince(value, now); err != nil {
+			return fmt.Errorf("since %w", err)
+		}
 	case "last":
 		q.last, err = strconv.Atoi(value)
 		if err != nil || q.last < 0 || q.last > maxLast {
@@ -183,21 +184,4 @@ func parseBool(s string) (bool, error) {
 		return false, errors.New("want true or false")
 	}
 	return b, nil
-}
-
-// ParseSince reads a time in the form of RFC 3339, or how long ago it was, as
-// [units.ParseDuration] reads it. The error is in one line, for a user.
-func ParseSince(s string, now time.Time) (time.Time, error) {
-	if d, err := units.ParseDuration(s); err == nil {
-		if d < 0 {
-			return time.Time{}, errors.New("lies in the future; leave out the minus sign")
-		}
-		return now.Add(-d), nil
-	}
-	// A + that was not escaped in a URL is a blank, and RFC 3339 has no blank.
-	t, err := time.Parse(time.RFC3339, strings.ReplaceAll(s, " ", "+"))
-	if err != nil {
-		return time.Time{}, errors.New("want a duration, as in 10m or 7d, or a time, as in 2026-11-23T13:35:38Z or 2026-11-23T13:35:38+01:00")
-	}
-	return t, nil
 }
