@@ -75,6 +75,7 @@ func actions() map[string]action {
 		"audit-lost": auditLost,
 		"audit-idle": auditIdle,
 		"activate":   activate,
+		"hear":       hear,
 	}
 }
 

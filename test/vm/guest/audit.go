@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -237,4 +238,19 @@ func record(args []string, _ *wire.Result) (err error) {
 			return before("write", err)
 		}
 	}
+}
+
+// hear SOCKET connects to a unix socket and tells what its owner writes until
+// the end, as Heard. It sends nothing.
+func hear(args []string, r *wire.Result) error {
+	conn, err := net.DialTimeout("unix", args[0], 20*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return before("deadline", err)
+	}
+	r.Heard, err = io.ReadAll(conn)
+	return before("read", err)
 }

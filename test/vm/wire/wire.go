@@ -67,4 +67,7 @@ type Result struct {
 	// Attempts and Refused count what a flood did.
 	Attempts uint64 `json:",omitempty"`
 	Refused  uint64 `json:",omitempty"`
+
+	// Heard is what a peer wrote.
+	Heard []byte `json:",omitempty"`
 }
