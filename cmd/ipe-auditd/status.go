@@ -138,6 +138,7 @@ func describeKernelLosses(k *api.KernelLosses, now time.Time) string {
 		"helper":     "by ipe-auditd-lost",
 		"kernel_log": "by the kernel log",
 		"none":       "since nobody says it",
+		"pending":    "since the kernel has not been asked yet",
 	}[k.Source]
 	text := fmt.Sprintf("stage kernel: %s, %s", k.Accuracy, cmp.Or(source, k.Source))
 	if !k.Asked.IsZero() {

@@ -53,7 +53,7 @@ type Loss struct {
 
 // KernelLosses is how well it is known what the kernel loses before any socket.
 type KernelLosses struct {
-	Source   string    `json:"source"`         // own or helper (AUDIT_GET), kernel_log, none
+	Source   string    `json:"source"`         // own or helper (AUDIT_GET), kernel_log, none, pending at the start
 	Accuracy string    `json:"accuracy"`       // that a loss would be told with now: exact, at_least, unknown
 	Asked    time.Time `json:"asked,omitzero"` // when AUDIT_GET was answered last; zero if never
 	Error    string    `json:"error,omitempty"`

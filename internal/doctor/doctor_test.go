@@ -344,6 +344,9 @@ func TestMoreThatIsWell(t *testing.T) {
 		{"auditd", "reads", func(f *facts) {
 			f.audit.status.value.PID, f.audit.auditd = 5, []auditdLook{{state: 'S', queued: 9, backlog: 3}, {state: 'R', queued: 5, backlog: 2}, {state: 'S', queued: 7, backlog: 9}}
 		}},
+		{"kernel_losses", "not asked yet", func(f *facts) {
+			f.Daemon.KernelLosses = &api.KernelLosses{Source: "pending", Accuracy: "unknown"}
+		}},
 		{"audit_socket", "own", func(f *facts) { socketOf(f) }},
 		{"audit_socket", "no daemon", alone},
 		{"receive_buffer", "no daemon", alone},

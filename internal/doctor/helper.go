@@ -45,6 +45,8 @@ func checkKernelLosses(f *facts) []Finding {
 	case f.helper.value.Status.PID == 0 && f.audit.atBoot:
 		return warning("run auditd, or boot without audit=1",
 			"ipe-auditd-lost answers, but with audit=1 and no auditd the kernel's number means nothing: losses before any socket are told without one (unknown)")
+	case source == "pending":
+		return ok("ipe-auditd-lost answers; the daemon has just started and is asking it")
 	case source != "" && source != "helper":
 		return warning("systemctl restart ipe-auditd", "ipe-auditd-lost answers, but it did not answer the daemon, %s: %s", without, plain(f.Daemon.KernelLosses.Error))
 	}

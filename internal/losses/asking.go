@@ -261,6 +261,9 @@ const (
 	SourceHelper Source = "helper"     // AUDIT_GET of the helper
 	SourceLog    Source = "kernel_log" // what the kernel prints
 	SourceNone   Source = "none"       // nobody says it
+
+	// SourcePending is until the first question was answered or given up.
+	SourcePending Source = "pending"
 )
 
 // KernelStatus says how well the kernel's count is known.
@@ -285,17 +288,13 @@ func (w *KernelWatch) uncountable() bool {
 	return !w.auditd && (w.holdQueue || w.overflow.hold) || w.overflow.retry
 }
 
-// errPending is why nothing is known before the first question was answered, or
-// given up.
-var errPending = errors.New("the first answer has not come yet")
-
 // Status returns how well the count is known. It may be called from any
 // goroutine.
 func (w *KernelWatch) Status() KernelStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.status.Source == "" {
-		return KernelStatus{Source: SourceNone, Accuracy: ipe.AccuracyUnknown, Log: w.status.Log, Err: errPending}
+		return KernelStatus{Source: SourcePending, Accuracy: ipe.AccuracyUnknown, Log: w.status.Log}
 	}
 	return w.status
 }

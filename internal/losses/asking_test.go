@@ -282,7 +282,7 @@ func TestRealHelperThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
 func TestStatusBeforeTheFirstAnswer(t *testing.T) {
 	t.Parallel()
 	got := newKernelWatch(New(nil)).Status()
-	if got.Source != SourceNone || got.Accuracy != ipe.AccuracyUnknown || got.Err == nil || !got.Asked.IsZero() {
+	if got.Source != SourcePending || got.Accuracy != ipe.AccuracyUnknown || got.Err != nil || !got.Asked.IsZero() {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -67,9 +67,9 @@ func kernelLosses(t *testing.T, g *guest) {
 	// What is lost while the daemon stops, or is not there, is told by the next
 	// start.
 	g.sh(t, "systemctl restart ipe-auditd.service")
-	if status := g.sh(t, "ipe-auditd status --json || :"); !strings.Contains(status, `"kernel_losses":{"source":"helper","accuracy":"exact"`) {
-		t.Errorf("status: %s", status)
-	}
+	g.until(t, "status that names the helper", "ipe-auditd status --json || :", func(status string) bool {
+		return strings.Contains(status, `"kernel_losses":{"source":"helper","accuracy":"exact"`)
+	})
 }
 
 // hear returns the command that connects to the helper as a user and prints
