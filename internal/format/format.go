@@ -1,10 +1,14 @@
 package format
 
-import "github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+import (
+	"strconv"
+
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
 
 // Identity says which event it is, and of which host and boot.
 type Identity struct {
-	Spool  uint64 // id of the spool; meaningless when Seq is 0, but for a KindRepeated
+	Spool  uint64 // id of the spool; meaningless when Seq is 0, but for what has a range of numbers
 	Seq    uint64 // sequence number within Spool, from 1; 0 when the event has no identity
 	Host   []byte // host name; empty to leave the key out
 	BootID []byte // boot id as in /proc/sys/kernel/random/boot_id; empty to leave the key out
@@ -14,6 +18,23 @@ type Identity struct {
 	// only some events, so that a hole between the two is no loss.
 	PrevSeq uint64
 	Partial bool
+}
+
+// AppendUID appends what names the event for ever and everywhere, so that a place
+// to which it is delivered twice can keep one of them: SPOOL:SEQ, or
+// SPOOL:FIRST-LAST of an event that is no entry but tells of a range of them.
+// Nothing where nothing names it.
+func (id *Identity) AppendUID(dst []byte, ev *ipe.Event) []byte {
+	ranged := id.Seq == 0 && ev.Has&ipe.HasSeqRange != 0
+	if id.Spool == 0 || id.Seq == 0 && !ranged {
+		return dst
+	}
+	dst = append(appendHex64(dst, id.Spool), ':')
+	if !ranged {
+		return strconv.AppendUint(dst, id.Seq, 10)
+	}
+	dst = append(strconv.AppendUint(dst, ev.FirstSeq, 10), '-')
+	return strconv.AppendUint(dst, ev.LastSeq, 10)
 }
 
 // Behind says that the reader is given only some events, and seq of spool was the
@@ -32,8 +53,13 @@ type Context struct {
 	Identity
 	Raw bool // add the record text, where it is known, to every event of the kernel
 
-	clock  clock
-	origin origin
+	// Received is when the entry was received, nanoseconds since 1970 UTC; 0 where
+	// that is not known.
+	Received int64
+
+	clock      clock
+	origin     origin
+	attributes attributes
 }
 
 // Func appends the event in one format to dst and returns the extended slice.

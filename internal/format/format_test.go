@@ -183,6 +183,7 @@ func funcs(t testing.TB) map[string]Func {
 	return map[string]Func{
 		"json": AppendJSON, "text": AppendText, "colour": AppendTextColour, "raw": AppendRaw,
 		"journal": AppendJournal, "rfc5424": rfc5424, "rfc3164": rfc3164,
+		"otlp": OTLP{Version: "1.0.0"}.Func(),
 	}
 }
 
@@ -205,7 +206,7 @@ func TestLineFormatsHaveOneNewlineAtTheEnd(t *testing.T) {
 	for name, f := range funcs(t) {
 		want := 1
 		switch name {
-		case "journal":
+		case "journal", "otlp":
 			continue
 		case "rfc5424", "rfc3164":
 			want = 0

@@ -23,6 +23,10 @@ type value struct {
 
 	// readHex does so for KEY_hex; nil where there is none.
 	readHex func(p *Parser, f *fields, v []byte) bool
+
+	// attribute writes the value of an event as an attribute of OpenTelemetry, if the
+	// event has one.
+	attribute func(a *attributes, f *fields, name *attributeName)
 }
 
 func text(at func(*fields) *[]byte) value {
@@ -30,6 +34,11 @@ func text(at func(*fields) *[]byte) value {
 		Type:    TypeString,
 		read:    func(p *Parser, f *fields, v []byte) bool { return p.text(at(f), v) },
 		readHex: func(p *Parser, f *fields, v []byte) bool { return p.hex(at(f), v) },
+		attribute: func(a *attributes, f *fields, name *attributeName) {
+			if b := *at(f); b != nil {
+				a.text(name, b)
+			}
+		},
 	}
 }
 
@@ -38,6 +47,11 @@ func list(at func(*fields) *[][]byte) value {
 		Type:    TypeStrings,
 		read:    func(p *Parser, f *fields, v []byte) bool { return p.list(at(f), v, false) },
 		readHex: func(p *Parser, f *fields, v []byte) bool { return p.list(at(f), v, true) },
+		attribute: func(a *attributes, f *fields, name *attributeName) {
+			if l := *at(f); len(l) > 0 {
+				a.list(name, l)
+			}
+		},
 	}
 }
 
@@ -55,7 +69,7 @@ func word[T interface {
 			}
 		}
 		return false
-	}}
+	}, attribute: func(a *attributes, f *fields, name *attributeName) { a.word(name, (*at(f)).String()) }}
 }
 
 // number is an integer that is not negative. has, if not 0, is set with it.
@@ -65,6 +79,10 @@ func number[T uint16 | uint32 | uint64](at func(*fields) *T, has ipe.Has) value 
 		*at(f) = T(n)
 		f.Has |= has
 		return ok && n <= uint64(^T(0))
+	}, attribute: func(a *attributes, f *fields, name *attributeName) {
+		if n := uint64(*at(f)); has != 0 && f.Has&has != 0 || has == 0 && n != 0 {
+			a.number(name, n)
+		}
 	}}
 }
 
@@ -74,6 +92,10 @@ func signed(at func(*fields) *int64, has ipe.Has) value {
 		*at(f) = n
 		f.Has |= has
 		return err == nil
+	}, attribute: func(a *attributes, f *fields, name *attributeName) {
+		if f.Has&has != 0 {
+			a.signed(name, *at(f))
+		}
 	}}
 }
 
@@ -81,6 +103,10 @@ func boolean(at func(*fields) *ipe.Bool) value {
 	return value{Type: TypeBoolean, read: func(_ *Parser, f *fields, v []byte) bool {
 		*at(f) = ipe.BoolOf(v[0] == 't')
 		return v[0] == 't' || v[0] == 'f'
+	}, attribute: func(a *attributes, f *fields, name *attributeName) {
+		if b := *at(f); b.Known() {
+			a.boolean(name, b == ipe.True)
+		}
 	}}
 }
 
@@ -91,6 +117,10 @@ func instant(at func(*fields) *int64, has ipe.Has) value {
 		*at(f) = ms
 		f.Has |= has
 		return ok
+	}, attribute: func(a *attributes, f *fields, name *attributeName) {
+		if f.Has&has != 0 {
+			a.instant(name, *at(f))
+		}
 	}}
 }
 
@@ -112,6 +142,10 @@ func spoolID() value {
 			f.Spool = f.Spool<<4 | uint64(c)
 		}
 		return 0 < len(s) && len(s) <= 16
+	}, attribute: func(a *attributes, f *fields, name *attributeName) {
+		if f.Seq != 0 || f.Kind == ipe.KindRepeated {
+			a.hex64(name, f.Spool)
+		}
 	}}
 }
 
@@ -123,6 +157,11 @@ func prevSeq() value {
 		f.Partial = true
 		return read(p, f, text)
 	}
+	v.attribute = func(a *attributes, f *fields, name *attributeName) {
+		if f.Partial && f.Seq != 0 {
+			a.number(name, f.PrevSeq)
+		}
+	}
 	return v
 }
 
@@ -133,12 +172,20 @@ func contexts() value {
 
 // derived is a value that follows from other keys.
 func derived() value {
-	return value{Type: TypeWord, read: func(*Parser, *fields, []byte) bool { return true }}
+	return value{
+		Type:      TypeWord,
+		read:      func(*Parser, *fields, []byte) bool { return true },
+		attribute: func(a *attributes, f *fields, name *attributeName) { a.word(name, errorName(f.Event)) },
+	}
 }
 
 // extra is an object of the keys that nobody knows.
 func extra() value {
-	return value{Type: TypeObject, read: func(p *Parser, f *fields, v []byte) bool { return p.extra(&f.Extra, v) }}
+	return value{
+		Type:      TypeObject,
+		read:      func(p *Parser, f *fields, v []byte) bool { return p.extra(&f.Extra, v) },
+		attribute: func(a *attributes, f *fields, name *attributeName) { a.extra(name, f.Extra) },
+	}
 }
 
 func parseUint(s []byte) (n uint64, ok bool) {

@@ -173,7 +173,7 @@ func (r *Runner) handle(ctx context.Context, e *spool.Entry) error {
 			}
 			break
 		}
-		r.context.Identity = r.identity
+		r.context.Identity, r.context.Received = r.identity, e.Time
 		if r.config.Match != nil {
 			r.context.Behind(uint64(r.given.ID), r.given.Seq)
 			r.given = spool.Cursor{ID: spool.ID(r.context.Spool), Seq: r.context.Seq}
@@ -206,6 +206,7 @@ func (r *Runner) interrupted(ctx context.Context, err error) error {
 func (r *Runner) handleGap(ctx context.Context, g *spool.GapError) error {
 	r.begin(spool.Cursor{ID: g.ID, Seq: g.First - 1})
 	cursor := r.decoder.Missed(&r.event, &r.context.Identity, g)
+	r.context.Spool, r.context.Received = uint64(g.ID), 0
 	if r.config.Match.Match(&r.event) {
 		if err := r.write(ctx, &r.event); err != nil {
 			return err

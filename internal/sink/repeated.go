@@ -63,6 +63,7 @@ func (r *Runner) tellWindow(ctx context.Context, w *window) error {
 		return nil
 	}
 	r.batch.told++
+	r.context.Received = 0
 	return r.write(ctx, ev)
 }
 
