@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/match"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
@@ -20,9 +21,9 @@ type Console struct {
 	Colour bool // whether a person sees it in colour
 }
 
-// build makes a sink and what selects its events. What the sink gives up it tells
-// refused, which may be nil.
-func build(c *config.Sink, out Console, log *zap.Logger, refused func(sink.Refused)) (sink.Built, *match.Matcher, error) {
+// build makes a sink and what selects its events. Of e it sets what follows from the
+// others.
+func build(c *config.Sink, e sink.Environment, log *zap.Logger) (sink.Built, *match.Matcher, error) {
 	var matcher *match.Matcher
 	if len(c.Match) > 0 {
 		var err error
@@ -31,13 +32,22 @@ func build(c *config.Sink, out Console, log *zap.Logger, refused func(sink.Refus
 		}
 	}
 	log = log.With(zap.String("sink", c.Name))
-	built, err := c.Settings.Build(&sink.Environment{
-		Name: c.Name, Out: out.Out, Colour: out.Colour,
-		Refused: refused,
-		Info:    func(message string) { log.Info(message) },
-		Warn:    func(message string, err error) { log.Warn(message, zap.Error(err)) },
-	})
+	e.Name = c.Name
+	e.Info = func(message string) { log.Info(message) }
+	e.Warn = func(message string, err error) { log.Warn(message, zap.Error(err)) }
+	built, err := c.Settings.Build(&e)
 	return built, matcher, err
+}
+
+// environment returns what sinks may know of the daemon.
+func (d *daemon) environment(name string) sink.Environment {
+	e := sink.Environment{
+		Out: d.Console.Out, Colour: d.Console.Colour, Refused: d.refused(name), Version: d.Version,
+	}
+	if d.Input == nil { // else events may be of other hosts
+		e.HostID, e.Kernel = host.ApplicationID(), host.KernelRelease()
+	}
+	return e
 }
 
 // CheckSinks returns what is dubious and what is wrong with sinks beyond what the
@@ -47,7 +57,7 @@ func CheckSinks(sinks []config.Sink) (warnings []schema.Problem, err error) {
 	var problems []schema.Problem
 	var matchers []*match.Matcher
 	for i := range sinks {
-		_, matcher, err := build(&sinks[i], Console{Out: io.Discard}, zap.NewNop(), nil)
+		_, matcher, err := build(&sinks[i], sink.Environment{Out: io.Discard}, zap.NewNop())
 		if err != nil {
 			problems = append(problems, sinks[i].Problem(err.Error()))
 		}

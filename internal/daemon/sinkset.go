@@ -69,7 +69,7 @@ func (f *sinkSet) startAll(sinks []config.Sink) error {
 // start starts one sink at begin.
 func (f *sinkSet) start(c *config.Sink, begin spool.Start) error {
 	log := f.d.log.With(zap.String("sink", c.Name))
-	built, matcher, err := build(c, f.d.Console, f.d.log, f.d.refused(c.Name))
+	built, matcher, err := build(c, f.d.environment(c.Name), f.d.log)
 	if err != nil {
 		return fmt.Errorf("sink %q: %w", c.Name, err)
 	}

@@ -68,11 +68,18 @@ type Counting interface {
 	Counters() []Counter
 }
 
-// Refused is an event that a receiver refused for good.
+// Refused is what a receiver refused for good, or did not keep.
 type Refused struct {
+	// Of the one event that it is; of several, KindLost and StageSink stand for
+	// events that tell of such a loss, all of them.
 	Kind   ipe.Kind
 	Stage  string // of a KindLost
-	Cursor Cursor // of its entry; Seq is 0 for events that are no entry
+	Cursor Cursor // of its entry; Seq is 0 for events that are no entry, and for several
+
+	Count   uint64 // how many events, 0 for one
+	Unknown bool   // whether they are lost is not known, or how many are
+
+	Reason string // for a person, in one line
 }
 
 // Resender is a Sink whose receiver acknowledges nothing, so that what Flush has

@@ -56,6 +56,12 @@ type Environment struct {
 	Warn   func(message string, err error) // likewise
 
 	Refused func(Refused) // is told what the sink gave up, from any goroutine; may be nil
+
+	Version string // of ipe-auditd
+
+	// Of this host: an id that is no other program's, and the release of its kernel.
+	// Empty where they are not known, and where events may be of other hosts.
+	HostID, Kernel string
 }
 
 // Built is a sink with the form in which it takes events.

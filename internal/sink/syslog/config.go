@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/probe"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
@@ -96,12 +94,7 @@ func (c *Config) Check(s *sink.Section) {
 			s.Errorf(n, "%s.%s is for TLS, but the address is %s://; use tls://, or remove it", s.Name, key, c.Network)
 		}
 	}
-	switch {
-	case s.Given["cert"] != nil && s.Given["key"] == nil:
-		s.Errorf(s.Given["cert"], "%s.cert needs its key; add key: FILE", s.Name)
-	case s.Given["key"] != nil && s.Given["cert"] == nil:
-		s.Errorf(s.Given["key"], "%s.key needs its certificate; add cert: FILE", s.Name)
-	}
+	s.CheckCertificate()
 }
 
 // checkStream sets the defaults of tcp and tls.
@@ -196,16 +189,8 @@ func (c *Config) options() Options {
 
 // Probe finds out whether the receiver accepts a connection.
 func (c *Config) Probe(ctx context.Context, h *sink.Host) probe.Finding {
-	for _, file := range []string{c.CA, c.Cert, c.Key} {
-		if file == "" {
-			continue
-		}
-		switch err := h.User.May(unix.R_OK, file); {
-		case errors.Is(err, probe.ErrOtherUser):
-			return probe.CannotTell("whether the service may read "+file, "root", nil)
-		case err != nil:
-			return probe.Bad("let the user of the service read it", "%v may not read a certificate or key: %v", h.User, err)
-		}
+	if found, ok := h.MayRead("a certificate or key", c.CA, c.Cert, c.Key); !ok {
+		return found
 	}
 	s, err := New(c.options())
 	if err == nil {

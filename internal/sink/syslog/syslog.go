@@ -264,7 +264,10 @@ func (s *Sink) giveUp(i int) {
 		s.refused.Add(1)
 		s.acks.gaveUp(i < s.history.sent)
 		if s.options.Refused != nil {
-			s.options.Refused(sink.Refused{Kind: id.kind, Stage: id.stage, Cursor: id.cursor})
+			s.options.Refused(sink.Refused{
+				Kind: id.kind, Stage: id.stage, Cursor: id.cursor,
+				Reason: "it ends every connection on which it is sent",
+			})
 		}
 		s.suspicion.settled()
 	}
