@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -55,7 +53,7 @@ func OpenTable(dir string, used func() uint16) (*Table, error) {
 // os.ErrNotExist when there is none.
 func LoadTable(dir string) (*Table, error) {
 	path := filepath.Join(dir, tableFile)
-	text, err := readTable(path)
+	text, err := atomicfile.Read(atomicfile.OS{}, path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("load the numbers of policies: %w", err)
 	}
@@ -81,29 +79,6 @@ func LoadTable(dir string) (*Table, error) {
 	return t, nil
 }
 
-// readTable reads the file, of which nobody knows who put it there: the reader
-// may be root, and the directory that of a user.
-func readTable(path string) ([]byte, error) {
-	// Opening a FIFO would wait for a writer, and a device may do anything.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s: longer than %d MiB", path, maxFile>>20)
-	}
-	return text, err
-}
-
 // Save keeps the table in dir, where another process finds it after any end of
 // this one, and of the machine. To that end it notes some numbers as given that
 // are not yet, and Number gives no others before the next Save; final says that
@@ -123,7 +98,7 @@ func (t *Table) Save(dir string, final bool) error {
 	}
 	text, err := json.MarshalIndent(&saved, "", "\t")
 	if err == nil {
-		err = replace(dir, append(text, '\n'))
+		err = atomicfile.Write(atomicfile.OS{}, filepath.Join(dir, tableFile), append(text, '\n'), 0o600, true)
 	}
 	if err != nil {
 		return fmt.Errorf("save the numbers of policies: %w", err)
@@ -138,28 +113,6 @@ func savable(number uint16, p *ipe.Policy) savedPolicy {
 		s.NameHex = hex.EncodeToString(p.Name)
 	}
 	return s
-}
-
-// replace writes the file as a whole, and returns when it is on the disk.
-func replace(dir string, text []byte) error {
-	path := filepath.Join(dir, tableFile)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		os.Remove(path + ".new")
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func bytesOf(s *string) []byte {

@@ -3,12 +3,12 @@ package api
 import (
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
 )
 
 // AppendMetrics appends st, which is complete, in the text format of Prometheus.
@@ -187,25 +187,10 @@ func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 // WriteTextfile replaces the file at path by the metrics of st, for the textfile
 // collector of node_exporter: readers see the old file or the new one, nothing
-// between. All may read it.
+// between. All may read it. A file that a crash leaves is not *.prom, so it is not
+// collected.
 func WriteTextfile(path string, st *Status) error {
-	// Not *.prom, or a file that a crash leaves would be collected.
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.new")
-	if err != nil {
-		return fmt.Errorf("write metrics: %w", err)
-	}
-	_, err = f.Write(AppendMetrics(nil, st))
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
+	if err := atomicfile.Write(atomicfile.OS{}, path, AppendMetrics(nil, st), 0o644, false); err != nil {
 		return fmt.Errorf("write metrics: %w", err)
 	}
 	return nil

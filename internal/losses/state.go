@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
 )
 
 // State is what was told so far of counters that outlive a process: the next
@@ -22,20 +23,22 @@ type State struct {
 
 const stateFile = "ledger.json"
 
+const maxState = 64 << 10 // bytes; the file is far shorter
+
 // LoadState reads the state from dir. A file that is not there is the zero
 // State; one that cannot be read is as well, with an error that says so.
 func LoadState(dir string) (State, error) {
 	path := filepath.Join(dir, stateFile)
-	text, err := os.ReadFile(path)
+	text, err := atomicfile.Read(atomicfile.OS{}, path, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, nil
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("read the loss reporter: %w", err)
+		return State{}, fmt.Errorf("read the state of the losses: %w", err)
 	}
 	var s State
 	if err := json.Unmarshal(text, &s); err != nil {
-		return State{}, fmt.Errorf("read the loss ledger %s: %w", path, err)
+		return State{}, fmt.Errorf("read the state of the losses: %s: %w", path, err)
 	}
 	return s, nil
 }
@@ -45,14 +48,10 @@ func LoadState(dir string) (State, error) {
 func (s State) Save(dir string) error {
 	text, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("write the loss reporter: %w", err)
+		return fmt.Errorf("write the state of the losses: %w", err)
 	}
-	path := filepath.Join(dir, stateFile)
-	if err := os.WriteFile(path+".new", append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write the loss reporter: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("write the loss reporter: %w", err)
+	if err := atomicfile.Write(atomicfile.OS{}, filepath.Join(dir, stateFile), append(text, '\n'), 0o600, false); err != nil {
+		return fmt.Errorf("write the state of the losses: %w", err)
 	}
 	return nil
 }
