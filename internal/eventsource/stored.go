@@ -12,6 +12,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -30,7 +31,7 @@ type stored struct {
 // openDirectory reads a spool directory.
 func openDirectory(dir string, since time.Time) (*stored, error) {
 	boot, _ := host.CurrentBootID() // without it, less can be said of the end
-	entries, err := spool.OpenOffline(dir, boot, since)
+	entries, err := segment.OpenOffline(dir, boot, since)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (s *stored) missed(ev *Event, id *format.Identity, err error) error {
 		return err
 	}
 	s.decoder.Missed(&ev.Event, id, gap)
-	if errors.Is(gap, spool.ErrUnclosed) {
+	if errors.Is(gap, segment.ErrUnclosed) {
 		ev.Stage = []byte(ipe.StageDisk) // as the daemon says it at its next start
 	}
 	return nil

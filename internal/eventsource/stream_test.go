@@ -23,6 +23,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -182,7 +183,7 @@ func TestSpoolIsReadWhenNoDaemonAnswers(t *testing.T) {
 	}{
 		{"neither", Options{Socket: absent}, fs.ErrNotExist},
 		{"no directory", Options{Socket: absent, Dir: absent}, fs.ErrNotExist},
-		{"no spool in it", Options{Socket: absent, Dir: t.TempDir()}, spool.ErrNoSpool},
+		{"no spool in it", Options{Socket: absent, Dir: t.TempDir()}, segment.ErrNoSpool},
 		{"a file in its place", Options{Socket: absent, Dir: capture}, syscall.ENOTDIR},
 		{"a file that is not there", Options{Names: []string{absent}}, fs.ErrNotExist},
 	} {

@@ -3,6 +3,8 @@ package spool
 import (
 	"context"
 	"slices"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // Append adds the records in order and returns the identity of the last one,
@@ -72,7 +74,7 @@ func (s *Spool) appendSome(recs []Record, w *patience) int {
 		}
 		s.takeOver(err, w.rest())
 	}
-	c := s.chunk(frameSize(&recs[0]), recs[0].Time)
+	c := s.chunk(segment.FrameSize(&recs[0]), recs[0].Time)
 	p, n, next := c.encode(s.cur.id, recs, int64(len(c.buf)))
 	s.mu.Lock()
 	s.publish(c, p, recs[:n], next)
@@ -86,14 +88,14 @@ func (s *Spool) appendDisk(recs []Record, w *patience) (int, error) {
 	g := e.segs[len(e.segs)-1]
 	full := s.opts.segmentSize()
 	j := job{off: g.size}
-	if g.size > headerSize && g.size+int64(frameSize(&recs[0])) > full {
-		j.off = headerSize
+	if g.size > segment.HeaderSize && g.size+int64(segment.FrameSize(&recs[0])) > full {
+		j.off = segment.HeaderSize
 		j.header = s.newHeader(e, e.next)
 		j.remove = s.giveUpSegments(full)
 	}
-	c := s.chunk(frameSize(&recs[0]), recs[0].Time)
+	c := s.chunk(segment.FrameSize(&recs[0]), recs[0].Time)
 	var n int
-	var next point
+	var next segment.Point
 	j.p, n, next = c.encode(e.id, recs, full-j.off)
 
 	if err := s.writer.do(j, s.timer, w); err != nil {
@@ -115,7 +117,7 @@ func (s *Spool) appendDisk(recs []Record, w *patience) (int, error) {
 		s.diskBytes += g.bytes()
 	}
 	if c.n == 0 {
-		g.index = append(g.index, place{c.next, j.off})
+		g.index = append(g.index, segment.Place{At: c.next, Off: j.off})
 	}
 	s.diskBytes -= g.bytes()
 	g.size = j.off + int64(len(j.p))
@@ -134,9 +136,9 @@ func (s *Spool) appendDisk(recs []Record, w *patience) (int, error) {
 
 // publish shows what was encoded at the end of c to the readers. It is called
 // with mu held.
-func (s *Spool) publish(c *chunk, p []byte, recs []Record, next point) {
-	s.appended += next.seq - c.next.seq
-	s.attached += c.next.attachments(next)
+func (s *Spool) publish(c *chunk, p []byte, recs []Record, next segment.Point) {
+	s.appended += next.Seq - c.next.Seq
+	s.attached += c.next.Attachments(next)
 	c.n += len(p)
 	c.next = next
 	s.cur.next = next
@@ -185,7 +187,7 @@ func (s *Spool) chunk(size int, created int64) *chunk {
 		for old.memory == e.memory && *used > bound && len(old.chunks) > 0 {
 			*used -= int64(len(old.chunks[0].buf))
 			if old.memory {
-				s.given += old.chunks[0].next.seq - old.chunks[0].first.seq
+				s.given += old.chunks[0].next.Seq - old.chunks[0].first.Seq
 			}
 			old.chunks[0] = nil
 			old.chunks = old.chunks[1:]
@@ -209,8 +211,8 @@ func (s *Spool) giveUpSegments(size int64) []string {
 				break // it is being written
 			}
 			s.diskBytes -= g.bytes()
-			s.given += g.next.seq - g.first.seq
-			s.toRemove = append(s.toRemove, segmentName(g.ordinal))
+			s.given += g.next.Seq - g.first.Seq
+			s.toRemove = append(s.toRemove, segment.Name(g.ordinal))
 			e.segs = e.segs[1:]
 		}
 	}
@@ -243,7 +245,7 @@ func (s *Spool) awaitRoom(r *Record) chan struct{} {
 
 // fits does the sums of chunk and giveUpSegments without giving up anything.
 func (s *Spool) fits(r *Record) bool {
-	e, size := s.cur, frameSize(r)
+	e, size := s.cur, segment.FrameSize(r)
 	if e.memory {
 		if n := len(e.chunks); n > 0 && e.chunks[n-1].n+size <= len(e.chunks[n-1].buf) {
 			return true
@@ -251,7 +253,7 @@ func (s *Spool) fits(r *Record) bool {
 		used := s.memBytes + int64(max(size, s.opts.chunkSize()))
 		for old := s.oldest; old != nil; old = old.succ {
 			for i := 0; old.memory && i < len(old.chunks) && used > s.opts.Memory; i++ {
-				if !s.delivered(old, old.chunks[i].next.seq) {
+				if !s.delivered(old, old.chunks[i].next.Seq) {
 					return false
 				}
 				used -= int64(len(old.chunks[i].buf))
@@ -266,7 +268,7 @@ func (s *Spool) fits(r *Record) bool {
 	used := s.diskBytes + full
 	for old := s.oldest; old != nil; old = old.succ {
 		for i := 0; i < len(old.segs) && used > s.opts.Size; i++ {
-			if g := old.segs[i]; !s.delivered(old, g.next.seq) {
+			if g := old.segs[i]; !s.delivered(old, g.next.Seq) {
 				return false
 			} else {
 				used -= g.bytes()

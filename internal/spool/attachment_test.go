@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // withAttachments appends events "1" to "n", behind each its number of
@@ -64,7 +65,7 @@ func TestAttachmentsTakeNoSequenceNumber(t *testing.T) {
 		if st := s.Stats(); st.Appended != 5 || st.Attached != 6 || st.Entries != 5 || st.Last != 5 {
 			t.Errorf("got %+v", st)
 		}
-		if c := s.Append([]Record{{Data: []byte("x"), Attachment: true, Event: Cursor{s.cur.id + 1, 1}}}); c.Seq != 5 {
+		if c := s.Append([]Record{{Data: []byte("x"), Attachment: true, Event: Cursor{ID: s.cur.id + 1, Seq: 1}}}); c.Seq != 5 {
 			t.Errorf("Append of an attachment returned %v, want the newest event", c)
 		}
 		events := []string{"1 1", "2 2", "3 3", "4 4", "5 5"}
@@ -75,10 +76,10 @@ func TestAttachmentsTakeNoSequenceNumber(t *testing.T) {
 			want  []string
 		}{
 			{"events", Start{}, events},
-			{"events behind one", Start{After: &Cursor{s.cur.id, 2}}, events[2:]},
+			{"events behind one", Start{After: &Cursor{ID: s.cur.id, Seq: 2}}, events[2:]},
 			{"everything", Start{Attachments: true}, whole},
-			{"everything behind an event", Start{After: &Cursor{s.cur.id, 1}, Attachments: true}, whole[1:]},
-			{"everything behind the last event", Start{After: &Cursor{s.cur.id, 5}, Attachments: true}, whole[9:]},
+			{"everything behind an event", Start{After: &Cursor{ID: s.cur.id, Seq: 1}, Attachments: true}, whole[1:]},
+			{"everything behind the last event", Start{After: &Cursor{ID: s.cur.id, Seq: 5}, Attachments: true}, whole[9:]},
 			{"everything since", Start{Since: time.Unix(0, 4), Attachments: true}, whole[6:]},
 			{"the end", Start{End: true, Attachments: true}, nil},
 		} {
@@ -125,11 +126,11 @@ func TestDamagedAttachmentIsAGap(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	edit(t, filepath.Join(o.Dir, segmentName(1)), func(b []byte) []byte {
+	edit(t, filepath.Join(o.Dir, segment.Name(1)), func(b []byte) []byte {
 		at := frameAt(b, 5)
-		at += sizeOf(b[at:])
-		b[at+frameHeader+reference]++ // of the first
-		b[at+sizeOf(b[at:])+30]++     // of the second
+		at += segment.SizeOf(b[at:])
+		b[at+segment.FrameHeaderSize+segment.ReferenceSize]++ // of the first
+		b[at+segment.SizeOf(b[at:])+30]++                     // of the second
 		return b
 	})
 	whole := []string{
@@ -142,7 +143,7 @@ func TestDamagedAttachmentIsAGap(t *testing.T) {
 		if attachments {
 			want = whole
 		}
-		off, err := OpenOffline(o.Dir, o.BootID, time.Time{})
+		off, err := segment.OpenOffline(o.Dir, o.BootID, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}

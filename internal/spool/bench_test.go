@@ -75,7 +75,7 @@ func BenchmarkNext(b *testing.B) {
 			for b.Loop() {
 				if n++; n == entries {
 					n = 0
-					r.Rewind(Cursor{s.End().ID, 0})
+					r.Rewind(Cursor{ID: s.End().ID, Seq: 0})
 				}
 				e, err := r.Next(ctx)
 				if err != nil || !bytes.Equal(e.Data, sample) {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // childEnv makes the test binary append to the spool in that directory until
@@ -152,7 +154,7 @@ func TestKillNineInMemoryForm(t *testing.T) {
 		t.Errorf("goes on with %v; the disk had %v, the memory %v", id, disk, memory)
 	}
 	last := s.Append(text(0, 1))
-	r := s.NewReader(Start{After: &Cursor{disk.ID, 0}})
+	r := s.NewReader(Start{After: &Cursor{ID: disk.ID, Seq: 0}})
 	defer r.Close()
 	for want := uint64(1); ; want++ {
 		e, ok, err := r.TryNext()
@@ -166,7 +168,7 @@ func TestKillNineInMemoryForm(t *testing.T) {
 		if e.Cursor() == last {
 			break
 		}
-		if e.Cursor() != (Cursor{disk.ID, want}) || string(e.Data) != fmt.Sprintf("record %d", want) {
+		if e.Cursor() != (Cursor{ID: disk.ID, Seq: want}) || string(e.Data) != fmt.Sprintf("record %d", want) {
 			t.Fatalf("entry %v says %q, want record %d", e.Cursor(), e.Data, want)
 		}
 	}
@@ -225,7 +227,7 @@ func crash(s *Spool) {
 // newest returns the path of the newest segment.
 func newest(t *testing.T, dir string) string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	files, err := filepath.Glob(filepath.Join(dir, "*"+segment.Suffix))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no segment in %s: %v", dir, err)
 	}
@@ -236,7 +238,7 @@ func newest(t *testing.T, dir string) string {
 // power cut does, while a reader had already delivered it.
 func TestPowerLossSkipsNothing(t *testing.T) {
 	t.Parallel()
-	for _, cut := range []int64{0, 1, frameHeader + 9, 300, 1 << 20} {
+	for _, cut := range []int64{0, 1, segment.FrameHeaderSize + 9, 300, 1 << 20} {
 		t.Run(fmt.Sprint(cut), func(t *testing.T) {
 			t.Parallel()
 			o := Options{Dir: t.TempDir(), BootID: boot(1)}
@@ -310,7 +312,7 @@ func TestIdentityOverRestarts(t *testing.T) {
 				}
 				s.Append(text(n, 2))
 				// A new sink that started at the first end gets everything.
-				r := s.NewReader(Start{After: &Cursor{id, 0}})
+				r := s.NewReader(Start{After: &Cursor{ID: id, Seq: 0}})
 				defer r.Close()
 				wantText(t, datas(t, r, n+2), 0)
 				// The mark of a clean end must not outlive it.

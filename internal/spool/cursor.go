@@ -8,7 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
 )
 
 // ErrCursor is returned by LoadCursor for a file that does not hold a whole
@@ -20,8 +23,10 @@ var ErrCursor = errors.New("damaged cursor file")
 // another.
 func encodeCursor(c Cursor) []byte {
 	b := fmt.Appendf(make([]byte, 0, maxCursorFile), "%v:%020d", c.ID, c.Seq)
-	return fmt.Appendf(b, " %08x\n", crc32.Checksum(b, castagnoli))
+	return fmt.Appendf(b, " %08x\n", checksum(b))
 }
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 const cursorSuffix = ".cursor"
 
@@ -29,7 +34,7 @@ const maxCursorFile = 64 // bytes; a cursor file is never as long
 
 func decodeCursor(b []byte) (Cursor, error) {
 	text, sum, _ := strings.Cut(string(b), " ")
-	if sum != fmt.Sprintf("%08x\n", crc32.Checksum([]byte(text), castagnoli)) {
+	if sum != fmt.Sprintf("%08x\n", checksum([]byte(text))) {
 		return Cursor{}, ErrCursor
 	}
 	c, err := ParseCursor(text)
@@ -70,7 +75,7 @@ func cursorPath(dir, name string) string {
 // with this cursor gets all of that.
 func SaveCursor(dir, name string, c Cursor, durable bool) error {
 	path := cursorPath(dir, name)
-	if err := replaceFile(osFS{}, path, encodeCursor(c), durable); err != nil {
+	if err := atomicfile.Write(atomicfile.OS{}, path, encodeCursor(c), 0o600, durable); err != nil {
 		return fmt.Errorf("save cursor %q: %w", name, err)
 	}
 	return nil
@@ -128,7 +133,7 @@ func (f *CursorFile) overwrite(b []byte) bool {
 
 // open opens the file that was saved. If that fails, the next one is replaced.
 func (f *CursorFile) open() {
-	file, err := os.OpenFile(cursorPath(f.dir, f.name), os.O_WRONLY|distrust, 0)
+	file, err := os.OpenFile(cursorPath(f.dir, f.name), os.O_WRONLY|atomicfile.NoFollow, 0)
 	if err != nil {
 		return
 	}
@@ -174,45 +179,12 @@ func LoadCursors(dir string) (all []Cursor) {
 }
 
 func loadCursor(path string) (c Cursor, err error) {
-	f, err := osFS{}.OpenFile(path, os.O_RDONLY|distrust, 0)
-	if err != nil {
-		return c, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+	b, err := atomicfile.Read(atomicfile.OS{}, path, maxCursorFile)
+	switch {
+	case err == nil:
+		return decodeCursor(b)
+	case errors.Is(err, atomicfile.ErrNotRegular), errors.Is(err, syscall.EFBIG), errors.Is(err, syscall.EIO):
 		return c, ErrCursor
 	}
-	return readCursor(f)
-}
-
-func readCursor(f File) (Cursor, error) {
-	var b [maxCursorFile]byte
-	n, _ := f.ReadAt(b[:], 0) // a read that fails leaves a damaged cursor too
-	return decodeCursor(b[:n])
-}
-
-func replaceFile(fs FS, path string, b []byte, durable bool) error {
-	temp := path + tempSuffix
-	f, err := fs.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|distrust, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(b, 0)
-	if err == nil && durable {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = fs.Rename(temp, path)
-	}
-	if err != nil {
-		fs.Remove(temp)
-		return err
-	}
-	if durable {
-		return fs.SyncDir(filepath.Dir(path))
-	}
-	return nil
+	return c, err
 }

@@ -11,12 +11,12 @@ import (
 
 func TestCursorText(t *testing.T) {
 	t.Parallel()
-	for _, c := range []Cursor{{1, 0}, {0x0123456789abcdef, 42}, {1<<64 - 1, 1<<64 - 1}} {
+	for _, c := range []Cursor{{ID: 1, Seq: 0}, {ID: 0x0123456789abcdef, Seq: 42}, {ID: 1<<64 - 1, Seq: 1<<64 - 1}} {
 		if got, err := ParseCursor(c.String()); err != nil || got != c {
 			t.Errorf("%v: got %v, %v", c, got, err)
 		}
 	}
-	if got := (Cursor{0x0123456789abcdef, 42}).String(); got != "0123456789abcdef:42" {
+	if got := (Cursor{ID: 0x0123456789abcdef, Seq: 42}).String(); got != "0123456789abcdef:42" {
 		t.Errorf("got %q", got)
 	}
 	for _, s := range []string{
@@ -40,15 +40,15 @@ func TestCursorFiles(t *testing.T) {
 		if _, err := LoadCursor(dir, name); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%q before saving: %v", name, err)
 		}
-		if err := SaveCursor(dir, name, Cursor{7, 1}, i%2 == 0); err != nil {
+		if err := SaveCursor(dir, name, Cursor{ID: 7, Seq: 1}, i%2 == 0); err != nil {
 			t.Fatal(err)
 		}
-		if err := SaveCursor(dir, name, Cursor{7, uint64(i)}, i%2 == 0); err != nil {
+		if err := SaveCursor(dir, name, Cursor{ID: 7, Seq: uint64(i)}, i%2 == 0); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i, name := range names {
-		if c, err := LoadCursor(dir, name); err != nil || c != (Cursor{7, uint64(i)}) {
+		if c, err := LoadCursor(dir, name); err != nil || c != (Cursor{ID: 7, Seq: uint64(i)}) {
 			t.Errorf("%q: %v, %v", name, c, err)
 		}
 	}
@@ -60,7 +60,7 @@ func TestCursorFiles(t *testing.T) {
 func TestDamagedCursorFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := SaveCursor(dir, "x", Cursor{7, 1234}, false); err != nil {
+	if err := SaveCursor(dir, "x", Cursor{ID: 7, Seq: 1234}, false); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "x.cursor")
@@ -85,13 +85,13 @@ func TestDamagedCursorFile(t *testing.T) {
 func TestSaveCursorKeepsTheOldOneOnFailure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := SaveCursor(dir, "x", Cursor{7, 1}, true); err != nil {
+	if err := SaveCursor(dir, "x", Cursor{ID: 7, Seq: 1}, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, "x.cursor.new"), 0o700); err != nil { // in the way
+	if err := os.MkdirAll(filepath.Join(dir, "x.cursor.new", "in the way"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := SaveCursor(dir, "x", Cursor{7, 2}, true); err == nil {
+	if err := SaveCursor(dir, "x", Cursor{ID: 7, Seq: 2}, true); err == nil {
 		t.Error("no error")
 	}
 	if c, err := LoadCursor(dir, "x"); err != nil || c.Seq != 1 {
@@ -101,8 +101,8 @@ func TestSaveCursorKeepsTheOldOneOnFailure(t *testing.T) {
 
 func TestCursorFilesAreEquallyLong(t *testing.T) {
 	t.Parallel()
-	shortest := encodeCursor(Cursor{1, 0})
-	for _, c := range []Cursor{{0x0123456789abcdef, 42}, {1<<64 - 1, 1<<64 - 1}} {
+	shortest := encodeCursor(Cursor{ID: 1, Seq: 0})
+	for _, c := range []Cursor{{ID: 0x0123456789abcdef, Seq: 42}, {ID: 1<<64 - 1, Seq: 1<<64 - 1}} {
 		b := encodeCursor(c)
 		if len(b) != len(shortest) || len(b) >= maxCursorFile {
 			t.Errorf("%q has %d bytes, %q has %d", b, len(b), shortest, len(shortest))
@@ -116,7 +116,7 @@ func TestCursorFilesAreEquallyLong(t *testing.T) {
 func TestCursorFileIsWrittenOver(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := SaveCursor(dir, "x", Cursor{7, 1}, false); err != nil {
+	if err := SaveCursor(dir, "x", Cursor{ID: 7, Seq: 1}, false); err != nil {
 		t.Fatal(err)
 	}
 	f := NewCursorFile(dir, "x")
@@ -127,13 +127,13 @@ func TestCursorFileIsWrittenOver(t *testing.T) {
 		prepare  func()
 		replaces bool
 	}{
-		{Cursor{7, 1 << 60}, func() {}, true}, // whatever was there
-		{Cursor{1<<64 - 1, 2}, func() {}, false},
-		{Cursor{8, 1<<64 - 1}, func() {}, false},
-		{Cursor{8, 3}, func() { f.replaced = f.replaced.Add(-replaceInterval) }, true},
-		{Cursor{8, 4}, func() {}, false},
-		{Cursor{8, 5}, f.Close, true},
-		{Cursor{8, 6}, func() { f.file.Close() }, true}, // a write fails
+		{Cursor{ID: 7, Seq: 1 << 60}, func() {}, true}, // whatever was there
+		{Cursor{ID: 1<<64 - 1, Seq: 2}, func() {}, false},
+		{Cursor{ID: 8, Seq: 1<<64 - 1}, func() {}, false},
+		{Cursor{ID: 8, Seq: 3}, func() { f.replaced = f.replaced.Add(-replaceInterval) }, true},
+		{Cursor{ID: 8, Seq: 4}, func() {}, false},
+		{Cursor{ID: 8, Seq: 5}, f.Close, true},
+		{Cursor{ID: 8, Seq: 6}, func() { f.file.Close() }, true}, // a write fails
 	} {
 		tt.prepare()
 		if err := f.Save(tt.cursor); err != nil {
@@ -171,7 +171,7 @@ func TestCursorFileThatSomebodyTouched(t *testing.T) {
 			return errors.Join(os.Rename(dir, dir+".aside"), os.Mkdir(dir, 0o700))
 		},
 		"replaced": func(_, path string) error {
-			return errors.Join(os.WriteFile(path+".other", encodeCursor(Cursor{7, 1}), 0o600), os.Rename(path+".other", path))
+			return errors.Join(os.WriteFile(path+".other", encodeCursor(Cursor{ID: 7, Seq: 1}), 0o600), os.Rename(path+".other", path))
 		},
 		"a link to it": func(_, path string) error {
 			return errors.Join(os.Rename(path, path+".aside"), os.Symlink(path+".aside", path))
@@ -194,7 +194,7 @@ func TestCursorFileThatSomebodyTouched(t *testing.T) {
 			defer f.Close()
 			path := filepath.Join(dir, "x.cursor")
 			for seq := range uint64(3) {
-				if err := f.Save(Cursor{7, seq}); err != nil {
+				if err := f.Save(Cursor{ID: 7, Seq: seq}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -202,10 +202,10 @@ func TestCursorFileThatSomebodyTouched(t *testing.T) {
 				t.Fatal(err)
 			}
 			for seq := uint64(3); seq < 6; seq++ {
-				if err := f.Save(Cursor{7, seq}); err != nil {
+				if err := f.Save(Cursor{ID: 7, Seq: seq}); err != nil {
 					t.Fatal(err)
 				}
-				if c, err := LoadCursor(dir, "x"); err != nil || c != (Cursor{7, seq}) {
+				if c, err := LoadCursor(dir, "x"); err != nil || c != (Cursor{ID: 7, Seq: seq}) {
 					t.Errorf("got %v, %v, want %d", c, err, seq)
 				}
 			}
@@ -223,14 +223,14 @@ func TestCursorFileInAFolderThatIsGone(t *testing.T) {
 	f := NewCursorFile(dir, "x")
 	defer f.Close()
 	for seq := range uint64(3) {
-		if err := f.Save(Cursor{7, seq}); !errors.Is(err, os.ErrNotExist) {
+		if err := f.Save(Cursor{ID: 7, Seq: seq}); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("got %v without a folder", err)
 		}
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := f.Save(Cursor{7, seq}); err != nil {
+			if err := f.Save(Cursor{ID: 7, Seq: seq}); err != nil {
 				t.Error(err)
 			}
 		}

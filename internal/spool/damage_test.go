@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // quickFS does not sync: there are many cases, and no power cut.
@@ -94,7 +96,7 @@ func (w *wreck) lay(t *testing.T, dir, name string, b []byte) {
 		switch n {
 		case name:
 			continue
-		case w.newest, markName: // they are written to
+		case w.newest, segment.MarkName: // they are written to
 			if err := os.WriteFile(path, content, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -104,20 +106,20 @@ func (w *wreck) lay(t *testing.T, dir, name string, b []byte) {
 			}
 		}
 	}
-	if name != markName {
+	if name != segment.MarkName {
 		adopt(t, dir)
 	} else if b != nil {
 		// What is damaged is the mark of this directory.
-		was, now := parseMark(w.files[markName]), filepath.Join(dir, markName)
-		f, err := writeMark(osFS{}, dir, &was, false)
+		was, now := segment.ParseMark(w.files[segment.MarkName]), filepath.Join(dir, segment.MarkName)
+		f, err := was.Write(osFS{}, dir, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Close()
-		sound := was.encode()
+		sound := was.Encode()
 		damaged := slices.Clone(sound)
 		for i := range min(len(b), len(damaged)) {
-			damaged[i] ^= b[i] ^ w.files[markName][i]
+			damaged[i] ^= b[i] ^ w.files[segment.MarkName][i]
 		}
 		f2, err := os.OpenFile(now, os.O_WRONLY, 0)
 		if err == nil {
@@ -173,7 +175,7 @@ func (w *wreck) read(next func() (*Entry, error)) (n int, gap bool, err error) {
 func (w *wreck) check(dir string, saved []Cursor) error {
 	o := w.options
 	o.Dir, o.Delivered = dir, saved
-	off, err := OpenOffline(dir, o.BootID, time.Time{})
+	off, err := segment.OpenOffline(dir, o.BootID, time.Time{})
 	if err != nil {
 		return fmt.Errorf("offline: %w", err)
 	}
@@ -196,7 +198,7 @@ func (w *wreck) check(dir string, saved []Cursor) error {
 	if _, ok := w.events[c]; ok {
 		err = fmt.Errorf("the identity %v is given again", c)
 	}
-	r := s.NewReader(Start{After: &Cursor{w.ids[0], 0}})
+	r := s.NewReader(Start{After: &Cursor{ID: w.ids[0], Seq: 0}})
 	end := s.NewReader(Start{After: &w.last})
 	if n, gap, e := w.read(try(r)); e != nil {
 		err = errors.Join(err, e)
@@ -210,7 +212,7 @@ func (w *wreck) check(dir string, saved []Cursor) error {
 	end.Close()
 	err = errors.Join(err, s.Close())
 	lost := w.told[TailLost] || w.told[TailUncertain] || w.told[MemoryUncertain] || w.told[Moved]
-	if e := s.find(w.ids[1]); !lost && (e == nil || e.next.seq <= w.last.Seq) {
+	if e := s.find(w.ids[1]); !lost && (e == nil || e.next.Seq <= w.last.Seq) {
 		err = errors.Join(err, errors.New("the end of the newest id is gone, and that was not told"))
 	}
 	return err
@@ -224,7 +226,7 @@ func damages(b []byte, first, step int, try func(what string, b []byte)) {
 		c[i/8] ^= 1 << (i % 8)
 		try(fmt.Sprintf("bit %d", i), c)
 	}
-	head := min(headerSize, len(b)) * 8
+	head := min(segment.HeaderSize, len(b)) * 8
 	for i := 0; i < head; i += first {
 		flip(i)
 	}
@@ -245,13 +247,13 @@ func damages(b []byte, first, step int, try func(what string, b []byte)) {
 	for n := max(0, len(b)-130); n < len(b); n += step {
 		try(fmt.Sprintf("cut at %d", n), b[:n])
 	}
-	for _, n := range []int{1, 40, headerSize - 1, headerSize, headerSize + 1, headerSize + 20} {
+	for _, n := range []int{1, 40, segment.HeaderSize - 1, segment.HeaderSize, segment.HeaderSize + 1, segment.HeaderSize + 20} {
 		if n < len(b) {
 			try(fmt.Sprintf("cut at %d", n), b[:n])
 		}
 	}
-	if len(b) > headerSize { // between two frames
-		for off := headerSize; off < len(b); off += sizeOf(b[off:]) {
+	if len(b) > segment.HeaderSize { // between two frames
+		for off := segment.HeaderSize; off < len(b); off += segment.SizeOf(b[off:]) {
 			try(fmt.Sprintf("cut between frames at %d", off), b[:off])
 		}
 	}

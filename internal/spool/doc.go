@@ -101,7 +101,7 @@
 //
 // # Reading without the lock
 //
-// [OpenOffline] is for programs other than the daemon: it reads the segments of
+// [segment.OpenOffline] is for programs other than the daemon: it reads the segments of
 // a directory, also while a daemon writes them, takes no lock and changes
 // nothing. What is in memory only it does not see, and says so.
 //
@@ -143,5 +143,5 @@
 // them were the frames, the segments and the repair of a torn tail; all of that
 // together is less code than adapting one of them would be.
 //
-// The format on disk is described in format.go.
+// Package segment describes the format on disk, encodes it and reads it.
 package spool

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // takeOver goes on in memory, under a new id, because the disk failed. It is
@@ -26,7 +28,7 @@ func (s *Spool) takeOver(why error, patience time.Duration) {
 		s.writer = nil
 	}
 	s.mu.Lock()
-	e := &epoch{id: s.mint(), memory: true, next: origin}
+	e := &epoch{id: s.mint(), memory: true, next: segment.Origin}
 	run := s.run
 	s.run = nil
 	if s.cur != nil {
@@ -76,7 +78,7 @@ func (s *Spool) syncFailed(e *epoch, err error) {
 // that this one makes before.
 func (s *Spool) returnToDisk(e *epoch, pause time.Duration, run *runMark, unmarked chan<- struct{}) {
 	defer s.returns.Done()
-	s.opts.FS.Remove(s.path(markName)) // tried again with the disk
+	s.opts.FS.Remove(s.path(segment.MarkName)) // tried again with the disk
 	close(unmarked)
 	if run != nil {
 		run.close()
@@ -119,9 +121,9 @@ func (s *Spool) tryReturn(e *epoch) error {
 		return err
 	}
 	s.mu.Lock()
-	d := &epoch{id: s.mint(), next: origin, prior: ancestor{e.id, point{n: uncertain}}} // until all of e is in its file
+	d := &epoch{id: s.mint(), next: segment.Origin, prior: segment.Ancestor{ID: e.id, End: segment.Point{N: segment.Uncertain}}} // until all of e is in its file
 	s.mu.Unlock()
-	h := s.newHeader(d, origin)
+	h := s.newHeader(d, segment.Origin)
 	f, err := s.newFile(h)
 	if err != nil {
 		sp.undo()
@@ -141,16 +143,16 @@ func (s *Spool) tryReturn(e *epoch) error {
 		err = sp.finish()
 	}
 	if err != nil {
-		sp.undo()                          // it stays in memory until it is overwritten
-		s.opts.FS.Remove(s.path(markName)) // so a kill is told by the next Open
+		sp.undo()                                  // it stays in memory until it is overwritten
+		s.opts.FS.Remove(s.path(segment.MarkName)) // so a kill is told by the next Open
 	} else {
 		s.appendMu.Lock()
 		s.mu.Lock()
 		d.prior = e.ended()
-		h.prior = d.prior
+		h.Prior = d.prior
 		s.mu.Unlock()
 		s.appendMu.Unlock()
-		f.WriteAt(h.encode(), 0) // if that fails, more than necessary is told
+		f.WriteAt(h.Encode(), 0) // if that fails, more than necessary is told
 	}
 	s.tell.enqueue(Change{Kind: BackOnDisk, ID: d.id})
 	return nil
@@ -158,7 +160,7 @@ func (s *Spool) tryReturn(e *epoch) error {
 
 // newFile makes a segment durable before anything depends on it, and the mark
 // that entries go to it.
-func (s *Spool) newFile(h *header) (File, error) {
+func (s *Spool) newFile(h *segment.Header) (File, error) {
 	f, err := createSegment(s.opts.FS, s.opts.Dir, h)
 	if err != nil {
 		return nil, err
@@ -168,11 +170,11 @@ func (s *Spool) newFile(h *header) (File, error) {
 	}
 	var run *runMark
 	if err == nil {
-		run, err = markRun(s.opts.FS, s.opts.Dir, h.id, h.first)
+		run, err = markRun(s.opts.FS, s.opts.Dir, h.ID, h.First)
 	}
 	if err != nil {
 		f.Close()
-		s.opts.FS.Remove(s.path(segmentName(h.ordinal)))
+		s.opts.FS.Remove(s.path(segment.Name(h.Ordinal)))
 		return nil, err
 	}
 	s.mu.Lock()
@@ -181,22 +183,22 @@ func (s *Spool) newFile(h *header) (File, error) {
 	return f, nil
 }
 
-func (s *Spool) newHeader(e *epoch, first point) *header {
-	return &header{
-		id: e.id, ordinal: s.ordinal.Add(1) - 1, first: first,
-		boot: s.opts.BootID, created: time.Now().UnixNano(), prior: e.prior,
+func (s *Spool) newHeader(e *epoch, first segment.Point) *segment.Header {
+	return &segment.Header{
+		ID: e.id, Ordinal: s.ordinal.Add(1) - 1, First: first,
+		Boot: s.opts.BootID, Created: time.Now().UnixNano(), Prior: e.prior,
 	}
 }
 
-func newSegment(h *header, f File) *segment {
-	return &segment{
-		ordinal: h.ordinal, first: h.first, next: h.first, boot: h.boot,
-		created: h.created, size: headerSize, file: f,
+func newSegment(h *segment.Header, f File) *segmentFile {
+	return &segmentFile{
+		ordinal: h.Ordinal, first: h.First, next: h.First, boot: h.Boot,
+		created: h.Created, size: segment.HeaderSize, file: f,
 	}
 }
 
 // attach adds a segment to an epoch. It is called with mu held.
-func (s *Spool) attach(e *epoch, g *segment) {
+func (s *Spool) attach(e *epoch, g *segmentFile) {
 	e.segs = append(e.segs, g)
 	s.diskBytes += g.bytes()
 }
@@ -205,7 +207,7 @@ func (s *Spool) attach(e *epoch, g *segment) {
 type spill struct {
 	s *Spool
 	e *epoch
-	g *segment
+	g *segmentFile
 }
 
 // begin makes the file, also when nothing came yet: each id says how the one
@@ -214,7 +216,7 @@ func (sp *spill) begin() error {
 	_, first, _, created := sp.more()
 	h := sp.s.newHeader(sp.e, first)
 	if created != 0 {
-		h.created = created
+		h.Created = created
 	}
 	f, err := createSegment(sp.s.opts.FS, sp.s.opts.Dir, h)
 	if err == nil {
@@ -233,28 +235,28 @@ func (sp *spill) write() error {
 		if _, err := sp.g.file.WriteAt(p, sp.g.size); err != nil {
 			return err
 		}
-		sp.g.index = append(sp.g.index, place{first, sp.g.size})
+		sp.g.index = append(sp.g.index, segment.Place{At: first, Off: sp.g.size})
 		sp.g.size += int64(len(p))
 		sp.g.next = next
 	}
 }
 
 // more returns the frames that are to be written next.
-func (sp *spill) more() (p []byte, first, next point, created int64) {
+func (sp *spill) more() (p []byte, first, next segment.Point, created int64) {
 	sp.s.mu.Lock()
 	defer sp.s.mu.Unlock()
-	at := origin
+	at := segment.Origin
 	if sp.g != nil {
 		at = sp.g.next
 	}
 	at = sp.e.available(at) // what was overwritten meanwhile is a hole in the file
-	c := sp.e.chunkOf(at.n)
+	c := sp.e.chunkOf(at.N)
 	if c == nil {
 		return nil, at, at, 0
 	}
 	p = c.buf[:c.n]
-	for n := c.first.n; n < at.n; n++ {
-		p = p[sizeOf(p):]
+	for n := c.first.N; n < at.N; n++ {
+		p = p[segment.SizeOf(p):]
 	}
 	return p, at, c.next, c.created
 }
@@ -287,7 +289,7 @@ func (sp *spill) undo() {
 		return
 	}
 	sp.g.file.Close()
-	name := segmentName(sp.g.ordinal)
+	name := segment.Name(sp.g.ordinal)
 	if sp.s.opts.FS.Remove(sp.s.path(name)) != nil {
 		sp.s.appendMu.Lock()
 		sp.s.toRemove = append(sp.s.toRemove, name) // with the next segment given up

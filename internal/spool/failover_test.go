@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // changes returns an Options.Notify and a channel with what it was told.
@@ -149,7 +151,7 @@ func TestWriteThatHangs(t *testing.T) {
 			if rotate {
 				s.opts.Size = 0 // every segment is full at 4096 bytes
 				n += len(s.fill(t))
-				r.Rewind(Cursor{s.cur.id, 0})
+				r.Rewind(Cursor{ID: s.cur.id, Seq: 0})
 			}
 			hung := make(chan struct{}, 1)
 			fs.set(func(fs *faultFS) {
@@ -190,7 +192,7 @@ func (s *Spool) fill(t *testing.T) (recs []Record) {
 	for {
 		rec := text(10+len(recs), 1)
 		g := s.cur.segs[len(s.cur.segs)-1]
-		if g.size+int64(frameSize(&rec[0])) > s.opts.segmentSize() {
+		if g.size+int64(segment.FrameSize(&rec[0])) > s.opts.segmentSize() {
 			return recs
 		}
 		s.Append(rec)

@@ -2,57 +2,27 @@ package spool
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
 )
 
 // FS is what the spool does to its directory. Tests put a failing one in place
 // of the real one; each method does what the function of package os does.
 type FS interface {
-	OpenFile(name string, flag int, perm os.FileMode) (File, error)
-	Remove(name string) error
-	Rename(from, to string) error
+	atomicfile.FS
 	ReadDir(name string) ([]os.DirEntry, error)
-	// SyncDir makes the names in a directory durable.
-	SyncDir(name string) error
 }
 
-// File is an open file of an [FS]. Its methods may be called by several
-// goroutines at once.
-type File interface {
-	io.ReaderAt
-	io.WriterAt
-	io.Closer
-	Sync() error
-	Truncate(size int64) error
-	Stat() (os.FileInfo, error)
-}
+// File is an open file of an [FS].
+type File = atomicfile.File
 
 // osFS is the real file system.
-type osFS struct{}
+type osFS struct{ atomicfile.OS }
 
-func (osFS) OpenFile(name string, flag int, perm os.FileMode) (File, error) {
-	f, err := os.OpenFile(name, flag, perm)
-	if err != nil {
-		return nil, err // not f: a nil *os.File would make a File that is not nil
-	}
-	return f, nil
-}
-
-func (osFS) Remove(name string) error                   { return os.Remove(name) }
-func (osFS) Rename(from, to string) error               { return os.Rename(from, to) }
 func (osFS) ReadDir(name string) ([]os.DirEntry, error) { return os.ReadDir(name) }
-
-func (osFS) SyncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
 
 // lockPatience is how long lockDir waits for a predecessor. One that was killed
 // while it started a process leaves the lock to that one until it executes its

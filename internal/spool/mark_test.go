@@ -8,6 +8,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // killed returns a copy of the directory: what kill -9 would leave now.
@@ -23,18 +26,18 @@ func killed(t *testing.T, dir string) string {
 // isSegment reports whether the path is that of a segment, or of one that is
 // being made.
 func isSegment(path string) bool {
-	_, ok := parseSegmentName(strings.TrimSuffix(filepath.Base(path), tempSuffix))
+	_, ok := segment.ParseName(strings.TrimSuffix(filepath.Base(path), atomicfile.Suffix))
 	return ok
 }
 
 // adopt makes a copy look as if nobody had noticed: its mark is written again.
 func adopt(t *testing.T, dir string) string {
 	t.Helper()
-	m, _ := readMark(osFS{}, dir)
-	if m.state == markNone {
+	m, _ := segment.ReadMark(osFS{}, dir)
+	if m.State == segment.MarkNone {
 		t.Fatalf("no mark in %s", dir)
 	}
-	f, err := writeMark(osFS{}, dir, &m, false)
+	f, err := m.Write(osFS{}, dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +113,7 @@ func TestKillInMemoryFormEndsTheID(t *testing.T) {
 				t.Errorf("goes on with %v; the disk had %v, the memory %v", id, disk, memory)
 			}
 			last := s.Append(text(int(disk.Seq), 3))
-			r := s.NewReader(Start{After: &Cursor{disk.ID, 4}})
+			r := s.NewReader(Start{After: &Cursor{ID: disk.ID, Seq: 4}})
 			defer r.Close()
 			wantText(t, datas(t, r, int(disk.Seq)-4+3), 4)
 
@@ -137,7 +140,7 @@ func TestKillInMemoryFormEndsTheID(t *testing.T) {
 func awaitNoMark(t *testing.T, dir string) {
 	t.Helper()
 	for range 1000 {
-		if _, err := os.Stat(filepath.Join(dir, markName)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, segment.MarkName)); err != nil {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -312,29 +315,6 @@ func TestEntriesOfAShortFailureComeInOrder(t *testing.T) {
 	wantText(t, datas(t, r, 15), 0)
 }
 
-func TestMark(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for _, want := range []note{
-		{state: markRunning, id: 1, at: origin},
-		{state: markClean, id: 1<<64 - 1, at: point{1 << 62, 1 << 61}},
-	} {
-		f, err := writeMark(osFS{}, dir, &want, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-		if got, ours := readMark(osFS{}, dir); got != want || !ours || got.home.ino == 0 {
-			t.Errorf("got %+v, ours: %v, want %+v", got, ours, want)
-		}
-		if got := parseMark(want.encode()); got != want {
-			t.Errorf("got %+v, want %+v", got, want)
-		}
-	}
-}
-
-// TestAnotherDirectoryBeginsANewID copies a spool in the ways that backups are
-// made and restored. Only its own directory, under whatever name, goes on.
 func TestAnotherDirectoryBeginsANewID(t *testing.T) {
 	t.Parallel()
 	// copyTo makes new files; overwrite writes over those that are there.
@@ -390,7 +370,7 @@ func TestAnotherDirectoryBeginsANewID(t *testing.T) {
 			return dir
 		}, false, Moved},
 		{"restored into the same directory", end, func(t *testing.T, dir string) string {
-			if born(filepath.Join(dir, markName)) == 0 {
+			if birthOf(dir) == 0 {
 				t.Skip("the file system does not know when a file was made")
 			}
 			to := filepath.Join(t.TempDir(), "copy")
@@ -403,7 +383,7 @@ func TestAnotherDirectoryBeginsANewID(t *testing.T) {
 			return dir
 		}, false, Moved},
 		{"rolled back under what came later", end, func(t *testing.T, dir string) string {
-			if born(filepath.Join(dir, markName)) == 0 {
+			if birthOf(dir) == 0 {
 				t.Skip("the file system does not know when a file was made")
 			}
 			to := filepath.Join(t.TempDir(), "copy")
@@ -430,7 +410,7 @@ func TestAnotherDirectoryBeginsANewID(t *testing.T) {
 				await(t, told, tt.told)
 			}
 			s.Append(text(5, 1))
-			r := s.NewReader(Start{After: &Cursor{last.ID, 0}})
+			r := s.NewReader(Start{After: &Cursor{ID: last.ID, Seq: 0}})
 			defer r.Close()
 			wantText(t, datas(t, r, 6), 0)
 		})
@@ -448,7 +428,7 @@ func TestCursorBeyondTheEndProvesALoss(t *testing.T) {
 	crash(s)
 	edit(t, newestOf(o.Dir), func(b []byte) []byte { return b[:frameAt(b, 8)] })
 	cursors := t.TempDir()
-	for name, c := range map[string]Cursor{"late": {last.ID, 2}, "newest": last, "of another": {last.ID + 1, 99}} {
+	for name, c := range map[string]Cursor{"late": {ID: last.ID, Seq: 2}, "newest": last, "of another": {ID: last.ID + 1, Seq: 99}} {
 		if err := SaveCursor(cursors, name, c, false); err != nil {
 			t.Fatal(err)
 		}
@@ -475,22 +455,8 @@ func TestCursorBeyondTheEndProvesALoss(t *testing.T) {
 	}
 }
 
-func FuzzMark(f *testing.F) {
-	f.Add((&note{state: markRunning, id: 7, at: point{3, 2}, born: 1}).encode())
-	f.Add((&note{state: markClean, id: 7, at: origin}).encode())
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if m := parseMark(b); m.state != markNone && string(m.encode()) != string(b) {
-			t.Errorf("%q was read as %q", b, m.encode())
-		}
-	})
-}
-
-func FuzzHeader(f *testing.F) {
-	f.Add((&header{id: 7, ordinal: 1, first: point{3, 2}, prior: ancestor{6, point{9, 9}}}).encode())
-	f.Fuzz(func(t *testing.T, b []byte) {
-		h, err := parseHeader(b)
-		if err == nil && b[10]|b[11] == 0 && string(h.encode()) != string(b[:headerSize]) {
-			t.Errorf("%x was read as %x", b[:headerSize], h.encode())
-		}
-	})
+// birthOf returns when the mark in dir was made, 0 where that is not known.
+func birthOf(dir string) int64 {
+	m, _ := segment.ReadMark(osFS{}, dir)
+	return m.Born
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 	"pgregory.net/rapid"
 )
 
@@ -28,10 +29,10 @@ type model struct {
 	s       *Spool
 	ids     []ID
 	frames  map[ID][]modelFrame
-	cut     map[ID]bool // the end may be lost, by our own doing
-	synced  ID          // what a power cut spares of it,
-	frame   point       // up to where,
-	file    string      // and in which file that ends
+	cut     map[ID]bool   // the end may be lost, by our own doing
+	synced  ID            // what a power cut spares of it,
+	frame   segment.Point // up to where,
+	file    string        // and in which file that ends
 	spared  int64
 	last    Cursor // the newest event
 	readers []*modelReader
@@ -92,7 +93,7 @@ func (m *model) open() {
 	for _, r := range m.readers {
 		start := Start{Attachments: r.all}
 		if r.id != 0 {
-			start.After = &Cursor{r.id, events(m.frames[r.id][:r.n])}
+			start.After = &Cursor{ID: r.id, Seq: events(m.frames[r.id][:r.n])}
 			// What comes right behind that event comes again.
 			r.n, r.loose = behind(m.frames[r.id], start.After.Seq), true
 		}
@@ -106,10 +107,10 @@ func (m *model) open() {
 func (m *model) settle() {
 	for _, id := range m.ids {
 		if e := m.s.find(id); m.cut[id] && e != nil {
-			if id == m.synced && e.next.n < m.frame.n {
+			if id == m.synced && e.next.N < m.frame.N {
 				m.t.Fatalf("%v was synced up to %v, but ends at %v", id, m.frame, e.next)
 			}
-			m.frames[id] = m.frames[id][:e.next.n-1]
+			m.frames[id] = m.frames[id][:e.next.N-1]
 		}
 	}
 	for _, r := range m.readers {
@@ -131,7 +132,7 @@ func (m *model) append(n int) {
 	last := m.s.Append(recs)
 	// A failing disk splits a batch: the beginning is on disk already.
 	if prev := m.ids[len(m.ids)-1]; last.ID != prev {
-		before := int(m.s.find(prev).next.n) - 1 - len(m.frames[prev])
+		before := int(m.s.find(prev).next.N) - 1 - len(m.frames[prev])
 		m.add(prev, recs[:before])
 		m.ids = append(m.ids, last.ID)
 		recs = recs[before:]
@@ -225,7 +226,7 @@ func (m *model) skip(r *modelReader, gap *GapError) {
 		}
 	}
 	// The spool may have given up more meanwhile, but it has nothing of these.
-	if e := m.s.find(gap.ID); e != nil && e.available(point{n: uint64(r.n) + 1}).n <= uint64(to) && !r.loose {
+	if e := m.s.find(gap.ID); e != nil && e.available(segment.Point{N: uint64(r.n) + 1}).N <= uint64(to) && !r.loose {
 		m.t.Fatalf("%v, but it is there", gap)
 	}
 	r.n, r.any = to, false
@@ -304,7 +305,7 @@ func (m *model) end(stop func(*Spool)) {
 // get what a new reader does; in the memory form, what is on disk and that the
 // rest is missing.
 func (m *model) lookOffline(inMemory, all bool) {
-	o, err := OpenOffline(m.opts.Dir, m.opts.BootID, time.Time{})
+	o, err := segment.OpenOffline(m.opts.Dir, m.opts.BootID, time.Time{})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -328,7 +329,7 @@ func (m *model) lookOffline(inMemory, all bool) {
 	})
 	if inMemory {
 		// Where the disk failed within a frame, that is what is said.
-		if last := len(got) - 1; last < 0 || !strings.Contains(got[last], ErrUnclosed.Error()) && !strings.Contains(got[last], ErrDamaged.Error()) {
+		if last := len(got) - 1; last < 0 || !strings.Contains(got[last], segment.ErrUnclosed.Error()) && !strings.Contains(got[last], ErrDamaged.Error()) {
 			m.t.Fatalf("the newest entries are in memory, but %q ends the files", got[max(last, 0):])
 		}
 		got = got[:len(got)-1]
@@ -450,12 +451,12 @@ func TestModel(t *testing.T) {
 					t.Fatal(err)
 				}
 				g := m.s.cur.segs[len(m.s.cur.segs)-1]
-				m.synced, m.frame, m.file, m.spared = m.s.cur.id, m.s.cur.next, m.s.path(segmentName(g.ordinal)), g.size
+				m.synced, m.frame, m.file, m.spared = m.s.cur.id, m.s.cur.next, m.s.path(segment.Name(g.ordinal)), g.size
 			},
 			"power cut": func(t *rapid.T) {
 				heal()
 				m.end(crash)
-				path, floor := newestOf(dir), int64(headerSize)
+				path, floor := newestOf(dir), int64(segment.HeaderSize)
 				if path == m.file {
 					floor = m.spared
 				} else {
@@ -503,7 +504,7 @@ func TestModel(t *testing.T) {
 func newestOf(dir string) string {
 	names, _ := os.ReadDir(dir)
 	for _, n := range slices.Backward(names) {
-		if _, ok := parseSegmentName(n.Name()); ok {
+		if _, ok := segment.ParseName(n.Name()); ok {
 			return dir + "/" + n.Name()
 		}
 	}

@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // lookFrom reads a directory from outside: entries by number, gaps in words.
 func lookFrom(t *testing.T, dir string, bootID [16]byte, since time.Time) []string {
 	t.Helper()
-	o, err := OpenOffline(dir, bootID, since)
+	o, err := segment.OpenOffline(dir, bootID, since)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,9 +69,9 @@ func TestOfflineReadsWhatIsLeft(t *testing.T) {
 		{"killed, cut later", false, 1, cut(3), append(all[:4:4], "from 5 missing")},
 		{"cut by a power loss", false, 2, cut(3), append(all[:4:4], "from 5 missing")},
 		{"closed, cut later", true, 1, cut(3), append(all[:4:4], "from 5 missing")},
-		{"closed, a whole entry cut", true, 1, cut(frameHeader + len("record 4")), append(all[:4:4], "from 5 missing")},
+		{"closed, a whole entry cut", true, 1, cut(segment.FrameHeaderSize + len("record 4")), append(all[:4:4], "from 5 missing")},
 		{"no mark", false, 1, func(t *testing.T, dir string) {
-			if err := os.Remove(filepath.Join(dir, markName)); err != nil {
+			if err := os.Remove(filepath.Join(dir, segment.MarkName)); err != nil {
 				t.Fatal(err)
 			}
 		}, append(all[:5:5], "from 6 missing")},
@@ -77,33 +79,33 @@ func TestOfflineReadsWhatIsLeft(t *testing.T) {
 			edit(t, newestOf(dir), func(b []byte) []byte { b[frameAt(b, 3)+9]++; return b })
 		}, []string{"1", "2", "3 to 3 missing", "4", "5"}},
 		{"a segment that is being made", true, 1, func(t *testing.T, dir string) {
-			if err := os.WriteFile(filepath.Join(dir, segmentName(99)+tempSuffix), []byte(magic), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, segment.Name(99)+atomicfile.Suffix), []byte(segment.Magic), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, all},
 		{"a segment cut in its header", true, 1, func(t *testing.T, dir string) {
-			if err := os.WriteFile(filepath.Join(dir, segmentName(99)), []byte(magic), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, segment.Name(99)), []byte(segment.Magic), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, append(all[:5:5], "from 6 missing")},
 		{"a segment without a sound header", true, 1, func(t *testing.T, dir string) {
-			if err := os.WriteFile(filepath.Join(dir, segmentName(99)), make([]byte, headerSize), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, segment.Name(99)), make([]byte, segment.HeaderSize), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, append(all[:5:5], "from 6 missing")},
 		{"a pipe in place of a segment", true, 1, func(t *testing.T, dir string) {
-			if err := syscall.Mkfifo(filepath.Join(dir, segmentName(99)), 0o600); err != nil {
+			if err := syscall.Mkfifo(filepath.Join(dir, segment.Name(99)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, append(all[:5:5], "from 6 missing")},
 		{"a pipe in place of the mark", true, 1, func(t *testing.T, dir string) {
-			mark := filepath.Join(dir, markName)
+			mark := filepath.Join(dir, segment.MarkName)
 			if err := errors.Join(os.Remove(mark), syscall.Mkfifo(mark, 0o600)); err != nil {
 				t.Fatal(err)
 			}
 		}, append(all[:5:5], "from 6 missing")},
 		{"a link in place of a segment", true, 1, func(t *testing.T, dir string) {
-			if err := os.Symlink("/dev/tty", filepath.Join(dir, segmentName(99))); err != nil {
+			if err := os.Symlink("/dev/tty", filepath.Join(dir, segment.Name(99))); err != nil {
 				t.Fatal(err)
 			}
 		}, append(all[:5:5], "from 6 missing")},
@@ -148,7 +150,7 @@ func TestOfflineTellsSegmentsThatAreGone(t *testing.T) {
 	s.Close()
 	whole := lookFrom(t, o.Dir, boot(1), time.Time{})
 	segments := func(dir string) []string {
-		names, _ := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+		names, _ := filepath.Glob(filepath.Join(dir, "*"+segment.Suffix))
 		slices.Sort(names)
 		return names
 	}
@@ -166,7 +168,7 @@ func TestOfflineTellsSegmentsThatAreGone(t *testing.T) {
 	})
 	t.Run("one in the middle while it is read", func(t *testing.T) {
 		dir := killed(t, o.Dir)
-		off, err := OpenOffline(dir, boot(1), time.Time{})
+		off, err := segment.OpenOffline(dir, boot(1), time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +210,7 @@ func TestOfflineGoesOnBehindAllThatWasGivenUp(t *testing.T) {
 				s.Append(text(i, 1))
 			}
 			newestThen := newestOf(o.Dir)
-			off, err := OpenOffline(o.Dir, o.BootID, time.Time{})
+			off, err := segment.OpenOffline(o.Dir, o.BootID, time.Time{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -288,7 +290,7 @@ func TestOfflineBesideAWriter(t *testing.T) {
 		}
 	}()
 	for range 50 {
-		off, err := OpenOffline(o.Dir, o.BootID, time.Time{})
+		off, err := segment.OpenOffline(o.Dir, o.BootID, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,7 +330,7 @@ func TestOfflineTakesNothingAndChangesNothing(t *testing.T) {
 		return list
 	}
 	before := state()
-	off, err := OpenOffline(o.Dir, o.BootID, time.Time{})
+	off, err := segment.OpenOffline(o.Dir, o.BootID, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +356,7 @@ func TestOfflineSaysWhyNothingCanBeRead(t *testing.T) {
 		"another version": {func(path string) error {
 			edit(t, path, func(b []byte) []byte { b[8]++; return b })
 			return nil
-		}, errVersion},
+		}, segment.ErrVersion},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -370,7 +372,7 @@ func TestOfflineSaysWhyNothingCanBeRead(t *testing.T) {
 			if err := tt.change(newestOf(dir)); err != nil {
 				t.Fatal(err)
 			}
-			off, err := OpenOffline(dir, boot(1), time.Time{})
+			off, err := segment.OpenOffline(dir, boot(1), time.Time{})
 			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("got %v, want %v of a segment in %s", err, tt.want, dir)
 			}
@@ -383,10 +385,10 @@ func TestOfflineSaysWhyNothingCanBeRead(t *testing.T) {
 
 func TestOfflineNeedsASpool(t *testing.T) {
 	t.Parallel()
-	if _, err := OpenOffline(t.TempDir(), boot(1), time.Time{}); !errors.Is(err, ErrNoSpool) {
+	if _, err := segment.OpenOffline(t.TempDir(), boot(1), time.Time{}); !errors.Is(err, segment.ErrNoSpool) {
 		t.Errorf("empty directory: %v, want ErrNoSpool", err)
 	}
-	_, err := OpenOffline(filepath.Join(t.TempDir(), "absent"), boot(1), time.Time{})
+	_, err := segment.OpenOffline(filepath.Join(t.TempDir(), "absent"), boot(1), time.Time{})
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("no directory: %v", err)
 	}

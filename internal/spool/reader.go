@@ -2,11 +2,14 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // Start says where a reader begins. The zero Start is the oldest entry. Of
@@ -40,6 +43,14 @@ type Start struct {
 	Attachments bool
 }
 
+// errGone is the reason of a gap of unknown size: nothing of the cursor's id
+// is left.
+var errGone = errors.New("the spool no longer knows this id")
+
+// errBeyond is the reason of a gap of unknown size at the end of an id: a cursor
+// names an entry that is not there any more, or never was.
+var errBeyond = errors.New("the cursor is beyond the end of its id")
+
 // PassedStep is how many entries and attachments make a call of Start.Passed.
 const PassedStep = 256
 
@@ -58,18 +69,18 @@ type Reader struct {
 	closed    bool
 
 	// Owned by the reader's goroutine.
-	at     point        // before the next frame
-	from   uint64       // frames before this sequence number are passed over
-	all    bool         // wants attachments
-	gap    *GapError    // to be told next
-	since  int64        // pass over older events until one is not
-	over   int          // frames passed over
-	passed func() error // Start.Passed
+	at     segment.Point // before the next frame
+	from   uint64        // frames before this sequence number are passed over
+	all    bool          // wants attachments
+	gap    *GapError     // to be told next
+	since  int64         // pass over older events until one is not
+	over   int           // frames passed over
+	passed func() error  // Start.Passed
 	entry  Entry
-	frame  frame  // of the window
-	chunk  *chunk // the window views it; nil when there is none
-	win    []byte // published frames not yet read
-	end    int    // where in the chunk the window ends
+	frame  segment.Frame // of the window
+	chunk  *chunk        // the window views it; nil when there is none
+	win    []byte        // published frames not yet read
+	end    int           // where in the chunk the window ends
 	file   fileSource
 }
 
@@ -148,9 +159,9 @@ func (r *Reader) Close() error {
 func (r *Reader) Lag() uint64 {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	n := r.epoch.next.seq - min(r.seq.Load(), r.epoch.next.seq)
+	n := r.epoch.next.Seq - min(r.seq.Load(), r.epoch.next.Seq)
 	for e := r.epoch.succ; e != nil; e = e.succ {
-		n += e.next.seq - 1
+		n += e.next.Seq - 1
 	}
 	return n
 }
@@ -169,15 +180,15 @@ func (r *Reader) seek(start Start) {
 		switch {
 		case e == nil:
 			r.gap = &GapError{ID: after.ID, First: after.Seq + 1, Err: errGone}
-		case after.Seq >= e.next.seq && (e.cut || after.Seq < e.end.seq):
+		case after.Seq >= e.next.Seq && (e.cut || after.Seq < e.end.Seq):
 			r.move(e, e.next, after.Seq+1) // at its end something is told anyway
 			return
-		case after.Seq >= e.next.seq: // but skip nothing that will be appended
+		case after.Seq >= e.next.Seq: // but skip nothing that will be appended
 			if *start.After == after {
 				r.gap = &GapError{ID: after.ID, First: after.Seq + 1, Err: errBeyond}
 			}
 			end := later(e.next, e.end)
-			r.move(e, end, end.seq)
+			r.move(e, end, end.Seq)
 			return
 		default:
 			r.move(e, e.before(after.Seq), after.Seq+1)
@@ -186,36 +197,36 @@ func (r *Reader) seek(start Start) {
 	case !start.Since.IsZero():
 		r.since = start.Since.UnixNano()
 		e, at := s.before(r.since)
-		r.move(e, at, at.seq)
+		r.move(e, at, at.Seq)
 		return
 	case start.End:
-		r.move(s.cur, s.cur.next, s.cur.next.seq)
+		r.move(s.cur, s.cur.next, s.cur.next.Seq)
 		return
 	}
-	at := s.oldest.available(origin)
-	r.move(s.oldest, at, at.seq)
+	at := s.oldest.available(segment.Origin)
+	r.move(s.oldest, at, at.Seq)
 }
 
 // move goes to the frames of e from the event seq on, of which none comes
 // before at. Attachments between the event before and that one are among them.
-func (r *Reader) move(e *epoch, at point, seq uint64) {
+func (r *Reader) move(e *epoch, at segment.Point, seq uint64) {
 	r.epoch, r.at, r.from = e, at, seq
 	r.seq.Store(seq)
 }
 
 // pass goes on behind a frame, or a gap, that ends at p.
-func (r *Reader) pass(p point) {
+func (r *Reader) pass(p segment.Point) {
 	r.at = p
-	if p.seq > r.from {
-		r.from = p.seq
-		r.seq.Store(p.seq)
+	if p.Seq > r.from {
+		r.from = p.Seq
+		r.seq.Store(p.Seq)
 	}
 }
 
 // before returns a place with no entry from time t on before it: the first
 // segment or chunk that is followed by one made after t, or the last.
-func (s *Spool) before(t int64) (*epoch, point) {
-	of, at := s.oldest, s.oldest.available(origin)
+func (s *Spool) before(t int64) (*epoch, segment.Point) {
+	of, at := s.oldest, s.oldest.available(segment.Origin)
 	for e := s.oldest; e != nil; e = e.succ {
 		for _, g := range e.segs {
 			if g.created > t {
@@ -272,15 +283,15 @@ func (r *Reader) next(wait bool) (*Entry, error) {
 			r.gap = nil
 			return nil, gap
 		case len(r.win) > 0:
-			r.win = r.win[f.get(r.win):]
+			r.win = r.win[f.Get(r.win):]
 			r.entry.BootID = r.s.opts.BootID
 		case r.file.reading:
-			if ok, err := r.fromFile(); err != nil {
+			var err error
+			if f, err = r.fromFile(); err != nil {
 				return nil, err
-			} else if !ok {
+			} else if f == nil {
 				continue
 			}
-			f = &r.file.scan.frame
 			r.entry.BootID = r.file.boot
 		default:
 			if more, err := r.locate(wait); err != nil || !more {
@@ -288,16 +299,16 @@ func (r *Reader) next(wait bool) (*Entry, error) {
 			}
 			continue
 		}
-		passed := f.at.seq < r.from
-		r.pass(f.next())
-		if passed || f.attachment && !r.all {
+		passed := f.At.Seq < r.from
+		r.pass(f.Next())
+		if passed || f.Attachment && !r.all {
 			if err := r.passOver(); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		if r.since != math.MinInt64 {
-			if f.attachment || f.time < r.since {
+			if f.Attachment || f.Time < r.since {
 				if err := r.passOver(); err != nil {
 					return nil, err
 				}
@@ -306,7 +317,7 @@ func (r *Reader) next(wait bool) (*Entry, error) {
 			r.since = math.MinInt64
 		}
 		r.entry.ID = r.file.id
-		r.entry.set(f)
+		r.entry.Set(f)
 		return &r.entry, nil
 	}
 }
@@ -323,15 +334,15 @@ func (r *Reader) passOver() error {
 func (r *Reader) locate(wait bool) (bool, error) {
 	s := r.s
 	s.mu.Lock()
-	e, n := r.epoch, r.at.n
+	e, n := r.epoch, r.at.N
 	if r.closed {
 		s.mu.Unlock()
 		return false, ErrClosed
 	}
-	if n >= e.next.n {
+	if n >= e.next.N {
 		defer s.mu.Unlock()
 		switch {
-		case e.succ != nil && e.end.n > n && !e.cut:
+		case e.succ != nil && e.end.N > n && !e.cut:
 			r.file.id = e.id
 			r.skip(e.end, ErrDamaged)
 			return true, nil
@@ -340,7 +351,7 @@ func (r *Reader) locate(wait bool) (bool, error) {
 				r.gap = &GapError{ID: e.id, First: r.from, Err: ErrDamaged}
 			}
 			r.chunk = nil
-			r.move(e.succ, origin, origin.seq)
+			r.move(e.succ, segment.Origin, segment.Origin.Seq)
 			return true, nil
 		case s.closed:
 			return false, io.EOF
@@ -377,8 +388,8 @@ func (r *Reader) window(c *chunk, published []byte, n uint64) {
 		// Everything of the old window was read: go on behind it.
 		at = r.end
 	} else {
-		for m := c.first.n; m < n; m++ {
-			at += sizeOf(published[at:])
+		for m := c.first.N; m < n; m++ {
+			at += segment.SizeOf(published[at:])
 		}
 	}
 	r.file.close() // or a segment that is given up would keep its place on the disk
@@ -387,13 +398,13 @@ func (r *Reader) window(c *chunk, published []byte, n uint64) {
 
 // skip tells a gap from the next frame to the one before to, as far as the
 // reader wants those frames.
-func (r *Reader) skip(to point, why error) {
+func (r *Reader) skip(to segment.Point, why error) {
 	gap := &GapError{ID: r.file.id, First: r.from, Known: true, Err: why}
-	if r.at.seq == r.from {
-		gap.Attachments = r.at.attachments(to)
+	if r.at.Seq == r.from {
+		gap.Attachments = r.at.Attachments(to)
 	}
-	if to.seq > r.from {
-		gap.Count = to.seq - r.from
+	if to.Seq > r.from {
+		gap.Count = to.Seq - r.from
 	}
 	gap.Last = r.from + gap.Count - 1
 	if gap.Count > 0 || gap.Attachments > 0 && r.all {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // small are options under which a few hundred records are given up.
@@ -74,7 +76,7 @@ func TestDiskIsBounded(t *testing.T) {
 		files, _ := filepath.Glob(filepath.Join(o.Dir, "*"))
 		var sum int64
 		for _, f := range files {
-			if filepath.Base(f) != markName {
+			if filepath.Base(f) != segment.MarkName {
 				sum += size(t, f)
 			}
 		}
@@ -99,12 +101,12 @@ func TestReaderStarts(t *testing.T) {
 			first string // "" for none
 		}{
 			{"oldest", Start{}, "1 record 1"},
-			{"after one", Start{After: &Cursor{id, 250}}, "251 record 251"},
-			{"after none", Start{After: &Cursor{id, 0}}, "1 record 1"},
-			{"after the last", Start{After: &Cursor{id, 300}}, ""},
-			{"beyond the last", Start{After: &Cursor{id, 1000}}, fmt.Sprintf("entries from %v:1001 on missing, how many is not known: the cursor is beyond the end of its id", id)},
-			{"after the highest there is", Start{After: &Cursor{id, math.MaxUint64}}, ""},
-			{"after the highest of an unknown id", Start{After: &Cursor{id + 1, math.MaxUint64}},
+			{"after one", Start{After: &Cursor{ID: id, Seq: 250}}, "251 record 251"},
+			{"after none", Start{After: &Cursor{ID: id, Seq: 0}}, "1 record 1"},
+			{"after the last", Start{After: &Cursor{ID: id, Seq: 300}}, ""},
+			{"beyond the last", Start{After: &Cursor{ID: id, Seq: 1000}}, fmt.Sprintf("entries from %v:1001 on missing, how many is not known: the cursor is beyond the end of its id", id)},
+			{"after the highest there is", Start{After: &Cursor{ID: id, Seq: math.MaxUint64}}, ""},
+			{"after the highest of an unknown id", Start{After: &Cursor{ID: id + 1, Seq: math.MaxUint64}},
 				fmt.Sprintf("entries from %v:18446744073709551615 on missing, how many is not known: the spool no longer knows this id", id+1)},
 			{"end", Start{End: true}, ""},
 			{"since", Start{Since: time.Unix(0, 123)}, "123 record 123"},
@@ -123,7 +125,7 @@ func TestReaderStarts(t *testing.T) {
 		}
 
 		var readers []*Reader
-		for _, start := range []Start{{End: true}, {After: &Cursor{id, 300}}, {After: &Cursor{id, math.MaxUint64}}, {Since: time.Unix(0, 301)}} {
+		for _, start := range []Start{{End: true}, {After: &Cursor{ID: id, Seq: 300}}, {After: &Cursor{ID: id, Seq: math.MaxUint64}}, {Since: time.Unix(0, 301)}} {
 			readers = append(readers, s.NewReader(start))
 		}
 		s.Append(text(301, 1))
@@ -140,7 +142,7 @@ func TestReaderOfAnUnknownIDIsTold(t *testing.T) {
 	inBothForms(t, func(t *testing.T, o Options) {
 		s := mustOpen(t, o)
 		s.Append(text(0, 5))
-		r := s.NewReader(Start{After: &Cursor{s.End().ID + 1, 42}})
+		r := s.NewReader(Start{After: &Cursor{ID: s.End().ID + 1, Seq: 42}})
 		defer r.Close()
 		_, err := r.Next(t.Context())
 		var gap *GapError

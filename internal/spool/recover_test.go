@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 func size(t testing.TB, path string) int64 {
@@ -36,10 +38,10 @@ func edit(t *testing.T, path string, change func([]byte) []byte) {
 
 // frameAt returns the offset of the frame of an entry.
 func frameAt(b []byte, seq uint64) int {
-	for at := headerSize; ; {
-		var f frame
-		n := f.get(b[at:])
-		if f.at.seq == seq && !f.attachment {
+	for at := segment.HeaderSize; ; {
+		var f segment.Frame
+		n := f.Get(b[at:])
+		if f.At.Seq == seq && !f.Attachment {
 			return at
 		}
 		at += n
@@ -49,15 +51,15 @@ func frameAt(b []byte, seq uint64) int {
 // tear returns a segment with a frame behind its last one of which only the part
 // up to the end of a page was written.
 func tear(b []byte) []byte {
-	id, at := ID(binary.LittleEndian.Uint64(b[12:])), origin
-	for off := headerSize; off < len(b); {
-		var f frame
-		off += f.get(b[off:])
-		at = f.next()
+	id, at := ID(binary.LittleEndian.Uint64(b[12:])), segment.Origin
+	for off := segment.HeaderSize; off < len(b); {
+		var f segment.Frame
+		off += f.Get(b[off:])
+		at = f.Next()
 	}
 	page := os.Getpagesize()
 	more := make([]byte, 3*page)
-	n := putFrame(more, id, at, &Record{Data: make([]byte, 2*page)})
+	n := segment.PutFrame(more, id, at, &Record{Data: make([]byte, 2*page)})
 	b = append(b, more[:n]...)
 	return b[:len(b)/page*page]
 }
@@ -91,7 +93,7 @@ func TestRecovery(t *testing.T) {
 		}, {
 			name:   "torn frame after a kill in the memory form",
 			change: tear,
-			end:    func(s *Spool) { crash(s); os.Remove(s.path(markName)) },
+			end:    func(s *Spool) { crash(s); os.Remove(s.path(segment.MarkName)) },
 			told:   Damaged, gap: "entries from ID:21 on missing, how many is not known: damaged on disk", read: 20,
 		}, {
 			name:   "garbage at the end",
@@ -107,7 +109,7 @@ func TestRecovery(t *testing.T) {
 			told:   Damaged, gap: "entries from ID:20 on missing, how many is not known: damaged on disk", read: 19,
 		}, {
 			name:   "a bit in the data of an entry",
-			change: func(b []byte) []byte { b[frameAt(b, 8)+frameHeader] ^= 1; return b },
+			change: func(b []byte) []byte { b[frameAt(b, 8)+segment.FrameHeaderSize] ^= 1; return b },
 			keeps:  true, told: Damaged, gap: "1 entries from ID:8 to 8 missing: damaged on disk", read: 19,
 		}, {
 			name:   "a bit in the length of an entry",
@@ -162,7 +164,7 @@ func TestRecovery(t *testing.T) {
 				t.Errorf("keeps the id: %v, want %v", keeps, tt.keeps)
 			}
 			s.Append(text(21, 1))
-			r := s.NewReader(Start{After: &Cursor{old, 0}})
+			r := s.NewReader(Start{After: &Cursor{ID: old, Seq: 0}})
 			defer r.Close()
 			read, gap := 0, ""
 			for {
@@ -197,7 +199,7 @@ func TestRecovery(t *testing.T) {
 			}
 			// Nothing is destroyed but what was never appended.
 			if tt.told == SetAside {
-				path += asideSuffix
+				path += segment.AsideSuffix
 			}
 			if tt.told == Damaged || tt.told == SetAside {
 				if b, err := os.ReadFile(path); err != nil || !bytes.HasPrefix(b, was) {
@@ -217,9 +219,9 @@ func TestDamagedMiddleSegmentIsAGap(t *testing.T) {
 	}
 	segs := s.cur.segs
 	crash(s)
-	first, next := segs[1].first.seq, segs[1].next.seq
-	edit(t, filepath.Join(o.Dir, segmentName(segs[1].ordinal)), func(b []byte) []byte {
-		clear(b[headerSize:])
+	first, next := segs[1].first.Seq, segs[1].next.Seq
+	edit(t, filepath.Join(o.Dir, segment.Name(segs[1].ordinal)), func(b []byte) []byte {
+		clear(b[segment.HeaderSize:])
 		return b
 	})
 	s = mustOpen(t, o)
@@ -242,17 +244,17 @@ func TestRemovedSegmentIsAGap(t *testing.T) {
 		s.Append(text(1+i, 1))
 	}
 	g := s.cur.segs[1]
-	if err := os.Remove(filepath.Join(o.Dir, segmentName(g.ordinal))); err != nil {
+	if err := os.Remove(filepath.Join(o.Dir, segment.Name(g.ordinal))); err != nil {
 		t.Fatal(err)
 	}
-	r := s.NewReader(Start{After: &Cursor{s.cur.id, g.first.seq + 3}})
+	r := s.NewReader(Start{After: &Cursor{ID: s.cur.id, Seq: g.first.Seq + 3}})
 	defer r.Close()
 	_, err := r.Next(t.Context())
 	var gap *GapError
-	if !errors.As(err, &gap) || gap.First != g.first.seq+4 || gap.Last != g.next.seq-1 || !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("got %v, want the gap from %d to %d", err, g.first.seq+4, g.next.seq-1)
+	if !errors.As(err, &gap) || gap.First != g.first.Seq+4 || gap.Last != g.next.Seq-1 || !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("got %v, want the gap from %d to %d", err, g.first.Seq+4, g.next.Seq-1)
 	}
-	wantText(t, datas(t, r, int(500-g.next.seq+1)), int(g.next.seq))
+	wantText(t, datas(t, r, int(500-g.next.Seq+1)), int(g.next.Seq))
 }
 
 // TestReaderSurvivesErrors gives a reader errors that say nothing about the
@@ -281,18 +283,18 @@ func TestReaderSurvivesErrors(t *testing.T) {
 	g := s.cur.segs[1]
 	fs.set(func(fs *faultFS) {
 		fs.open = func(name string) error {
-			if filepath.Base(name) == segmentName(g.ordinal) {
+			if filepath.Base(name) == segment.Name(g.ordinal) {
 				return syscall.EIO
 			}
 			return nil
 		}
 	})
-	wantText(t, datas(t, r, int(g.first.seq)-11), 11)
+	wantText(t, datas(t, r, int(g.first.Seq)-11), 11)
 	var gap *GapError
-	if _, err := r.Next(t.Context()); !errors.As(err, &gap) || gap.Count != g.next.seq-g.first.seq || !errors.Is(err, syscall.EIO) {
-		t.Fatalf("got %v, want a gap of %d", err, g.next.seq-g.first.seq)
+	if _, err := r.Next(t.Context()); !errors.As(err, &gap) || gap.Count != g.next.Seq-g.first.Seq || !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v, want a gap of %d", err, g.next.Seq-g.first.Seq)
 	}
-	wantText(t, datas(t, r, int(500-g.next.seq+1)), int(g.next.seq))
+	wantText(t, datas(t, r, int(500-g.next.Seq+1)), int(g.next.Seq))
 }
 
 // TestDirectoryIsLockedWhileItIsRead closes a spool of which a reader has not
@@ -371,7 +373,7 @@ func TestFilesSetAsideAreNeverReplaced(t *testing.T) {
 		edit(t, newest(t, o.Dir), func(b []byte) []byte { b[8]++; return b })
 	}
 	mustOpen(t, o)
-	if files, _ := filepath.Glob(filepath.Join(o.Dir, "*"+asideSuffix)); len(files) != rounds {
+	if files, _ := filepath.Glob(filepath.Join(o.Dir, "*"+segment.AsideSuffix)); len(files) != rounds {
 		t.Errorf("%d files set aside, want %d", len(files), rounds)
 	}
 }
@@ -394,58 +396,4 @@ func TestSmallerBoundIsKeptFromTheStart(t *testing.T) {
 	defer r.Close()
 	n := int(s.Stats().Entries)
 	wantText(t, datas(t, r, n), 5001-n+1)
-}
-
-// FuzzScanner feeds the scanner any file: it must end, stay inside, and find
-// the same frames whatever it is given at once.
-func FuzzScanner(f *testing.F) {
-	var good []byte
-	at := origin
-	for i := range 4 {
-		b := make([]byte, 100)
-		r := Record{Type: 1420, Context: uint16(i), Time: 5, Data: []byte("some record"), Attachment: i == 2, Event: Cursor{7, 1}}
-		n := putFrame(b, 7, at, &r)
-		at = at.behind(r.Attachment)
-		good = append(good, b[:n]...)
-	}
-	f.Add(good)
-	f.Add(append([]byte("garbage"), good...))
-	f.Add(good[:len(good)-3])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		path := filepath.Join(t.TempDir(), "segment")
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		file, err := osFS{}.OpenFile(path, os.O_RDONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		var sc scanner
-		sc.reset(file, 7, origin, 0, int64(len(b)))
-		last := origin
-		var sum int64
-		for {
-			skipped, err := sc.next()
-			fr := &sc.frame
-			sum += skipped
-			if err != nil {
-				break
-			}
-			sum += frameHeader + int64(len(fr.data))
-			if fr.attachment {
-				sum += reference
-				if fr.event >= fr.at.seq {
-					t.Fatalf("an attachment before its event %d: %v", fr.event, fr.at)
-				}
-			}
-			if fr.at.n < last.n || fr.at.seq < last.seq || fr.at.seq-last.seq > fr.at.n-last.n {
-				t.Fatalf("a frame at %v after %v", fr.at, last)
-			}
-			last = fr.next()
-		}
-		if sum != int64(len(b)) {
-			t.Fatalf("accounted for %d of %d bytes", sum, len(b))
-		}
-	})
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // Spool is the log. All methods may be called by any goroutine.
@@ -44,7 +46,7 @@ type Spool struct {
 	diskBytes int64  // of all segments
 	memBytes  int64  // of all chunks of epochs that are in memory only
 	bufBytes  int64  // of all other chunks
-	unsynced  []*segment
+	unsynced  []*segmentFile
 	run       *runMark // nil in the memory form
 	dirty     bool     // the syncer knows that there is something to sync
 	newNames  bool     // the directory has to be synced too
@@ -76,7 +78,7 @@ func Open(opts Options) (*Spool, error) {
 	s.ordinal.Store(1)
 	if opts.Dir == "" {
 		s.tell = startNotifier(opts.Notify)
-		s.link(&epoch{id: s.mint(), memory: true, next: origin})
+		s.link(&epoch{id: s.mint(), memory: true, next: segment.Origin})
 		s.end = Cursor{ID: s.cur.id}
 		return s, nil
 	}
@@ -111,11 +113,11 @@ func (s *Spool) End() Cursor { return s.end }
 
 // newest returns the newest event, or what stands before the first one. It is
 // called with appendMu or mu held, or before anybody else has the spool.
-func (s *Spool) newest() Cursor { return Cursor{s.cur.id, s.cur.next.seq - 1} }
+func (s *Spool) newest() Cursor { return Cursor{ID: s.cur.id, Seq: s.cur.next.Seq - 1} }
 
 // mint draws a new id.
 func (s *Spool) mint() ID {
-	return newID(func(id ID) bool { return s.find(id) != nil })
+	return segment.NewID(func(id ID) bool { return s.find(id) != nil })
 }
 
 // find returns the epoch with the id, or nil. It is called with mu held, or
@@ -178,7 +180,7 @@ func (s *Spool) Close() error {
 	for e := s.oldest; e != nil && s.lock != nil; e = e.succ {
 		if e.memory {
 			for _, c := range e.chunks {
-				lost += c.next.seq - c.first.seq
+				lost += c.next.Seq - c.first.Seq
 			}
 		}
 	}
@@ -259,7 +261,7 @@ func (s *Spool) finish() error {
 	if err != nil {
 		// The kernel may have thrown away what it could not write: the mark
 		// must not vouch for it.
-		s.opts.FS.Remove(s.path(markName))
+		s.opts.FS.Remove(s.path(segment.MarkName))
 		return err
 	}
 	return markEnd(s.opts.FS, s.opts.Dir, s.cur.id, s.cur.next)
@@ -288,17 +290,17 @@ func (s *Spool) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Stats{
-		ID: s.cur.id, Last: s.cur.next.seq - 1, OnDisk: !s.cur.memory,
+		ID: s.cur.id, Last: s.cur.next.Seq - 1, OnDisk: !s.cur.memory,
 		Disk: s.diskBytes, Memory: s.memBytes + s.bufBytes,
 		Appended: s.appended, Attached: s.attached, Cut: s.cut, GivenUp: s.given,
 		Syncs: s.syncs, Failures: s.failures, Err: s.err,
 	}
 	for e := s.oldest; e != nil; e = e.succ {
-		first := e.available(origin).seq
-		if first < e.next.seq && st.Oldest.ID == 0 {
-			st.Oldest = Cursor{e.id, first}
+		first := e.available(segment.Origin).Seq
+		if first < e.next.Seq && st.Oldest.ID == 0 {
+			st.Oldest = Cursor{ID: e.id, Seq: first}
 		}
-		st.Entries += e.next.seq - first
+		st.Entries += e.next.Seq - first
 	}
 	return st
 }

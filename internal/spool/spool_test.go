@@ -81,7 +81,7 @@ func TestReaderGetsWhatWasAppended(t *testing.T) {
 			continue
 		}
 		s2 := mustOpen(t, Options{Dir: dir, BootID: boot(1)})
-		if s2.End() != (Cursor{s.cur.id, 100}) {
+		if s2.End() != (Cursor{ID: s.cur.id, Seq: 100}) {
 			t.Errorf("End after a clean restart %v, want %v:100", s2.End(), s.cur.id)
 		}
 		r = s2.NewReader(Start{})

@@ -96,7 +96,7 @@ func (y *syncer) run(s *Spool) {
 // a second time, so the file is not written to any more.
 func (s *Spool) syncPass() error {
 	type target struct {
-		g      *segment
+		g      *segmentFile
 		f      File
 		sealed bool
 	}
@@ -142,7 +142,7 @@ func (s *Spool) syncPass() error {
 		s.syncFailed(e, first)
 		return first
 	}
-	if run != nil && run.note.id == e.id {
+	if run != nil && run.note.ID == e.id {
 		run.synced(end)
 	}
 	s.mu.Lock()
@@ -157,7 +157,7 @@ var errUnlinked = errors.New("the segment was removed")
 
 // writes reports whether g is still being written. What is not may have been
 // removed by ourselves, for the bound; asked behind unlinked, it cannot have.
-func (s *Spool) writes(g *segment) bool {
+func (s *Spool) writes(g *segmentFile) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !g.sealed
@@ -175,7 +175,7 @@ func unlinked(f File) bool {
 
 // markUnsynced notes that g has something to sync, or to close when it is
 // sealed. It is called with mu held.
-func (s *Spool) markUnsynced(g *segment) {
+func (s *Spool) markUnsynced(g *segmentFile) {
 	if !g.unsynced && g.file != nil {
 		g.unsynced = true
 		s.unsynced = append(s.unsynced, g)

@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
 
 // writer does the writing to the disk for one epoch, in a goroutine of its
@@ -33,9 +36,9 @@ const (
 // lie in a chunk, beyond what is published of it.
 type job struct {
 	p      []byte
-	off    int64    // where in the file
-	header *header  // not nil: into a new segment
-	remove []string // files to remove before
+	off    int64           // where in the file
+	header *segment.Header // not nil: into a new segment
+	remove []string        // files to remove before
 }
 
 func startWriter(fs FS, dir string, f File) *writer {
@@ -148,7 +151,7 @@ func (w *writer) write(j job) error {
 func (w *writer) undo(j job, old, f File) {
 	if f != nil && f != old {
 		f.Close()
-		w.fs.Remove(filepath.Join(w.dir, segmentName(j.header.ordinal)))
+		w.fs.Remove(filepath.Join(w.dir, segment.Name(j.header.Ordinal)))
 	} else if f != nil && j.header == nil {
 		f.Truncate(j.off)
 	}
@@ -161,20 +164,17 @@ func (w *writer) undo(j job, old, f File) {
 // createSegment makes a new segment file, which gets its name when it has its
 // header: one that is shorter than that was damaged. On failure nothing
 // stays behind, as far as possible.
-func createSegment(fs FS, dir string, h *header) (File, error) {
-	name := filepath.Join(dir, segmentName(h.ordinal))
-	temp := name + tempSuffix
-	f, err := fs.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+func createSegment(fs FS, dir string, h *segment.Header) (File, error) {
+	r, err := atomicfile.Create(fs, filepath.Join(dir, segment.Name(h.Ordinal)), 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = f.WriteAt(h.encode(), 0); err == nil {
-		err = fs.Rename(temp, name)
-	}
-	if err != nil {
-		f.Close()
-		fs.Remove(temp)
+	if _, err := r.WriteAt(h.Encode(), 0); err != nil {
+		r.Discard()
 		return nil, err
 	}
-	return f, nil
+	if err := r.Commit(false); err != nil {
+		return nil, err
+	}
+	return r.File, nil
 }

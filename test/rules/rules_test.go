@@ -30,7 +30,8 @@ var allowed = map[string][]string{
 	"internal/auditrec":                  {},
 	"internal/fairshare":                 {},
 	"internal/atomicfile":                {},
-	"internal/spool":                     {},
+	"internal/spool":                     {"internal/atomicfile", "internal/spool/segment"},
+	"internal/spool/segment":             {"internal/atomicfile"},
 	"internal/text":                      {},
 	"internal/units":                     {"internal/text"},
 	"internal/schema":                    {"internal/text", "internal/units"},
@@ -52,7 +53,7 @@ var allowed = map[string][]string{
 	"internal/sink/journald/journaltest": {},
 	"internal/api":                       {"internal/atomicfile", "internal/entry", "internal/fairshare", "internal/format", "internal/match", "internal/spool", "internal/units", "pkg/ipe"},
 	"internal/activepolicy":              {"internal/atomicfile", "internal/entry", "internal/format", "internal/spool", "pkg/ipe"},
-	"internal/eventsource":               {"internal/api", "internal/entry", "internal/format", "internal/host", "internal/activepolicy", "internal/input", "internal/losses", "internal/spool", "pkg/ipe"},
+	"internal/eventsource":               {"internal/api", "internal/entry", "internal/format", "internal/host", "internal/activepolicy", "internal/input", "internal/losses", "internal/spool", "internal/spool/segment", "pkg/ipe"},
 	"internal/advice": {
 		"internal/eventsource", "internal/host", "internal/fileprops", "internal/report",
 		"pkg/ipe", "pkg/ipe/policy",

@@ -1,4 +1,4 @@
-package spool
+package segment
 
 import (
 	"errors"
@@ -40,11 +40,3 @@ func (g *GapError) Unwrap() error { return g.Err }
 
 // ErrDamaged is the reason of a gap whose entries were there, but not sound.
 var ErrDamaged = errors.New("damaged on disk")
-
-// errGone is the reason of a gap of unknown size: nothing of the cursor's id
-// is left.
-var errGone = errors.New("the spool no longer knows this id")
-
-// errBeyond is the reason of a gap of unknown size at the end of an id: a cursor
-// names an entry that is not there any more, or never was.
-var errBeyond = errors.New("the cursor is beyond the end of its id")

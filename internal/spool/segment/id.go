@@ -1,4 +1,4 @@
-package spool
+package segment
 
 import (
 	"crypto/rand"
@@ -23,8 +23,8 @@ func ParseID(s string) (ID, error) {
 	return ID(n), nil
 }
 
-// newID draws an id that is none of those known.
-func newID(known func(ID) bool) ID {
+// NewID draws an id that is none of those known.
+func NewID(known func(ID) bool) ID {
 	var b [8]byte
 	for {
 		rand.Read(b[:]) // never fails: crypto/rand ends the program instead

@@ -1,4 +1,4 @@
-package spool
+package segment
 
 import (
 	"cmp"
@@ -8,8 +8,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
 )
 
 // ErrNoSpool is returned by OpenOffline for a directory without any segment.
@@ -36,14 +37,13 @@ type Offline struct {
 	since int64 // pass over older entries until one is not
 
 	boot [16]byte // of the running kernel
-	mark note
+	mark Mark
 
-	todo     []string // names of segments that come next
-	file     File     // being read; nil between two
-	head     header   // of the segment read last
-	scan     scanner
-	next     point     // expected in head.id; zero before the first segment
-	holds    bool      // the frame of scan was read, but a gap had to be told before it
+	todo     []string        // names of segments that come next
+	file     atomicfile.File // being read; nil between two
+	head     Header          // of the segment read last
+	frames   Reader
+	next     Point     // expected in head.id; zero before the first segment
 	gap      *GapError // to be told next
 	why      error     // what damaged the entries after the last one; nil when nothing did
 	vanished bool      // a segment was given up since the last one
@@ -61,7 +61,7 @@ func OpenOffline(dir string, boot [16]byte, since time.Time) (*Offline, error) {
 	o := &Offline{dir: dir, boot: boot, since: math.MinInt64}
 	// The mark before the names: what the spool does meanwhile adds entries to
 	// those that the mark speaks of.
-	o.mark, _ = readMark(osFS{}, dir)
+	o.mark, _ = ReadMark(atomicfile.OS{}, dir)
 	if err := o.list(""); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
@@ -82,7 +82,7 @@ func OpenOffline(dir string, boot [16]byte, since time.Time) (*Offline, error) {
 func (o *Offline) list(after string) error {
 	names, err := os.ReadDir(o.dir) // sorted
 	for _, n := range names {
-		if _, ok := parseSegmentName(n.Name()); ok && n.Name() > after {
+		if _, ok := ParseName(n.Name()); ok && n.Name() > after {
 			o.todo = append(o.todo, n.Name())
 		}
 	}
@@ -93,7 +93,7 @@ func (o *Offline) list(after string) error {
 // without the right to, or of another release.
 func (o *Offline) readable() (why error) {
 	for _, name := range o.todo {
-		f, _, err := o.openSegment(name)
+		f, _, _, err := Open(atomicfile.OS{}, filepath.Join(o.dir, name))
 		switch {
 		case err == nil:
 			f.Close()
@@ -109,12 +109,12 @@ func (o *Offline) readable() (why error) {
 // before.
 func (o *Offline) skipBefore(t int64) {
 	for i := 1; i < len(o.todo); i++ {
-		f, h, err := o.openSegment(o.todo[i])
+		f, h, _, err := Open(atomicfile.OS{}, filepath.Join(o.dir, o.todo[i]))
 		if err != nil {
 			continue
 		}
 		f.Close()
-		if h.created > t {
+		if h.Created > t {
 			o.todo = o.todo[i-1:]
 			return
 		}
@@ -151,57 +151,52 @@ func (o *Offline) Next() (*Entry, error) {
 			o.advance()
 			continue
 		}
-		f, ok := o.frame()
+		f := o.frame()
 		switch {
-		case !ok, f.attachment && !o.Attachments:
+		case f == nil, f.Attachment && !o.Attachments:
 			continue
 		case o.since == math.MinInt64:
-		case f.attachment || f.time < o.since:
+		case f.Attachment || f.Time < o.since:
 			continue
 		}
 		o.since = math.MinInt64
-		o.entry.ID, o.entry.BootID = o.head.id, o.head.boot
-		o.entry.set(f)
+		o.entry.ID, o.entry.BootID = o.head.ID, o.head.Boot
+		o.entry.Set(f)
 		return &o.entry, nil
 	}
 }
 
-// frame returns the next frame of the open segment. It reports false when a gap
-// comes first, or the segment is over.
-func (o *Offline) frame() (*frame, bool) {
-	f := &o.scan.frame
-	if !o.holds {
-		if skipped, err := o.scan.next(); err != nil {
-			if err != io.EOF {
-				o.why = err
-			} else if skipped > 0 && !o.beingWritten() {
-				o.why = ErrDamaged
-			}
-			o.leave()
-			return f, false
+// frame returns the next frame of the open segment, nil when a gap comes first, or
+// the segment is over.
+func (o *Offline) frame() *Frame {
+	f, hole, err := o.frames.Next()
+	switch {
+	case err != nil:
+		if err != io.EOF {
+			o.why = err
+		} else if rest := o.frames.rest(); rest.Tail > 0 && !o.beingWritten(rest) {
+			o.why = ErrDamaged
 		}
+		o.leave()
+	case hole != nil:
+		o.setGap(hole.To, hole.Err)
+	default:
+		o.next = f.Next()
 	}
-	o.holds = false
-	if f.at.n > o.next.n {
-		o.setGap(f.at, ErrDamaged)
-		o.holds = true
-		return f, false
-	}
-	o.next = f.next()
-	return f, true
+	return f
 }
 
 // beingWritten reports whether the unfinished frame at the end of the segment
 // is one that nobody was told of yet: a write that goes on just now, or that
 // ended with the process.
-func (o *Offline) beingWritten() bool {
-	return o.scan.torn && len(o.todo) == 0 && o.alive() && tornWrite(o.scan.limit)
+func (o *Offline) beingWritten(rest Damage) bool {
+	return rest.Torn && len(o.todo) == 0 && o.alive() && TornWrite(o.frames.scan.limit)
 }
 
 // alive reports whether all that was appended is in the files, although the
 // spool was not closed: the page cache outlives a process, but not a boot.
 func (o *Offline) alive() bool {
-	return o.mark.state == markRunning && o.head.boot == o.boot && o.boot != [16]byte{}
+	return o.mark.State == MarkRunning && o.head.Boot == o.boot && o.boot != [16]byte{}
 }
 
 // whole reports whether the newest entries are among those that were read.
@@ -209,20 +204,20 @@ func (o *Offline) whole() bool {
 	switch {
 	case o.vanished:
 		return false
-	case o.head.id == o.mark.id:
-		return o.next.n >= o.mark.at.n && (o.alive() || o.mark.state == markClean)
+	case o.head.ID == o.mark.ID:
+		return o.next.N >= o.mark.At.N && (o.alive() || o.mark.State == MarkClean)
 	}
 	// Since the mark was read, the spool may have begun another id.
-	o.mark, _ = readMark(osFS{}, o.dir)
-	return o.head.id == o.mark.id && o.alive()
+	o.mark, _ = ReadMark(atomicfile.OS{}, o.dir)
+	return o.head.ID == o.mark.ID && o.alive()
 }
 
 // setGap makes the frames from the next one to the one before to a gap, if any of
 // them is wanted.
-func (o *Offline) setGap(to point, why error) {
+func (o *Offline) setGap(to Point, why error) {
 	gap := &GapError{
-		ID: o.head.id, First: o.next.seq, Last: to.seq - 1, Count: to.seq - o.next.seq, Known: true,
-		Attachments: o.next.attachments(to), Err: why,
+		ID: o.head.ID, First: o.next.Seq, Last: to.Seq - 1, Count: to.Seq - o.next.Seq, Known: true,
+		Attachments: o.next.Attachments(to), Err: why,
 	}
 	if gap.Count > 0 || o.Attachments {
 		o.gap = gap
@@ -233,7 +228,7 @@ func (o *Offline) setGap(to point, why error) {
 // tellRest makes all that may follow under the id read last a gap of unknown
 // size.
 func (o *Offline) tellRest(why error) {
-	o.gap = &GapError{ID: o.head.id, First: o.next.seq, Err: why}
+	o.gap = &GapError{ID: o.head.ID, First: o.next.Seq, Err: why}
 }
 
 // advance opens the next segment, and finds out what is missing before it.
@@ -246,7 +241,7 @@ func (o *Offline) advance() {
 		return
 	}
 	name := o.todo[0]
-	f, h, err := o.openSegment(name)
+	f, h, size, err := Open(atomicfile.OS{}, filepath.Join(o.dir, name))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		o.vanished = true
@@ -262,71 +257,30 @@ func (o *Offline) advance() {
 	if err != nil {
 		return
 	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		o.why = err
-		return
-	}
 	o.missing(&h)
-	o.file, o.head, o.next, o.why, o.vanished = f, h, h.first, nil, false
-	o.scan.reset(f, h.id, h.first, headerSize, info.Size())
+	o.file, o.head, o.next, o.why, o.vanished = f, h, h.First, nil, false
+	o.frames.Reset(f, h.ID, Place{h.First, HeaderSize}, h.First, allFrames, size)
 }
 
 // missing tells what should have been between the segment read last and the one
 // with header h. What was before the first one is not missed.
-func (o *Offline) missing(h *header) {
+func (o *Offline) missing(h *Header) {
 	switch {
-	case o.next == point{}:
+	case o.next == Point{}:
 		if o.why != nil {
-			o.gap = &GapError{ID: h.id, First: h.first.seq, Err: o.why}
+			o.gap = &GapError{ID: h.ID, First: h.First.Seq, Err: o.why}
 		}
-	case h.id == o.head.id:
-		if h.first.n > o.next.n {
-			o.setGap(h.first, o.why)
+	case h.ID == o.head.ID:
+		if h.First.N > o.next.N {
+			o.setGap(h.First, o.why)
 		}
 	case o.why != nil || o.vanished:
 		o.tellRest(o.why)
-	case h.prior.id != o.head.id || h.prior.end.n == uncertain:
+	case h.Prior.ID != o.head.ID || h.Prior.End.N == Uncertain:
 		o.tellRest(ErrDamaged)
-	case h.prior.end.n > o.next.n:
-		o.setGap(h.prior.end, ErrDamaged)
-	case h.first.seq > 1:
-		o.gap = &GapError{ID: h.id, First: 1, Last: h.first.seq - 1, Count: h.first.seq - 1, Known: true}
+	case h.Prior.End.N > o.next.N:
+		o.setGap(h.Prior.End, ErrDamaged)
+	case h.First.Seq > 1:
+		o.gap = &GapError{ID: h.ID, First: 1, Last: h.First.Seq - 1, Count: h.First.Seq - 1, Known: true}
 	}
-}
-
-// distrust are flags for files of which nobody knows who put them there: the
-// reader may be root, and the directory that of a user. Opening a FIFO would
-// wait for a writer, and a device may do anything.
-const distrust = syscall.O_NONBLOCK | syscall.O_NOFOLLOW
-
-// openSegment opens a segment and reads its header.
-func (o *Offline) openSegment(name string) (f File, h header, err error) {
-	f, err = osFS{}.OpenFile(filepath.Join(o.dir, name), os.O_RDONLY|distrust, 0)
-	if err != nil {
-		return nil, h, err
-	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case !info.Mode().IsRegular():
-		err = fmt.Errorf("%s: %w", filepath.Join(o.dir, name), errHeader)
-	default:
-		b := make([]byte, headerSize)
-		if _, err = f.ReadAt(b, 0); err == io.EOF {
-			err = errHeader
-		}
-		if err == nil {
-			h, err = parseHeader(b)
-		}
-		if err != nil {
-			err = fmt.Errorf("%s: %w", filepath.Join(o.dir, name), err)
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, h, err
-	}
-	return f, h, nil
 }

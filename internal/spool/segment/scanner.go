@@ -1,4 +1,4 @@
-package spool
+package segment
 
 import "io"
 
@@ -7,23 +7,23 @@ const scanBuffer = 64 << 10
 // scanner reads the frames of one segment file in order and passes over what
 // is damaged.
 type scanner struct {
-	f     File
+	f     io.ReaderAt
 	id    ID
-	from  point // no sound frame comes before it
+	from  Point // no sound frame comes before it
 	limit int64 // end of the file, or of what is published of it
 
 	buf  []byte
 	a, b int   // buf[a:b] is read, not yet scanned
 	off  int64 // position of buf[b] in the file
 
-	frame frame // the last sound one
+	frame Frame // the last sound one
 
 	good int64 // end of the last sound frame
 	torn bool  // set with io.EOF: the file ends inside a frame that began right after good
 }
 
 // reset begins at off, where a frame begins. The buffer is kept.
-func (s *scanner) reset(f File, id ID, from point, off, limit int64) {
+func (s *scanner) reset(f io.ReaderAt, id ID, from Point, off, limit int64) {
 	*s = scanner{f: f, id: id, from: from, limit: limit, off: off, good: off, buf: s.buf}
 	if s.buf == nil {
 		s.buf = make([]byte, scanBuffer)
@@ -50,9 +50,9 @@ func (s *scanner) next() (skipped int64, err error) {
 			}
 		}
 		if st == frameSound {
-			s.a += s.frame.get(s.buf[s.a:s.b])
+			s.a += s.frame.Get(s.buf[s.a:s.b])
 			s.good = s.off - int64(s.b-s.a)
-			s.from = s.frame.next()
+			s.from = s.frame.Next()
 			s.torn = false
 			return skipped, nil
 		}
