@@ -62,6 +62,9 @@ func described(text string, several bool) string {
 	if strings.HasPrefix(rest, "all events from the kernel") {
 		return typ + "; all events from the kernel"
 	}
+	if strings.HasPrefix(rest, "all events from a record") {
+		return typ + "; all events from a record"
+	}
 	if strings.HasPrefix(rest, "all events") {
 		return typ + "; all events"
 	}
@@ -77,10 +80,13 @@ func described(text string, several bool) string {
 
 // kindsOf names the kinds of events in a set.
 func kindsOf(set format.Kinds) string {
-	var kinds, kernel []string
+	var kinds, kernel, recorded []string
 	for k := ipe.Kind(0); k.String() != ""; k++ {
 		if k.FromKernel() {
 			kernel = append(kernel, k.String())
+		}
+		if k.FromKernel() || k == ipe.KindAuditConfig {
+			recorded = append(recorded, k.String())
 		}
 		if set.Has(k) {
 			kinds = append(kinds, k.String())
@@ -91,6 +97,8 @@ func kindsOf(set format.Kinds) string {
 		return "all events"
 	case slices.Equal(kinds, kernel):
 		return "all events from the kernel"
+	case slices.Equal(kinds, recorded):
+		return "all events from a record"
 	}
 	return strings.Join(sorted(kinds), ", ")
 }
@@ -108,6 +116,7 @@ func TestValuesOfEventKeys(t *testing.T) {
 		"action":     named(ipe.ActionAllow),
 		"accuracy":   named(ipe.AccuracyExact),
 		"dialect":    named(ipe.DialectMainline),
+		"what":       ipe.Whats(),
 		"ipe_status": {host.StatusAbsent, host.StatusNoPolicy, host.StatusActive, host.StatusUnreadable},
 	} {
 		sameSet(t, "values of "+key, want, values[key])
@@ -174,6 +183,12 @@ func TestSeverities(t *testing.T) {
 		{ipe.Event{Kind: ipe.KindStopped}, "stopped"},
 		{ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictAllowed}, "allowed"},
 		{ipe.Event{Kind: ipe.KindStarted}, "started"},
+		{ipe.Event{Kind: ipe.KindAuditConfig, What: []byte(ipe.WhatRuleAdded), New: []byte("exclude all of 1420")}, "every"},
+		{ipe.Event{Kind: ipe.KindAuditConfig, What: []byte(ipe.WhatAuditDisabled)}, "later changes of audit"},
+		{ipe.Event{Kind: ipe.KindAuditConfig, What: []byte(ipe.WhatRateLimit), New: []byte("100")}, "some records of IPE"},
+		{ipe.Event{Kind: ipe.KindAuditConfig, What: []byte(ipe.WhatAuditd), New: []byte("0")}, "audit_config: others"},
+		{ipe.Event{Kind: ipe.KindAuditConfig, What: []byte(ipe.WhatAuditDisabled), Res: ipe.False}, "the change was refused"},
+		{ipe.Event{Kind: ipe.KindAuditConfig, What: []byte(ipe.WhatListener)}, "any other audit_config"},
 	} {
 		number := string(rune('0' + format.Severity(&tt.ev)))
 		if !strings.Contains(page[number], tt.text) {

@@ -64,7 +64,7 @@ func TestReferenceNamesTheDefaults(t *testing.T) {
 sinks:
   - {type: console, match: [
       {events: [access], verdicts: [denied, would_deny], ops: [EXECUTE], hooks: [MMAP, MPROTECT], paths: ["/usr/**"], not: {paths: ["/usr/share/**"]}},
-      {events: [enforcement, policy_load, policy_activate, unparsed, lost, forged]}]}
+      {events: [enforcement, policy_load, policy_activate, unparsed, lost, forged, audit_config]}]}
   - {type: file, path: /var/log/ipe-auditd/events.json, rotate: {}}
   - {type: journald}
   - {type: syslog, address: tls://logs.example.com, ca: /etc/ipe-auditd/ca.pem, cert: /etc/ipe-auditd/client.pem, key: /etc/ipe-auditd/client.key}

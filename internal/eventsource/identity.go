@@ -19,7 +19,7 @@ func same(a, b *Event) bool {
 	switch {
 	case a.At.Seq > 0 && a.At == b.At:
 		return true
-	case a.Serial == 0 || !a.Kind.FromKernel() || !b.Kind.FromKernel():
+	case a.Serial == 0 || !a.HasRecord() || !b.HasRecord():
 		// What has no number can only be told by all that it says.
 		return a.At.Seq == 0 && a.At == b.At && a.Kind == b.Kind && (a.Kind == ipe.KindLost || a.Kind == ipe.KindRepeated) &&
 			bytes.Equal(pack(nil, &a.Event), pack(nil, &b.Event))
@@ -32,7 +32,8 @@ func same(a, b *Event) bool {
 	case b.Kind == ipe.KindUnparsed:
 		return beginsAs(b.Raw, &a.Event)
 	}
-	return a.PID == b.PID && bytes.Equal(a.Hook, b.Hook) && bytes.Equal(a.Op, b.Op) &&
+	return a.PID == b.PID && bytes.Equal(a.What, b.What) && bytes.Equal(a.Old, b.Old) && bytes.Equal(a.New, b.New) &&
+		bytes.Equal(a.Hook, b.Hook) && bytes.Equal(a.Op, b.Op) &&
 		bytes.Equal(a.Path, b.Path) && (a.Path == nil) == (b.Path == nil)
 }
 

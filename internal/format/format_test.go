@@ -108,6 +108,24 @@ func repeated() *ipe.Event {
 	return ev
 }
 
+// auditOff is from a record.
+func auditOff() *ipe.Event {
+	return &ipe.Event{
+		Kind: ipe.KindAuditConfig, Type: ipe.TypeAuditConfigChange, Has: ipe.HasStamp | ipe.HasAUID | ipe.HasSES,
+		Time: 1796082676286, Serial: 1442817, AUID: 1000, SES: 3, Res: ipe.True,
+		What: []byte("audit_disabled"), Old: []byte("1"), New: []byte("0"), Effect: []byte("from here on nothing is known"),
+		Raw: []byte("audit(1796082676.286:1442817): op=set audit_enabled=0 old=1 auid=1000 ses=3 res=1"),
+	}
+}
+
+// excluded is from a question.
+func excluded() *ipe.Event {
+	return &ipe.Event{
+		Kind: ipe.KindAuditConfig, Has: ipe.HasStamp, Time: 1796082677000,
+		What: []byte("rule_added"), New: []byte("exclude all of 1420"), Effect: []byte("from here on denials are not recorded"),
+	}
+}
+
 func started() *ipe.Event {
 	return &ipe.Event{
 		Kind: ipe.KindStarted, Has: ipe.HasStamp, Time: 1795440950000,
@@ -159,7 +177,7 @@ func all() map[string]*ipe.Event {
 		"denied": denied(), "explicit": explicit(), "anonymous": anonymous(), "hostile": hostile(),
 		"failed load": failedLoad(), "loaded": loaded(), "activated": activated(),
 		"switched off": switchedOff(), "unparsed": unparsed(), "lost": lost(), "forged": forged(),
-		"repeated": repeated(), "by a service": byService(),
+		"audit off": auditOff(), "excluded": excluded(), "repeated": repeated(), "by a service": byService(),
 		"started": started(), "stopped": stopped(), "zero": {},
 	}
 }

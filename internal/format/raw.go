@@ -17,7 +17,7 @@ import (
 // no NUL; in a record from elsewhere each becomes a blank, as a newline would
 // tear the line and a NUL end it for ausearch.
 func AppendRaw(dst []byte, ev *ipe.Event, _ *Context) []byte {
-	if !ev.Kind.FromKernel() || ev.Raw == nil {
+	if !ev.HasRecord() || ev.Raw == nil {
 		return dst
 	}
 	dst = append(dst, "type="...)
@@ -41,10 +41,14 @@ func AppendRaw(dst []byte, ev *ipe.Event, _ *Context) []byte {
 	return append(dst, '\n')
 }
 
-// auditdName returns the name that auditd 3 and 4 have for a record type of
-// IPE (audit-userspace, lib/msg_typetab.h). It has none for 1420 to 1422.
+// auditdName returns the name that auditd 3 and 4 have for a record type
+// that can be an event (audit-userspace, lib/msg_typetab.h). It has none for 1420 to 1422.
 func auditdName(typ uint16) string {
 	switch typ {
+	case 1305:
+		return "CONFIG_CHANGE"
+	case 1335:
+		return "EVENT_LISTENER"
 	case 1403:
 		return "MAC_POLICY_LOAD"
 	case 1404:

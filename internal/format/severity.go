@@ -21,6 +21,7 @@ const (
 //	3 err      denied; lost
 //	4 warning  would_deny and unknown; a policy load that failed; unparsed
 //	5 notice   policy loaded, activated; enforcement switched on; stopped
+//	1 to 5     audit_config, by what it takes away: see [ipe.AuditImpact]
 //	6 info     allowed; started
 //
 // A repeated event is as grave as those that it counts.
@@ -59,6 +60,30 @@ func Severity(ev *ipe.Event) int {
 		return severityErr
 	case ipe.KindForged:
 		return severityCrit
+	case ipe.KindAuditConfig:
+		return auditSeverity(ev)
 	}
 	return severityWarning
+}
+
+// auditSeverity is Severity of a change of audit. An attempt that was refused is a
+// warning, for somebody has tried.
+func auditSeverity(ev *ipe.Event) int {
+	switch ipe.AuditImpact(ev) {
+	case ipe.ImpactAll:
+		return severityAlert
+	case ipe.ImpactBlind:
+		return severityCrit
+	case ipe.ImpactSome:
+		return severityErr
+	case ipe.ImpactContext:
+		return severityWarning
+	}
+	switch {
+	case ev.IsRefused():
+		return severityWarning
+	case string(ev.What) == ipe.WhatEnforcing && string(ev.New) == "0":
+		return severityAlert // as one that has its record
+	}
+	return severityNotice
 }

@@ -107,6 +107,8 @@ func (t *line) event(ev *ipe.Event, c *Context) {
 		t.loss(ev, " message", " messages")
 		t.str(" not from the kernel refused")
 		t.interval(ev)
+	case ipe.KindAuditConfig:
+		t.auditConfig(ev)
 	default:
 		t.head(odd, "UNPARSED")
 		if ev.Type != 0 {
@@ -119,7 +121,7 @@ func (t *line) event(ev *ipe.Event, c *Context) {
 		t.rest(ev.Raw)
 		return
 	}
-	if c.Raw && ev.Kind.FromKernel() {
+	if c.Raw && ev.HasRecord() {
 		t.str(" raw: ")
 		t.rest(ev.Raw)
 	}
@@ -215,6 +217,30 @@ func (t *line) enforcement(ev *ipe.Event) {
 		t.head(good, "*** IPE ENFORCEMENT SWITCHED ON: now enforcing ***")
 	default:
 		t.head(alarm, "*** IPE ENFORCEMENT SWITCHED: the record does not say to what ***")
+	}
+	t.origin(ev)
+}
+
+func (t *line) auditConfig(ev *ipe.Event) {
+	colour := news
+	switch impact := ipe.AuditImpact(ev); {
+	case impact >= ipe.ImpactBlind:
+		colour = alarm
+	case impact > ipe.ImpactNone || ev.IsRefused():
+		colour = warn
+	}
+	t.head(colour, "AUDIT CHANGED")
+	t.value(" ", ev.What)
+	t.value(" from ", ev.Old)
+	t.value(" to ", ev.New)
+	if ev.Effect != nil {
+		t.str(": ")
+		t.rest(ev.Effect)
+	}
+	t.value(" comm=", ev.Comm)
+	if ev.Has&ipe.HasPID != 0 {
+		t.str(" pid=")
+		t.num(ev.PID)
 	}
 	t.origin(ev)
 }

@@ -222,6 +222,10 @@ func typeByName(name []byte) (uint16, bool) {
 	var typ uint16
 	switch string(name) {
 	// include/uapi/linux/audit.h
+	case "CONFIG_CHANGE":
+		typ = 1305
+	case "EVENT_LISTENER":
+		typ = 1335
 	case "MAC_POLICY_LOAD": // of RFC v8 and v9
 		typ = 1403
 	case "MAC_STATUS":

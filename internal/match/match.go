@@ -42,7 +42,7 @@ type (
 
 // The kinds of events and the verdicts, as pkg/ipe has them.
 const (
-	lastKind    = ipe.KindRepeated
+	lastKind    = ipe.KindAuditConfig
 	lastVerdict = ipe.VerdictUnknown
 
 	allKinds   = 1<<(lastKind+1) - 1

@@ -29,12 +29,13 @@ const (
 )
 
 // Types returns the record types that a filter for the kernel's socket must
-// let pass: all that mainline, the trees derived from it and RFC v7 print. The
+// let pass: all that mainline, the trees derived from it and RFC v7 print, and
+// what the kernel says of changes of audit itself. The
 // policy records of v8 and v9 (1403, 1405) and the forms before v7 are left out,
 // for no kernel in use prints them, and SELinux and IMA use their types; they
 // are decoded where they come from a file.
 func Types() []uint16 {
-	return []uint16{TypeMACStatus, TypeAccess, TypeConfigChange, TypePolicyLoad, TypeLandlockAccess}
+	return []uint16{TypeMACStatus, TypeAccess, TypeConfigChange, TypePolicyLoad, TypeLandlockAccess, TypeAuditConfigChange, TypeEventListener}
 }
 
 // Carries reports whether IPE ever used the record type. Text in records of
@@ -56,7 +57,7 @@ type Class uint8
 // The classes. All but ClassIPE are reasons to skip a record.
 const (
 	ClassForeign    Class = iota // none of the others
-	ClassIPE                     // IPE's, readable or not
+	ClassIPE                     // IPE's, readable or not, or about what becomes of IPE's
 	ClassEmpty                   // no body: the twin of a 1404 (ipe_audit_enforce, every release)
 	ClassLandlock                // Landlock's, which has 1423 since 6.15
 	ClassOtherLSM                // SELinux's 1404, and what else does not say lsm=ipe but should
@@ -73,6 +74,9 @@ func (c Class) String() string { return name(classNames[:], int(c)) }
 // text is a record with its stamp or the body alone. Classify says of every
 // record what [Decoder.Decode] says, and is as safe to call.
 func Classify(typ uint16, text []byte) Class {
+	if carriesAuditConfig(typ) {
+		return classifyAuditConfig(typ, text)
+	}
 	if !Carries(typ) {
 		return ClassForeign
 	}

@@ -30,6 +30,9 @@ type Decoder struct {
 // its scratch space are large enough, and it keeps no reference to text.
 func (d *Decoder) Decode(ev *Event, typ uint16, text []byte) Class {
 	ev.Reset()
+	if carriesAuditConfig(typ) {
+		return d.auditConfig(ev, typ, text)
+	}
 	if !Carries(typ) {
 		return ClassForeign
 	}

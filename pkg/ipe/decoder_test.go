@@ -208,12 +208,19 @@ func TestOrdinaryReaderAgreesWithTheGeneralOne(t *testing.T) {
 
 func TestTypesAreCarried(t *testing.T) {
 	t.Parallel()
-	want := []uint16{1404, 1420, 1421, 1422, 1423}
+	want := []uint16{1404, 1420, 1421, 1422, 1423, 1305, 1335}
 	if diff := cmp.Diff(want, Types()); diff != "" {
 		t.Errorf("types for the kernel's filter (-want +got):\n%s", diff)
 	}
 	for _, typ := range want {
-		if Classify(typ, []byte("IPE enforce=1")) != ClassIPE {
+		body := "IPE enforce=1"
+		switch typ {
+		case TypeAuditConfigChange:
+			body = "op=set audit_enabled=0 old=1"
+		case TypeEventListener:
+			body = "op=connect"
+		}
+		if Classify(typ, []byte(body)) != ClassIPE {
 			t.Errorf("%d is let through but never IPE's", typ)
 		}
 	}

@@ -76,6 +76,13 @@ func dump(c Class, ev *Event) string {
 	num("until", HasUntil, ev.Until)
 	num("first_seq", HasSeqRange, ev.FirstSeq)
 	num("last_seq", HasSeqRange, ev.LastSeq)
+	str("what", ev.What)
+	str("old", ev.Old)
+	str("new", ev.New)
+	if ev.Kind == KindAuditConfig {
+		str("tty", ev.TTY)
+		str("exe", ev.Exe)
+	}
 	str("version", ev.Version)
 	str("kernel", ev.Kernel)
 	str("ipe_status", ev.IPEStatus)

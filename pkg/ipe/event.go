@@ -19,6 +19,7 @@ const (
 	KindLost                       // records or entries were lost
 	KindForged                     // a process other than the kernel sent records
 	KindRepeated                   // accesses of one kind, counted instead of told
+	KindAuditConfig                // who records, or what is recorded, was changed: from a record, or found by the daemon
 )
 
 var kindNames = [...]string{
@@ -32,6 +33,7 @@ var kindNames = [...]string{
 	KindLost:           "lost",
 	KindForged:         "forged",
 	KindRepeated:       "repeated",
+	KindAuditConfig:    "audit_config",
 }
 
 // String returns the kind as in the JSON key "event".
@@ -61,8 +63,14 @@ func (ev *Event) IsLoss() bool {
 }
 
 // FromKernel reports whether events of this kind come from a record of the
-// kernel, not from the daemon itself.
+// kernel, not from the daemon itself. Those of KindAuditConfig may come from
+// either: see [Event.HasRecord].
 func (k Kind) FromKernel() bool { return k <= KindEnforcement }
+
+// HasRecord reports whether the event comes from a record of the kernel.
+func (ev *Event) HasRecord() bool {
+	return ev.Kind.FromKernel() || ev.Kind == KindAuditConfig && ev.Type != 0
+}
 
 // Dialect is the form in which a record was written.
 type Dialect uint8
@@ -282,6 +290,12 @@ type Event struct {
 	// KindRepeated: how many there were, of those that say it.
 	PIDs  uint64
 	Comms uint64
+
+	// KindAuditConfig. Words of ours are constants, and view nothing.
+	What   []byte // one of the What constants
+	Old    []byte // what was the case before; nil where that is not known
+	New    []byte // what is now
+	Effect []byte // what that means, in words
 
 	// KindStarted and KindStopped.
 	Version      []byte // of the daemon

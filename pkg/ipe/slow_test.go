@@ -16,6 +16,9 @@ import (
 // nothing with the first but the type Event. It is the judge in FuzzDecode.
 func slowDecode(typ uint16, text []byte) (Class, *Event) {
 	ev := &Event{}
+	if typ == 1305 || typ == 1335 {
+		return slowAuditConfig(typ, text)
+	}
 	if !slices.Contains([]uint16{1403, 1404, 1405, 1420, 1421, 1422, 1423, 1802, 1807, 1808, 1809, 1810, 1811}, typ) {
 		return ClassForeign, ev
 	}
@@ -509,4 +512,112 @@ func slowProperty(w string) []byte {
 		return []byte(name + "=" + string(b))
 	}
 	return []byte(w)
+}
+
+// slowAuditConfig is slowDecode for records of types 1305 and 1335.
+func slowAuditConfig(typ uint16, text []byte) (Class, *Event) {
+	body, stamped, time, serial := slowStamp(string(text))
+	body = slowTrim(body)
+	if body == "" {
+		return ClassEmpty, &Event{}
+	}
+	first := map[string]string{}
+	setting := ""
+	for len(body) > 0 {
+		m := regexp.MustCompile(`(?s)^ *(?:([^=" ]+)=("(?:.*?)"(?: |$)|"|[^ ]*)|[^ ]*)`).FindStringSubmatch(body)
+		body = body[len(m[0]):]
+		key, value := m[1], strings.TrimSuffix(m[2], " ")
+		if value == `"` {
+			break
+		}
+		if _, again := first[key]; key == "" || again {
+			continue
+		}
+		first[key] = value
+		if setting == "" && slices.Contains([]string{"audit_enabled", "audit_rate_limit", "audit_backlog_limit", "audit_backlog_wait_time", "audit_failure", "audit_pid", "lost"}, key) {
+			setting = key
+		}
+	}
+	what := map[string]string{
+		"audit_rate_limit": "rate_limit", "audit_backlog_limit": "backlog_limit", "audit_backlog_wait_time": "backlog_wait_time",
+		"audit_failure": "failure", "audit_pid": "auditd", "lost": "lost_reset",
+	}[setting]
+	ev := &Event{Kind: KindAuditConfig, Type: typ, Raw: text}
+	decimal := regexp.MustCompile(`^[0-9]{1,20}$`)
+	number := func(s string, bits int) (uint64, bool) {
+		n, err := strconv.ParseUint(s, 10, bits)
+		return n, err == nil && decimal.MatchString(s)
+	}
+	op, hasList := first["op"], false
+	_, hasList = first["list"]
+	list := map[string]string{"5": "exclude", "1": "task"}[first["list"]]
+	switch {
+	case typ == 1335 && op == "connect":
+		what, ev.Old, ev.New = "listener", []byte("absent"), []byte("present")
+	case typ == 1335 && op == "disconnect":
+		what, ev.Old, ev.New = "listener", []byte("present"), []byte("absent")
+	case typ == 1335:
+		return ClassForeign, &Event{}
+	case op == "add_rule" || op == "remove_rule":
+		if list == "" && (hasList || setting != "audit_enabled") {
+			return ClassForeign, &Event{}
+		}
+		what = map[string]string{"add_rule": "rule_added", "remove_rule": "rule_removed"}[op]
+		if list != "" && op == "add_rule" {
+			ev.New = []byte(list)
+		} else if list != "" {
+			ev.Old = []byte(list)
+		}
+	case op == "set" || op == "":
+		from, ok1 := number(first["old"], 64)
+		to, ok2 := number(first[setting], 64)
+		if setting == "" || !ok1 || !ok2 || from == to && first["res"] != "0" {
+			return ClassForeign, &Event{}
+		}
+		if setting == "audit_enabled" {
+			what = "audit_enabled"
+			if s, ok := map[uint64]string{0: "audit_disabled", 2: "audit_locked"}[to]; ok {
+				what = s
+			}
+		}
+		ev.Old, ev.New = []byte(first["old"]), []byte(first[setting])
+	default:
+		return ClassForeign, &Event{}
+	}
+	ev.What = []byte(what)
+	if stamped {
+		ev.Has |= HasStamp
+		ev.Time, ev.Serial = time, serial
+	}
+	id := func(key string, has Has, to *uint32) {
+		if n, ok := number(first[key], 32); ok && n < math.MaxUint32 {
+			*to = uint32(n)
+			ev.Has |= has
+		}
+	}
+	id("auid", HasAUID, &ev.AUID)
+	id("ses", HasSES, &ev.SES)
+	id("uid", HasUID, &ev.UID)
+	if n, ok := number(first["pid"], 64); ok {
+		ev.PID, ev.Has = n, ev.Has|HasPID
+	}
+	ev.Res = map[string]Bool{"0": False, "1": True}[first["res"]]
+	str := func(key string, absent ...string) []byte {
+		v, ok := first[key]
+		switch {
+		case !ok || v == "" || v == "?" || slices.Contains(absent, v):
+			return nil
+		case len(v) > 1 && v[0] == '"':
+			return []byte(v[1 : len(v)-1])
+		}
+		if b, ok := slowHex(v); ok {
+			return b
+		}
+		return []byte(v)
+	}
+	ev.Comm, ev.Exe = str("comm"), str("exe", "(null)", "(none)")
+	if v := first["tty"]; v != "" && v != "?" && v != "(none)" && v != "(null)" {
+		ev.TTY = []byte(strings.Trim(v, `"`))
+	}
+	return ClassIPE, ev
 }
