@@ -77,6 +77,8 @@ func printStatus(out io.Writer, st *api.Status, now time.Time) error {
 	if s := st.Socket; s != nil {
 		row("socket", "%s", describeSocket(s))
 	}
+	row("in force", "%s", describeInForce(&st.InForce))
+	row("accesses", "%s", describeAccesses(st, now))
 	row("received", "%d messages; skipped %s", st.Received, describeCounts(st.Skipped))
 	row("lost", "%s; forged %d", describeLosses(st.Lost), st.Forged)
 	if k := st.KernelLosses; k != nil {
@@ -104,6 +106,44 @@ func describeSocket(s *api.Socket) string {
 		text += fmt.Sprintf(" (asked for %s, which the kernel did not grant)", units.Size(s.Asked).Short())
 	}
 	return text + ", filter for types " + cmp.Or(strings.Join(types, " "), "of any number")
+}
+
+func describeInForce(f *api.InForce) string {
+	text := map[string]string{
+		"active": "policy " + f.Name, "built_in": "built-in policy " + f.Name,
+		"none": "no policy", "unknown": "the policy is not known",
+	}[f.Policy]
+	if f.Version != "" {
+		text += " " + f.Version
+	}
+	switch {
+	case f.Enforcing == nil:
+		return text + ", the mode is not known"
+	case *f.Enforcing:
+		return text + ", enforcing"
+	}
+	return text + ", permissive"
+}
+
+// describeAccesses says what became of accesses since the start.
+func describeAccesses(st *api.Status, now time.Time) string {
+	total := func(verdict string) (n uint64) {
+		for _, count := range st.Accesses[verdict] {
+			n += count
+		}
+		return n
+	}
+	text := fmt.Sprintf("%d denied, %d would be denied, %d allowed", total("denied"), total("would_deny"), total("allowed"))
+	if n := total("unknown"); n > 0 {
+		text += fmt.Sprintf(", %d in a mode that is not known", n)
+	}
+	if !st.LastDenial.IsZero() {
+		text += fmt.Sprintf("; the last denial %s ago", ago(now, st.LastDenial))
+	}
+	if st.AccessesMissed > 0 {
+		text += fmt.Sprintf("; %d events overwritten before they were counted", st.AccessesMissed)
+	}
+	return text
 }
 
 // describeCounts names what is not 0.

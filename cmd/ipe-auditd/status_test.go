@@ -54,11 +54,17 @@ func TestStatusIsForAPerson(t *testing.T) {
 				Counters: []api.Counter{{Name: "own_events", Count: 2}, {Name: "exits", Label: "status", Value: "1", Count: 4}}},
 		},
 		Feed: api.Feed{Clients: 2, MaxClients: 64},
+
+		InForce:    api.InForce{Policy: "active", Name: "prod\x1b", Version: "1.2.0", Enforcing: new(true)},
+		Accesses:   map[string]map[string]uint64{"denied": {"EXECUTE": 3, "KMODULE": 1}, "would_deny": {}, "allowed": {"other": 2}, "unknown": {"EXECUTE": 5}},
+		LastDenial: before(3 * time.Minute), AccessesMissed: 6,
 	}
 	want := "ipe-auditd  1.2.3, degraded, pid 7, since " + st.Since.Local().Format(time.DateTime) + ` (2d2h)
             sink "siem" fails: connection refused
 kernel      Linux 6.12.9
 socket      inherited, receive buffer 208KiB (asked for 128MiB, which the kernel did not grant), filter for types 1404 1420
+in force    policy prod` + "\uFFFD" + ` 1.2.0, enforcing
+accesses    4 denied, 0 would be denied, 2 allowed, 5 in a mode that is not known; the last denial 3m0s ago; 6 events overwritten before they were counted
 received    1234 messages; skipped 2 landlock, 3 empty
 lost        at least 5 at stage kernel, 1 at stage truncated; forged 0
             stage kernel: at_least, by the kernel log, asked 1m30s ago; no answer` + "\uFFFD" + `

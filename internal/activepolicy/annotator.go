@@ -91,6 +91,13 @@ func (w *Annotator) Lost(noticed int64) {
 	w.requestRefresh()
 }
 
+// State returns what is in force now, as far as that is known.
+func (w *Annotator) State() State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tracker.State()
+}
+
 // Renumber asks the table again for a number that it did not give.
 func (w *Annotator) Renumber() {
 	w.mu.Lock()

@@ -20,6 +20,20 @@ type State struct {
 	Enforcing ipe.Bool
 }
 
+// Word returns what is known of the policy in a word: active, built_in, none or
+// unknown.
+func (s *State) Word() string {
+	switch {
+	case !s.Known:
+		return "unknown"
+	case !s.Active:
+		return "none"
+	case BuiltIn(&s.Policy):
+		return "built_in"
+	}
+	return "active"
+}
+
 // BuiltIn reports whether p is a policy that was built into the kernel. It has
 // no signature, so securityfs has no digest for it, and records have the one of
 // nothing at all (security/ipe/audit.c, audit_policy).

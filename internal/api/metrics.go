@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/accesscount"
 	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // AppendMetrics appends st, which is complete, in the text format of Prometheus.
@@ -39,6 +41,7 @@ func AppendMetrics(dst []byte, st *Status) []byte {
 	for _, l := range st.Lost {
 		m.sample(truth(l.Accuracy == "exact"), "stage", l.Stage)
 	}
+	m.accesses(st)
 	m.counter("forged_total", "Messages refused because the kernel did not send them.", st.Forged)
 	m.spool(&st.Spool)
 	m.sinks(st.Sinks)
@@ -48,6 +51,28 @@ func AppendMetrics(dst []byte, st *Status) []byte {
 	m.counter("feed_sent_total", "Events sent to all clients of the feed together.", st.Feed.Sent)
 	m.counter("feed_lost_total", "Events overwritten before a client of the feed got them.", st.Feed.Lost)
 	return m.dst
+}
+
+// accesses writes what became of accesses, and what is in force. Every verdict and
+// operation is there from the start, so that the first one of them is an increase.
+func (m *metrics) accesses(st *Status) {
+	m.family("accesses_total", "counter", "Accesses that IPE judged and the kernel recorded, by verdict and operation.")
+	for v := ipe.VerdictNone + 1; v.String() != ""; v++ {
+		for _, op := range accesscount.Ops() {
+			m.count(st.Accesses[v.String()][op], "verdict", v.String(), "op", op)
+		}
+	}
+	m.counter("accesses_missed_total", "Events overwritten before it was looked whether they are accesses.", st.AccessesMissed)
+	if !st.LastDenial.IsZero() {
+		m.gauge("last_denial_timestamp_seconds", "When an access was denied last, in seconds since 1970; absent while none was since the start.", seconds(st.LastDenial))
+	}
+	if st.InForce.Enforcing != nil {
+		m.gauge("enforcing", "1 if IPE enforces, 0 if it is permissive; absent while that is not known.", truth(*st.InForce.Enforcing))
+	}
+	if p := &st.InForce; p.Name != "" {
+		m.gauge("active_policy_info", "Always 1; the policy in force is in the labels. Absent while there is none, or it is not known.", 1,
+			"name", p.Name, "version", p.Version, "digest", p.Digest)
+	}
 }
 
 func (m *metrics) spool(s *Spool) {

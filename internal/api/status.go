@@ -30,9 +30,23 @@ type Status struct {
 
 	KernelLosses *KernelLosses `json:"kernel_losses,omitempty"` // absent with --input
 
+	InForce        InForce                      `json:"in_force"`
+	Accesses       map[string]map[string]uint64 `json:"accesses"`             // by verdict and operation, without those of which there were none
+	AccessesMissed uint64                       `json:"accesses_missed"`      // entries overwritten before they were looked at
+	LastDenial     time.Time                    `json:"last_denial,omitzero"` // of the newest access that was denied
+
 	Spool Spool  `json:"spool"`
 	Sinks []Sink `json:"sinks"`
 	Feed  Feed   `json:"feed"`
+}
+
+// InForce is the policy in force, and its mode.
+type InForce struct {
+	Policy    string `json:"policy"` // active, built_in, none, unknown
+	Name      string `json:"active_policy_name,omitempty"`
+	Version   string `json:"active_policy_version,omitempty"`
+	Digest    string `json:"active_policy_digest,omitempty"`
+	Enforcing *bool  `json:"enforcing,omitempty"` // nil: not known
 }
 
 // Socket is how the daemon hears the kernel.
@@ -148,6 +162,13 @@ func (st *Status) Complete(now time.Time) {
 	}
 	maps.Copy(skipped, st.Skipped)
 	st.Skipped = skipped
+	accesses := make(map[string]map[string]uint64)
+	for v := ipe.VerdictNone + 1; v.String() != ""; v++ {
+		accesses[v.String()] = make(map[string]uint64)
+		maps.Copy(accesses[v.String()], st.Accesses[v.String()])
+	}
+	st.Accesses = accesses
+	st.InForce.Policy = cmp.Or(st.InForce.Policy, "unknown")
 	slices.SortStableFunc(st.Sinks, func(a, b Sink) int { return cmp.Compare(a.Name, b.Name) })
 	st.Reasons = append([]string{}, st.Reasons...)
 	st.addReasons(now)

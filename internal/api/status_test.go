@@ -149,6 +149,10 @@ func full() *Status {
 			{Name: "local", Type: "file", State: "ok", Unmatched: 18, Coalesced: 23, EarlyFlushes: 24, Overwritten: 19, Gaps: 20, SaveErrors: 21, Skipped: 22},
 		},
 		Feed: Feed{Clients: 1, Opened: 23, Refused: 24, Sent: 25, Lost: 26},
+
+		InForce:        InForce{Policy: "active", Name: "prod\n\"\xff", Version: "1.2.3", Digest: "sha256:ab", Enforcing: new(false)},
+		Accesses:       map[string]map[string]uint64{"denied": {"EXECUTE": 27}, "allowed": {"other": 28}},
+		AccessesMissed: 29, LastDenial: at,
 	}
 	st.Complete(at)
 	return st

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/accesscount"
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
@@ -148,6 +149,7 @@ type daemon struct {
 	// Nil with Input.
 	conn     *netlinkaudit.Conn
 	receiver *receiver
+	accesses *accesscount.Counter
 	losses   *lossTracker
 	api      *api.Server // nil too when there is none
 
@@ -246,6 +248,9 @@ func (d *daemon) tellDisk(ev ipe.Event) {
 // serve receives from the kernel until ctx ends.
 func (d *daemon) serve(ctx context.Context) error {
 	kernel := host.KernelRelease()
+	entries := d.spool.NewReader(spool.Start{End: true})
+	defer entries.Close()
+	d.accesses = accesscount.New(entries, d.share.Task(fairshare.Sinks))
 	state := d.observeState()
 	logIPE(d.log, kernel, state)
 	started := startedEvent(d.Version, kernel, state)
@@ -264,6 +269,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { accounts.run(background) })
+	wg.Go(func() { d.accesses.Run(background) })
 	wg.Go(func() { d.losses.watch(background) })
 	wg.Go(func() { d.writeTextfile(background) })
 	wg.Go(func() { d.readPolicies(background) })

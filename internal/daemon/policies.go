@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
+	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
@@ -91,18 +93,41 @@ func (d *daemon) lastContext() uint16 {
 	return e.Context
 }
 
-// observeState reads how IPE stands, and tells the annotator.
-func (d *daemon) observeState() host.IPE {
-	fs := host.Securityfs{Root: d.Sysfs}
-	if fs.Root == "" {
-		fs.Root = "/sys"
-	}
+// securityfs returns where IPE says how it stands.
+func (d *daemon) securityfs() *host.Securityfs {
+	fs := &host.Securityfs{Root: cmp.Or(d.Sysfs, "/sys")}
 	if f := d.Inherited.Enforce; f != nil {
 		fs.Enforce = f
 	}
 	if f := d.Inherited.SuccessAudit; f != nil {
 		fs.SuccessAudit = f
 	}
+	return fs
+}
+
+// inForce returns what is in force. The mode is read anew, for a switch is one file
+// to look at; the policy is what the records say, for those above its files may
+// hide it from the daemon's user.
+func (d *daemon) inForce() api.InForce {
+	is := d.annotator.State()
+	force := api.InForce{Policy: is.Word()}
+	if is.Active {
+		force.Name, force.Version, force.Digest = string(is.Policy.Name), string(is.Policy.Version), string(is.Policy.Digest)
+	}
+	enforcing := d.securityfs().Mode()
+	if !enforcing.Known() {
+		enforcing = is.Enforcing
+	}
+	if enforcing.Known() {
+		on := enforcing == ipe.True
+		force.Enforcing = &on
+	}
+	return force
+}
+
+// observeState reads how IPE stands, and tells the annotator.
+func (d *daemon) observeState() host.IPE {
+	fs := d.securityfs()
 	state := fs.IPE()
 	again := fs.IPE()
 	if state.Status != again.Status || !state.Policy.Equal(&again.Policy) {

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/accesscount"
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/losses"
@@ -83,6 +84,7 @@ func (d *daemon) status() api.Status {
 			Buffer:    int64(granted), Asked: int64(d.Config.Source.ReceiveBuffer),
 			Types: ipe.Types(),
 		},
+		InForce:  d.inForce(),
 		Received: stats.Received,
 		Skipped:  map[string]uint64{"malformed": stats.Malformed, "filtered": stats.Filtered},
 		Spool:    api.Measure(d.spool),
@@ -98,7 +100,26 @@ func (d *daemon) status() api.Status {
 		}
 	}
 	d.losses.status(&st)
+	countAccesses(&st, d.accesses.Counts())
 	return st
+}
+
+// countAccesses fills in what was counted.
+func countAccesses(st *api.Status, c accesscount.Counts) {
+	st.Accesses = make(map[string]map[string]uint64)
+	for v := ipe.VerdictNone + 1; v.String() != ""; v++ {
+		ops := make(map[string]uint64)
+		for _, op := range accesscount.Ops() {
+			if n := c.Of(v, op); n > 0 {
+				ops[op] = n
+			}
+		}
+		st.Accesses[v.String()] = ops
+	}
+	st.AccessesMissed = c.Missed
+	if c.LastDenial != 0 {
+		st.LastDenial = time.UnixMilli(c.LastDenial)
+	}
 }
 
 // status fills in what the reporter knows.

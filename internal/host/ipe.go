@@ -45,11 +45,16 @@ type Securityfs struct {
 	Enforce, SuccessAudit io.ReaderAt
 }
 
+// Mode reads whether IPE enforces.
+func (s *Securityfs) Mode() ipe.Bool {
+	return readBool(s.Enforce, filepath.Join(s.Root, "kernel/security/ipe/enforce"))
+}
+
 // IPE reads the state. It never fails: what cannot be read is unknown.
 func (s *Securityfs) IPE() IPE {
 	security := filepath.Join(s.Root, "kernel/security")
 	st := IPE{
-		Enforcing:    readBool(s.Enforce, filepath.Join(security, "ipe/enforce")),
+		Enforcing:    s.Mode(),
 		SuccessAudit: readBool(s.SuccessAudit, filepath.Join(security, "ipe/success_audit")),
 	}
 	lsms, err := os.ReadFile(filepath.Join(security, "lsm"))

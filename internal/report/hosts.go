@@ -136,7 +136,7 @@ func (h *hostState) inForceJSON() []byte {
 
 // inForceJSON says what is in force.
 func inForceJSON(s *activepolicy.State) []byte {
-	dst := []byte(`{"policy":"` + policyWord(s) + `"`)
+	dst := []byte(`{"policy":"` + s.Word() + `"`)
 	if s.Known && s.Active {
 		dst = format.AppendJSONText(dst, "active_policy_name", s.Policy.Name)
 		dst = format.AppendJSONText(dst, "active_policy_version", s.Policy.Version)

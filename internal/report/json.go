@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -166,19 +165,6 @@ func (it *item) appendJSON(dst []byte) []byte {
 		}
 	}
 	return append(dst, '}')
-}
-
-// policyWord says what is known of the policy in force.
-func policyWord(s *activepolicy.State) string {
-	switch {
-	case !s.Known:
-		return "unknown"
-	case !s.Active:
-		return "none"
-	case activepolicy.BuiltIn(&s.Policy):
-		return "built_in"
-	}
-	return "active"
 }
 
 // open appends the JSON of ev without its end.

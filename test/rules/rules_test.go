@@ -51,7 +51,8 @@ var allowed = map[string][]string{
 	"internal/sink":                      {"internal/entry", "internal/fairshare", "internal/format", "internal/match", "internal/probe", "internal/schema", "internal/spool", "pkg/ipe"},
 	"internal/sink/*":                    {"internal/format", "internal/match", "internal/probe", "internal/schema", "internal/sink", "internal/text", "internal/units", "internal/certs", "pkg/ipe"},
 	"internal/sink/journald/journaltest": {},
-	"internal/api":                       {"internal/atomicfile", "internal/entry", "internal/fairshare", "internal/format", "internal/match", "internal/spool", "internal/units", "pkg/ipe"},
+	"internal/accesscount":               {"internal/entry", "internal/fairshare", "internal/format", "internal/spool", "pkg/ipe", "pkg/ipe/policy"},
+	"internal/api":                       {"internal/accesscount", "internal/atomicfile", "internal/entry", "internal/fairshare", "internal/format", "internal/match", "internal/spool", "internal/units", "pkg/ipe"},
 	"internal/activepolicy":              {"internal/atomicfile", "internal/entry", "internal/format", "internal/spool", "pkg/ipe"},
 	"internal/eventsource":               {"internal/api", "internal/entry", "internal/format", "internal/host", "internal/activepolicy", "internal/input", "internal/losses", "internal/spool", "internal/spool/segment", "pkg/ipe"},
 	"internal/advice": {
