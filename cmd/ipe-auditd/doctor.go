@@ -16,6 +16,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
 	"github.com/ipe-auditd/ipe-auditd/internal/doctor"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 func newDoctor() *cobra.Command {
@@ -97,7 +98,7 @@ type findings doctor.Report
 // Error says how much there is to see.
 func (f findings) Error() string {
 	report := doctor.Report(f)
-	return fmt.Sprintf("doctor: %s, %s", some(report.Count(doctor.Failure), "failure"), some(report.Count(doctor.Warning), "warning"))
+	return fmt.Sprintf("doctor: %s, %s", text.Count(report.Count(doctor.Failure), "failure"), text.Count(report.Count(doctor.Warning), "warning"))
 }
 
 // code returns the exit code.
@@ -108,18 +109,10 @@ func (f findings) code() int {
 	return exitFailure
 }
 
-// some returns n things, in words.
-func some(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
 // printReport writes one line for each finding: status, check, text and advice.
 func printReport(out io.Writer, r *doctor.Report, colour bool) error {
 	name := func(f *doctor.Finding) string {
-		return printable(strings.TrimSuffix(f.Check+" "+f.Name, " "))
+		return text.Printable(strings.TrimSuffix(f.Check+" "+f.Name, " "))
 	}
 	width := 0
 	for i := range r.Findings {
@@ -132,9 +125,9 @@ func printReport(out io.Writer, r *doctor.Report, colour bool) error {
 		if colour {
 			begin, end = statusColour(f.Status), noColour
 		}
-		fmt.Fprintf(&b, "%s%-7s%s  %-*s  %s", begin, f.Status, end, width, name(f), printable(f.Text))
+		fmt.Fprintf(&b, "%s%-7s%s  %-*s  %s", begin, f.Status, end, width, name(f), text.Printable(f.Text))
 		if f.Advice != "" {
-			b.WriteString("; to do: " + printable(f.Advice))
+			b.WriteString("; to do: " + text.Printable(f.Advice))
 		}
 		b.WriteByte('\n')
 	}

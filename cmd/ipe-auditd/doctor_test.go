@@ -23,8 +23,8 @@ func TestReportIsForAPerson(t *testing.T) {
 		{Check: "sink", Name: "siem", Status: doctor.Failure, Text: "is not", Advice: "do\rthis"},
 	}}
 	const plain = `ok       audit      is there
-warning  listeners  evil` + "\uFFFD[2J\uFFFD" + `ok  fake; to do: look
-failure  sink siem  is not; to do: do` + "\uFFFD" + `this
+warning  listeners  evil\x1b[2J\nok  fake; to do: look
+failure  sink siem  is not; to do: do\rthis
 `
 	const coloured = "\x1b[32mok     \x1b[0m  audit      is there\n"
 	var out bytes.Buffer

@@ -6,18 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/advice"
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/explain"
 	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 func newExplain() *cobra.Command {
@@ -52,7 +51,7 @@ is measured now, on this host; what cannot be known is said to be unknown.`,
 			}
 			defer h.Close()
 			e := explainer{
-				Explainer: advice.Explainer{Measure: fileprops.New().Measure, Securityfs: &host.Securityfs{Root: "/sys"}},
+				Explainer: explain.Explainer{Measure: fileprops.New().Measure, Securityfs: &host.Securityfs{Root: "/sys"}},
 				host:      host.Name(), json: asJSON, out: cmd.OutOrStdout(),
 			}
 			if len(args) == 0 {
@@ -69,7 +68,7 @@ is measured now, on this host; what cannot be known is said to be unknown.`,
 
 // explainer explains events of a history.
 type explainer struct {
-	advice.Explainer
+	explain.Explainer
 	host string // the name of this one
 	json bool
 	out  io.Writer
@@ -109,14 +108,14 @@ func (e *explainer) one(h *eventsource.Stream, at spool.Cursor) error {
 		case errors.Is(err, io.EOF) && len(hosts) == 0:
 			return errors.Join(failed, fmt.Errorf("%s has no event %v: it was overwritten, or never there", h.Origin(), at))
 		case errors.Is(err, io.EOF) && len(hosts) > 1:
-			return errors.Join(failed, fmt.Errorf("%v is an event of %d hosts: %s; --host says which is meant", at, len(hosts), firstOf(hosts, 5)))
+			return errors.Join(failed, fmt.Errorf("%v is an event of %d hosts: %s; --host says which is meant", at, len(hosts), text.List(hosts, 5, len(hosts))))
 		case errors.Is(err, io.EOF):
 			_, err := out.Write(found.Bytes())
 			return err
 		case err != nil:
 			failed = errors.Join(failed, err)
 		case ev.At == at:
-			hosts = append(hosts, strconv.QuoteToASCII(string(ev.Host)))
+			hosts = append(hosts, text.Host(ev.Host))
 			if err := e.explain(ev); err != nil {
 				return err
 			}
@@ -124,19 +123,10 @@ func (e *explainer) one(h *eventsource.Stream, at spool.Cursor) error {
 	}
 }
 
-// firstOf names the first of a list.
-func firstOf(list []string, n int) string {
-	text := strings.Join(list[:min(n, len(list))], ", ")
-	if len(list) > n {
-		text += fmt.Sprintf(" and %d more", len(list)-n)
-	}
-	return text
-}
-
 // explain prints one explanation.
 func (e *explainer) explain(ev *eventsource.Event) error {
 	explainer := e.Explainer
-	if advice.Foreign(ev, e.host) {
+	if ev.Elsewhere(e.host) {
 		explainer = explainer.Elsewhere(string(ev.Host))
 	}
 	x := explainer.Explain(&ev.Event)
@@ -148,14 +138,14 @@ func (e *explainer) explain(ev *eventsource.Event) error {
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(struct {
 			Event json.RawMessage `json:"event"`
-			advice.Explanation
+			explain.Explanation
 		}{event, x})
 	}
-	var text []byte
+	var lines []byte
 	if e.n > 1 {
-		text = append(text, '\n')
+		lines = append(lines, '\n')
 	}
-	text = format.AppendText(text, &ev.Event, &c)
-	_, err := e.out.Write(x.AppendText(text))
+	lines = format.AppendText(lines, &ev.Event, &c)
+	_, err := e.out.Write(x.AppendText(lines))
 	return err
 }

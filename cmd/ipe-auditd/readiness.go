@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/advice"
+	"github.com/ipe-auditd/ipe-auditd/internal/explain"
 	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/readiness"
@@ -71,11 +71,11 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	head := readiness.Heading{Since: since, Candidate: candidate}
 	ask := readiness.Options{Since: since, Now: now, Measure: fileprops.New().Measure}
 	if cmd.Flags().Changed("policy") { // an empty name is no file, and not no wish
-		var text []byte
-		if text, ask.Candidate, err = readPolicy(cmd.ErrOrStderr(), candidate); err != nil {
+		var lines []byte
+		if lines, ask.Candidate, err = readPolicy(cmd.ErrOrStderr(), candidate); err != nil {
 			return 0, err
 		}
-		ask.TooLarge = policy.CheckSize(len(text))
+		ask.TooLarge = policy.CheckSize(len(lines))
 		head.Name, head.Version = ask.Candidate.Name, ask.Candidate.Version.String()
 	}
 	// What was before tells since when is watched, and by which policy.
@@ -85,7 +85,7 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	}
 	defer h.Close()
 	head.Origin, ask.Several = h.Origin(), len(h.Hosts()) > 1
-	texts := advice.Texts{Securityfs: &host.Securityfs{Root: "/sys"}}
+	texts := explain.Texts{Securityfs: &host.Securityfs{Root: "/sys"}}
 	ask.Host, ask.Stands = host.Name(), texts.Stands
 	check := readiness.New(ask)
 	printError(cmd.ErrOrStderr(), readAll(h, check.Add, check.Fail)) // and a reason of the answer

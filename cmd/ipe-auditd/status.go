@@ -11,11 +11,11 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
@@ -37,17 +37,17 @@ is not or no daemon answers, so that it can be a health check.`,
 			ctx, cancel := context.WithTimeout(cmd.Context(), statusPatience)
 			defer cancel()
 			socket := socketOr(socket)
-			text, st, err := api.NewClient(socket).Status(ctx)
+			answer, st, err := api.NewClient(socket).Status(ctx)
 			if err != nil {
 				return noAnswer(socket, err)
 			}
 			if asJSON {
-				_, err = cmd.OutOrStdout().Write(text)
+				_, err = cmd.OutOrStdout().Write(answer)
 			} else {
 				err = printStatus(cmd.OutOrStdout(), st, time.Now())
 			}
 			if err == nil && !st.Healthy {
-				err = errors.New("degraded: " + printable(strings.Join(st.Reasons, "; ")))
+				err = errors.New("degraded: " + text.Printable(strings.Join(st.Reasons, "; ")))
 			}
 			return err
 		},
@@ -61,13 +61,13 @@ is not or no daemon answers, so that it can be a health check.`,
 func printStatus(out io.Writer, st *api.Status, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "%s\t%s\n", name, printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(w, "%s\t%s\n", name, text.Printable(fmt.Sprintf(format, args...)))
 	}
 	health := "healthy"
 	if !st.Healthy {
 		health = "degraded"
 	}
-	row("ipe-auditd", "%s, %s, pid %d, since %s (%s)", st.Version, health, st.PID, st.Since.Local().Format(time.DateTime), ago(now, st.Since))
+	row("ipe-auditd", "%s, %s, pid %d, since %s (%s)", st.Version, health, st.PID, text.Time(st.Since.UnixMilli(), nil), ago(now, st.Since))
 	for _, reason := range st.Reasons {
 		row("", "%s", reason)
 	}
@@ -101,11 +101,11 @@ func describeSocket(s *api.Socket) string {
 	for _, t := range s.Types {
 		types = append(types, strconv.Itoa(int(t)))
 	}
-	text := fmt.Sprintf("%s, receive buffer %s", origin, units.Size(s.Buffer).Short())
+	line := fmt.Sprintf("%s, receive buffer %s", origin, units.Size(s.Buffer).Short())
 	if s.Buffer < s.Asked {
-		text += fmt.Sprintf(" (asked for %s, which the kernel did not grant)", units.Size(s.Asked).Short())
+		line += fmt.Sprintf(" (asked for %s, which the kernel did not grant)", units.Size(s.Asked).Short())
 	}
-	return text + ", filter for types " + cmp.Or(strings.Join(types, " "), "of any number")
+	return line + ", filter for types " + cmp.Or(strings.Join(types, " "), "of any number")
 }
 
 func describeInForce(f *api.InForce) string {
@@ -180,35 +180,35 @@ func describeKernelLosses(k *api.KernelLosses, now time.Time) string {
 		"none":       "since nobody says it",
 		"pending":    "since the kernel has not been asked yet",
 	}[k.Source]
-	text := fmt.Sprintf("stage kernel: %s, %s", k.Accuracy, cmp.Or(source, k.Source))
+	line := fmt.Sprintf("stage kernel: %s, %s", k.Accuracy, cmp.Or(source, k.Source))
 	if !k.Asked.IsZero() {
-		text += fmt.Sprintf(", asked %s ago", ago(now, k.Asked))
+		line += fmt.Sprintf(", asked %s ago", ago(now, k.Asked))
 	}
 	if k.Error != "" {
-		text += "; " + k.Error
+		line += "; " + k.Error
 	}
-	return text
+	return line
 }
 
 func describeSpool(s *api.Spool, now time.Time) string {
-	text := fmt.Sprintf("%s on disk in %s, %s", s.ID, s.Dir, units.Size(s.Disk).Short())
+	line := fmt.Sprintf("%s on disk in %s, %s", s.ID, s.Dir, units.Size(s.Disk).Short())
 	if s.Form != api.FormDisk {
-		text = fmt.Sprintf("%s in memory, %s", s.ID, units.Size(s.Memory).Short())
+		line = fmt.Sprintf("%s in memory, %s", s.ID, units.Size(s.Memory).Short())
 	}
-	text += fmt.Sprintf(" of %s, %d events", units.Size(s.Limit).Short(), s.Entries)
+	line += fmt.Sprintf(" of %s, %d events", units.Size(s.Limit).Short(), s.Entries)
 	if !s.Oldest.IsZero() {
-		text += fmt.Sprintf(", the oldest %s old", ago(now, s.Oldest))
+		line += fmt.Sprintf(", the oldest %s old", ago(now, s.Oldest))
 	}
 	if s.GivenUp > 0 {
-		text += fmt.Sprintf(", %d given up for newer ones", s.GivenUp)
+		line += fmt.Sprintf(", %d given up for newer ones", s.GivenUp)
 	}
 	if s.Cut > 0 {
-		text += fmt.Sprintf(", %d cut", s.Cut)
+		line += fmt.Sprintf(", %d cut", s.Cut)
 	}
 	if s.LastError != "" {
-		text += fmt.Sprintf(", %d failures, the last: %s", s.Failures, s.LastError)
+		line += fmt.Sprintf(", %d failures, the last: %s", s.Failures, s.LastError)
 	}
-	return text
+	return line
 }
 
 func printSinks(out io.Writer, sinks []api.Sink, now time.Time) error {
@@ -221,14 +221,14 @@ func printSinks(out io.Writer, sinks []api.Sink, now time.Time) error {
 		s := &sinks[i]
 		lag := "-"
 		if s.LagEvents > 0 {
-			lag = fmt.Sprintf("%d, %s", s.LagEvents, round(time.Duration(s.LagSeconds*float64(time.Second))))
+			lag = fmt.Sprintf("%d, %s", s.LagEvents, text.Span(time.Duration(s.LagSeconds*float64(time.Second))))
 		}
 		failure := "-"
 		if s.LastError != "" {
 			failure = fmt.Sprintf("%s ago: %s", ago(now, s.LastErrorTime), s.LastError)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s %s\t%s\t%d\t%d\t%d\t%s\n", printable(s.Name), printable(s.Type), printable(s.State), ago(now, s.Since), lag,
-			s.Delivered, s.Overwritten, s.Retries, printable(failure))
+		fmt.Fprintf(w, "%s\t%s\t%s %s\t%s\t%d\t%d\t%d\t%s\n", text.Printable(s.Name), text.Printable(s.Type), text.Printable(s.State), ago(now, s.Since), lag,
+			s.Delivered, s.Overwritten, s.Retries, text.Printable(failure))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -246,14 +246,14 @@ func printCounters(out io.Writer, sinks []api.Sink) error {
 			if c.Count == 0 {
 				continue
 			}
-			text := strings.ReplaceAll(c.Name, "_", " ")
+			line := strings.ReplaceAll(c.Name, "_", " ")
 			if c.Label != "" {
-				text += fmt.Sprintf(" (%s %s)", c.Label, c.Value)
+				line += fmt.Sprintf(" (%s %s)", c.Label, c.Value)
 			}
-			list = append(list, fmt.Sprintf("%s %d", text, c.Count))
+			list = append(list, fmt.Sprintf("%s %d", line, c.Count))
 		}
 		if list != nil {
-			fmt.Fprintf(w, "%s%s\t%s\n", title, printable(sinks[i].Name), printable(strings.Join(list, ", ")))
+			fmt.Fprintf(w, "%s%s\t%s\n", title, text.Printable(sinks[i].Name), text.Printable(strings.Join(list, ", ")))
 			title = ""
 		}
 	}
@@ -261,27 +261,4 @@ func printCounters(out io.Writer, sinks []api.Sink) error {
 }
 
 // ago returns how long before now t was.
-func ago(now, t time.Time) string { return round(now.Sub(t)) }
-
-// round returns d with its two largest units, which is enough for a person.
-func round(d time.Duration) string {
-	d = max(d, 0)
-	switch {
-	case d >= 24*time.Hour:
-		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return d.Round(time.Second).String()
-}
-
-// printable replaces what must not reach a terminal raw: errors can quote what
-// others wrote.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
-}
+func ago(now, t time.Time) string { return text.Span(now.Sub(t)) }

@@ -8,9 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/advice"
 	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/suggest"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
@@ -57,7 +58,7 @@ runs, or from FILE, as with report.`,
 
 // run prints the policy that allows what was denied in names.
 func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
-	s := advice.Options{Name: o.name, BaseName: o.base, Signature: o.signature, Measure: fileprops.New().Measure}
+	s := suggest.Options{Name: o.name, BaseName: o.base, Signature: o.signature, Measure: fileprops.New().Measure}
 	if cmd.Flags().Changed("name") {
 		if err := policy.CheckName(o.name); err != nil {
 			return usageError{fmt.Errorf("--name: %w", err)}
@@ -84,10 +85,10 @@ func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
 		return err
 	}
 	defer h.Close()
-	c := advice.Collector{Host: host.Name()}
+	c := suggest.Collector{Host: host.Name()}
 	failed := readAll(h, c.Add, c.Fail)
 	s.Denials, s.Gaps = c.Denials(), c.Gaps()
-	made, err := advice.Suggest(s)
+	made, err := suggest.Suggest(s)
 	if err != nil {
 		return errors.Join(failed, err)
 	}
@@ -104,19 +105,19 @@ func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
 }
 
 // noPolicy says why what was printed is no policy although something was denied.
-func noPolicy(s *advice.Suggestion) error {
+func noPolicy(s *suggest.Suggestion) error {
 	switch {
 	case s.TooLarge != nil:
 		return fmt.Errorf("there is no policy that the kernel would take: %w; the comments say what would help", s.TooLarge)
 	case s.Rules == 0 && s.Without > 0:
-		return fmt.Errorf("no rule can allow what was denied, %s: the comments say why, and there is no policy", some(s.Without, "object"))
+		return fmt.Errorf("no rule can allow what was denied, %s: the comments say why, and there is no policy", text.Count(s.Without, "object"))
 	}
 	return nil
 }
 
 // sayWhatCame tells a person what the policy in a file does not show at once. where
 // says of what it holds that no denial was found, if not of all that was given.
-func sayWhatCame(stderr io.Writer, s *advice.Suggestion, fresh bool, where string) {
+func sayWhatCame(stderr io.Writer, s *suggest.Suggestion, fresh bool, where string) {
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "ipe-auditd: "+format+"\n", args...) }
 	for _, u := range s.Unknown {
 		say("%v; a rule for it is in the policy because the kernel of the records has it", u)
@@ -131,7 +132,7 @@ func sayWhatCame(stderr io.Writer, s *advice.Suggestion, fresh bool, where strin
 	case s.Rules == 0 && s.Without == 0:
 		say("the base allows everything that was denied already: there is nothing to add")
 	case s.Without > 0 && s.Rules > 0:
-		say("no rule can allow %d of %s: the comments say why", s.Without, some(s.Helped+s.Allowed+s.Without, "object"))
+		say("no rule can allow %d of %s: the comments say why", s.Without, text.Count(s.Helped+s.Allowed+s.Without, "object"))
 	}
 	if s.Rules == 0 || !fresh || s.TooLarge != nil {
 		return

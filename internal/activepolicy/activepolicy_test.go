@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -52,7 +50,7 @@ func describe(s State) string {
 		return "none " + mode
 	}
 	built := ""
-	if BuiltIn(&s.Policy) {
+	if s.Policy.BuiltIn() {
 		built = " built-in"
 	}
 	return fmt.Sprintf("%s %s %s%s %s", s.Policy.Name, s.Policy.Version, s.Policy.Digest, built, mode)
@@ -121,19 +119,6 @@ func TestAccessThatNamesItsPolicyIsEvidence(t *testing.T) {
 	tr.Observe(&ev)
 	if got, want := describe(tr.State()), "p 1.2.3  built-in enforcing"; got != want {
 		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
-func TestBuiltIn(t *testing.T) {
-	t.Parallel()
-	name := []byte("p")
-	ofNothing := []byte("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
-	got := []bool{
-		BuiltIn(&ipe.Policy{}), BuiltIn(&ipe.Policy{Name: name}), BuiltIn(&ipe.Policy{Name: name, Digest: ofNothing}),
-		BuiltIn(&ipe.Policy{Name: name, Digest: []byte("sha256:ab")}),
-	}
-	if diff := cmp.Diff([]bool{false, true, true, false}, got); diff != "" {
-		t.Error(diff)
 	}
 }
 

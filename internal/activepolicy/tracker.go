@@ -28,18 +28,10 @@ func (s *State) Word() string {
 		return "unknown"
 	case !s.Active:
 		return "none"
-	case BuiltIn(&s.Policy):
+	case s.Policy.BuiltIn():
 		return "built_in"
 	}
 	return "active"
-}
-
-// BuiltIn reports whether p is a policy that was built into the kernel. It has
-// no signature, so securityfs has no digest for it, and records have the one of
-// nothing at all (security/ipe/audit.c, audit_policy).
-func BuiltIn(p *ipe.Policy) bool {
-	const ofNothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-	return p.Name != nil && (p.Digest == nil || string(p.Digest) == ofNothing)
 }
 
 // settleTime is for how long after an activation records may come that were

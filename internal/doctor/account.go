@@ -15,6 +15,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/probe"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 // serviceName is the user of the service, where there is one.
@@ -102,7 +103,7 @@ func processAccount(root string, pid int) (account, error) {
 // String returns the user for a finding.
 func (a account) String() string {
 	if u, err := user.LookupId(strconv.Itoa(a.uid)); err == nil {
-		return plain(u.Username)
+		return text.Name(u.Username)
 	}
 	return fmt.Sprintf("user %d", a.uid)
 }

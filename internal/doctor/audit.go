@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -229,7 +230,7 @@ func checkAuditd(f *facts) []Finding {
 	}
 	name := fmt.Sprintf("auditd (pid %d)", st.value.PID)
 	if len(f.audit.auditd) > 0 && f.audit.auditd[0].name != "" {
-		name = fmt.Sprintf("%s (pid %d)", plain(f.audit.auditd[0].name), st.value.PID)
+		name = fmt.Sprintf("%s (pid %d)", text.Name(f.audit.auditd[0].name), st.value.PID)
 	}
 	if why := stuck(f.audit.auditd); why != "" {
 		return failure("restart it, or stop it: records of everybody wait for it", "%s is registered as auditd but %s, so the kernel waits a tenth of a second for each record, and denials are lost meanwhile", name, why)

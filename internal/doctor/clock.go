@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 // The two ways to a daemon's start are apart by what the kernel and the daemon
@@ -57,7 +58,7 @@ const userHZ = 100
 func processStart(root string, pid int, now time.Time) (time.Time, error) {
 	name, _ := processState(root, uint32(pid))
 	if !(process{pid, name}).isOurs() {
-		return time.Time{}, fmt.Errorf("process %d is %s: the daemon is in another pid namespace", pid, plain(name))
+		return time.Time{}, fmt.Errorf("process %d is %s: the daemon is in another pid namespace", pid, text.Name(name))
 	}
 	stat, err := os.ReadFile(filepath.Join(root, "proc", strconv.Itoa(pid), "stat"))
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/probe"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 // checkConfig says what check-config would say.
@@ -49,7 +50,7 @@ func checkDaemon(f *facts) []Finding {
 	case !st.Healthy:
 		return warning("see the findings below, and ipe-auditd status", "the daemon (pid %d) is degraded: %s", st.PID, strings.Join(st.Reasons, "; "))
 	case st.Version != f.Version:
-		return warning("systemctl restart ipe-auditd", "the daemon (pid %d) is of version %s, and this program of %s", st.PID, plain(st.Version), plain(f.Version))
+		return warning("systemctl restart ipe-auditd", "the daemon (pid %d) is of version %s, and this program of %s", st.PID, text.Name(st.Version), text.Name(f.Version))
 	}
 	return ok("the daemon (pid %d) is well", st.PID)
 }
@@ -102,9 +103,9 @@ func checkLosses(f *facts) []Finding {
 	for _, l := range f.Daemon.Lost {
 		switch {
 		case l.Count > 0 && l.Accuracy == "exact":
-			found = append(found, warning(advice[l.Stage], "since the daemon started, %d records were lost at stage %s", l.Count, plain(l.Stage))...)
+			found = append(found, warning(advice[l.Stage], "since the daemon started, %d records were lost at stage %s", l.Count, text.Name(l.Stage))...)
 		case l.Count > 0 || l.Accuracy != "exact" && !l.Last.IsZero():
-			found = append(found, warning(advice[l.Stage], "since the daemon started, records were lost at stage %s, at least %d", plain(l.Stage), l.Count)...)
+			found = append(found, warning(advice[l.Stage], "since the daemon started, records were lost at stage %s, at least %d", text.Name(l.Stage), l.Count)...)
 		}
 	}
 	if f.Daemon.Forged > 0 {

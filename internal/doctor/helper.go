@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/auditstate"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 // helperTimeout is how long the helper may take: it may have to be started.
@@ -35,7 +36,7 @@ func checkKernelLosses(f *facts) []Finding {
 	case source == "own":
 		return ok("the daemon asks the kernel itself what it loses, with CAP_AUDIT_CONTROL")
 	case errors.Is(err, fs.ErrPermission) && source == "helper":
-		return ok("ipe-auditd-lost answers the daemon: what the kernel loses before any socket is told with accuracy %s", plain(f.Daemon.KernelLosses.Accuracy))
+		return ok("ipe-auditd-lost answers the daemon: what the kernel loses before any socket is told with accuracy %s", text.Name(f.Daemon.KernelLosses.Accuracy))
 	case errors.Is(err, fs.ErrPermission):
 		return cannotTell("whether ipe-auditd-lost answers", "the right to connect to "+auditstate.Socket, err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
@@ -48,7 +49,7 @@ func checkKernelLosses(f *facts) []Finding {
 	case source == "pending":
 		return ok("ipe-auditd-lost answers; the daemon has just started and is asking it")
 	case source != "" && source != "helper":
-		return warning("systemctl restart ipe-auditd", "ipe-auditd-lost answers, but it did not answer the daemon, %s: %s", without, plain(f.Daemon.KernelLosses.Error))
+		return warning("systemctl restart ipe-auditd", "ipe-auditd-lost answers, but it did not answer the daemon, %s: %s", without, text.Printable(f.Daemon.KernelLosses.Error))
 	}
 	return ok("ipe-auditd-lost answers: what the kernel loses before any socket is told exactly")
 }

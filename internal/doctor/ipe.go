@@ -1,10 +1,10 @@
 package doctor
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -47,7 +47,7 @@ func checkPolicy(f *facts) []Finding {
 		return cannotTell("whether a policy is active", "root, and securityfs at /sys/kernel/security", nil)
 	case host.StatusActive:
 		p := &f.ipe.state.Policy
-		return ok("policy %s is active, version %s", plain(string(p.Name)), plain(string(p.Version)))
+		return ok("policy %s is active, version %s", text.Name(string(p.Name)), text.Name(string(p.Version)))
 	}
 	return nil // no IPE
 }
@@ -78,13 +78,4 @@ func checkSuccessAudit(f *facts) []Finding {
 			"success_audit is on: everything that is allowed is recorded too, which fills the kernel's queue and can crowd out denials")
 	}
 	return ok("only denials are recorded")
-}
-
-// plain returns s, in quotes and escaped if it is not a printable word.
-func plain(s string) string {
-	quoted := fmt.Sprintf("%q", s)
-	if quoted[1:len(quoted)-1] == s && s != "" {
-		return s
-	}
-	return quoted
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 // journalFacts are about journald.
@@ -99,11 +100,11 @@ func checkJournaldAudit(f *facts) []Finding {
 	const advice = "systemctl mask --now systemd-journald-audit.socket, and restart systemd-journald; or leave out the sink of type journald"
 	switch {
 	case listens && f.wantsJournal():
-		text := "journald listens to the audit group itself, so each event is in the journal twice"
+		what := "journald listens to the audit group itself, so each event is in the journal twice"
 		if f.journal.audit != "" && !isNo(f.journal.audit) && f.journal.audit != "keep" {
-			text += "; and Audit=" + plain(f.journal.audit) + " of journald.conf enables audit, which adds up to three records to each denial"
+			what += "; and Audit=" + text.Name(f.journal.audit) + " of journald.conf enables audit, which adds up to three records to each denial"
 		}
-		return warning(advice, "%s", text)
+		return warning(advice, "%s", what)
 	case listens:
 		return ok("journald listens to the audit group too, and no sink writes to the journal")
 	case nameless && f.journal.runs:

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 // netlinkSocket is a row of /proc/net/netlink (netlink_native_seq_show,
@@ -135,7 +137,7 @@ func checkListeners(f *facts) []Finding {
 			nameless++
 			continue
 		}
-		name := fmt.Sprintf("%s (pid %d)", plain(reader.name), reader.pid)
+		name := fmt.Sprintf("%s (pid %d)", text.Name(reader.name), reader.pid)
 		if l.drops > 0 {
 			name += fmt.Sprintf(", which lost %d", l.drops)
 		}

@@ -42,6 +42,12 @@ type Event struct {
 	numbers *numbers // nil for what has no number
 }
 
+// Elsewhere reports whether the event is known to be of another host than the one
+// of that name.
+func (ev *Event) Elsewhere(host string) bool {
+	return ev.Host != nil && host != "" && string(ev.Host) != host
+}
+
 // identify makes ev the event that id names.
 func (ev *Event) identify(id *format.Identity) {
 	ev.At = spool.Cursor{ID: spool.ID(id.Spool), Seq: id.Seq}

@@ -10,11 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
 // Measurer looks at objects on this host.
 type Measurer struct {
+	Zone *time.Location // of times in what it says; nil for the local one
+
 	root   string // before /proc and /sys: a test's directory, or empty
 	table  func(device uint64) (target, parameters string, err error)
 	booted func() time.Time
@@ -28,7 +31,7 @@ func (m *Measurer) Measure(o Object) Result {
 	r := m.measure(&o)
 	if r.Facts.DMVerityRootHash.Has == policy.True && before(o.Time, m.booted()) {
 		r.Facts.DMVerityRootHash, r.Facts.DMVeritySignature = policy.DigestFact{}, policy.Unknown
-		why := quote(o.Dev) + " may be another volume: the host was booted since"
+		why := text.Name(o.Dev) + " may be another volume: the host was booted since"
 		r.why[policy.DMVerityRootHash], r.why[policy.DMVeritySignature] = why, why
 	}
 	r.learn(o.Held)
@@ -89,7 +92,7 @@ func (m *Measurer) find(r *Result, o *Object) {
 		return
 	}
 	if path, ok := strings.CutSuffix(o.Path, deletedSuffix); ok && r.State == StateGone {
-		r.State, r.Reason = StateDeleted, "the file was deleted before it was judged: "+quote(path)
+		r.State, r.Reason = StateDeleted, "the file was deleted before it was judged: "+text.Name(path)
 	}
 }
 
@@ -130,25 +133,25 @@ const tick = 20 * time.Millisecond
 func (m *Measurer) look(r *Result, o *Object, fd int, err error, process string) (State, string, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
-		return StateGone, "nothing is at " + quote(o.Path) + ", as seen from here", nil
+		return StateGone, "nothing is at " + text.Name(o.Path) + ", as seen from here", nil
 	case err != nil:
-		return StateUnreadable, fmt.Sprintf("open %s: %v", quote(o.Path), err), err
+		return StateUnreadable, fmt.Sprintf("open %s: %v", text.Name(o.Path), err), err
 	}
 	var st unix.Statx_t
 	if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_MNT_ID, &st); err != nil {
-		return StateUnreadable, fmt.Sprintf("statx %s: %v", quote(o.Path), err), err
+		return StateUnreadable, fmt.Sprintf("statx %s: %v", text.Name(o.Path), err), err
 	}
 	if st.Ino != o.Ino {
-		return StateOther, fmt.Sprintf("another file is at %s: inode %d, not %d, as seen from here", quote(o.Path), st.Ino, o.Ino), nil
+		return StateOther, fmt.Sprintf("another file is at %s: ino=%d, not ino=%d, as seen from here", text.Name(o.Path), st.Ino, o.Ino), nil
 	}
 	dev, err := m.superBlockOf(&st, process)
 	switch {
 	case err != nil:
-		return StateUnreadable, fmt.Sprintf("on which device %s is cannot be found out: %v", quote(o.Path), err), err
+		return StateUnreadable, fmt.Sprintf("on which device %s is cannot be found out: %v", text.Name(o.Path), err), err
 	case dev != o.Dev:
-		return StateOther, fmt.Sprintf("another file is at %s: on %s, not on %s, as seen from here", quote(o.Path), quote(dev), quote(o.Dev)), nil
+		return StateOther, fmt.Sprintf("another file is at %s: dev=%s, not dev=%s, as seen from here", text.Name(o.Path), text.Name(dev), text.Name(o.Dev)), nil
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return StateOther, quote(o.Path) + " is no regular file", nil
+		return StateOther, text.Name(o.Path) + " is no regular file", nil
 	}
 	judged := time.UnixMilli(o.Time).Add(tick)
 	for _, change := range []struct {
@@ -158,11 +161,11 @@ func (m *Measurer) look(r *Result, o *Object, fd int, err error, process string)
 	}{{unix.STATX_BTIME, st.Btime, "made"}, {unix.STATX_MTIME, st.Mtime, "written"}} {
 		at := time.Unix(change.at.Sec, int64(change.at.Nsec))
 		if o.Time != 0 && st.Mask&change.mask != 0 && at.After(judged) {
-			return StateChanged, fmt.Sprintf("%s was %s after it was judged, at %s", quote(o.Path), change.what, at.UTC().Format("2006-01-02T15:04:05Z")), nil
+			return StateChanged, fmt.Sprintf("%s was %s after it was judged, at %s", text.Name(o.Path), change.what, text.Time(at.UnixMilli(), m.Zone)), nil
 		}
 	}
 	if err := m.ask(r, fd); err != nil {
-		return StateUnreadable, fmt.Sprintf("open %s: %v", quote(o.Path), err), err
+		return StateUnreadable, fmt.Sprintf("open %s: %v", text.Name(o.Path), err), err
 	}
 	return StateMeasured, "", nil
 }
@@ -212,6 +215,3 @@ func (m *Measurer) ask(r *Result, path int) error {
 	r.Facts.FSVeritySignature = policy.TruthOf(signed)
 	return nil
 }
-
-// quote returns a name as it may be shown.
-func quote(name string) string { return strconv.QuoteToASCII(name) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -38,13 +39,34 @@ func ObjectOf(ev *ipe.Event) Object {
 		o.Time = ev.Time
 	}
 	if ev.RuleKind == ipe.RuleExplicit {
-		for _, text := range ev.RuleProperties {
-			if p, err := policy.ParseProperty(string(text)); err == nil {
+		for _, property := range ev.RuleProperties {
+			if p, err := policy.ParseProperty(string(property)); err == nil {
 				o.Held = append(o.Held, p)
 			}
 		}
 	}
 	return o
+}
+
+// String names the object as text.Object names that of an event.
+func (o *Object) String() string {
+	if o.Data {
+		return ipe.ObjectData.String()
+	}
+	if o.NoFile {
+		return ipe.ObjectMemory.String()
+	}
+	ev := ipe.Event{Op: []byte("EXECUTE"), Hook: []byte("BPRM_CHECK"), Ino: o.Ino}
+	if o.Path != "" {
+		ev.Path = []byte(o.Path)
+	}
+	if o.Dev != "" {
+		ev.Dev = []byte(o.Dev)
+	}
+	if o.Ino != 0 {
+		ev.Has |= ipe.HasIno
+	}
+	return text.Object(&ev)
 }
 
 // State is what became of the object.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
@@ -46,11 +47,11 @@ func (r *Result) allWhy(why string) {
 // withoutDevice reports whether the name is that of a type of file system that
 // has no block device. None of them knows fs-verity (Linux 7.3).
 func (m *Measurer) withoutDevice(name string) bool {
-	text, err := os.ReadFile(m.root + "/proc/filesystems")
+	list, err := os.ReadFile(m.root + "/proc/filesystems")
 	if err != nil {
 		return name == "tmpfs" || name == "rootfs"
 	}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(string(list)) {
 		if strings.TrimSpace(line) == "nodev\t"+name {
 			return true
 		}
@@ -67,7 +68,7 @@ func (m *Measurer) blockDevice(r *Result, name string) {
 	dir := filepath.Join(m.root+"/sys/class/block", name)
 	number, err := os.ReadFile(filepath.Join(dir, "dev"))
 	if err != nil {
-		unknown("this host has no block device " + quote(name))
+		unknown("this host has no block device " + text.Name(name))
 		return
 	}
 	if !m.exists("/sys/class/block/" + name + "/dm") {
@@ -76,21 +77,21 @@ func (m *Measurer) blockDevice(r *Result, name string) {
 	}
 	var major, minor uint32
 	if _, err := fmt.Sscanf(string(number), "%d:%d", &major, &minor); err != nil {
-		unknown(fmt.Sprintf("the device number of %s: %v", quote(name), err))
+		unknown(fmt.Sprintf("the device number of %s: %v", text.Name(name), err))
 		return
 	}
 	target, parameters, err := m.table(unix.Mkdev(major, minor))
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		unknown("the device-mapper table of " + quote(name) + " may not be read: that takes root in the initial namespaces (CAP_SYS_ADMIN)")
+		unknown("the device-mapper table of " + text.Name(name) + " may not be read: that takes root in the initial namespaces (CAP_SYS_ADMIN)")
 	case err != nil:
-		unknown(fmt.Sprintf("the device-mapper table of %s: %v", quote(name), err))
+		unknown(fmt.Sprintf("the device-mapper table of %s: %v", text.Name(name), err))
 	case target != "verity":
 		r.Facts.DMVerityRootHash.Has, r.Facts.DMVeritySignature = policy.False, policy.False
 	default:
 		root, signed, err := parseVerity(parameters)
 		if err != nil {
-			unknown(fmt.Sprintf("the device-mapper table of %s: %v", quote(name), err))
+			unknown(fmt.Sprintf("the device-mapper table of %s: %v", text.Name(name), err))
 			return
 		}
 		r.Facts.DMVerityRootHash = policy.DigestFact{Has: policy.True, Digest: root}
@@ -104,13 +105,13 @@ func (m *Measurer) superBlockOf(st *unix.Statx_t, process string) (string, error
 	if st.Dev_major != 0 {
 		return m.deviceName(st.Dev_major, st.Dev_minor)
 	}
-	text, err := os.ReadFile(m.root + "/proc/" + process + "/mountinfo")
+	list, err := os.ReadFile(m.root + "/proc/" + process + "/mountinfo")
 	if err != nil {
 		return "", err
 	}
 	// 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw (proc_pid_mountinfo(5))
 	id := strconv.FormatUint(st.Mnt_id, 10) + " "
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(string(list)) {
 		if !strings.HasPrefix(line, id) {
 			continue
 		}

@@ -2,6 +2,7 @@ package format
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -52,6 +53,10 @@ func (id *Identity) Behind(spool, seq uint64) {
 type Context struct {
 	Identity
 	Raw bool // add the record text, where it is known, to every event of the kernel
+
+	// Zone is that of the times in text; nil for the local one. Other formats have
+	// UTC.
+	Zone *time.Location
 
 	// Received is when the entry was received, nanoseconds since 1970 UTC; 0 where
 	// that is not known.

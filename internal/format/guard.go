@@ -1,6 +1,11 @@
 package format
 
-import "github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+import (
+	"bytes"
+
+	words "github.com/ipe-auditd/ipe-auditd/internal/text"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
 
 // everyReceiver is how long a message every receiver should take whole: RFC 5424
 // section 6.1.
@@ -54,13 +59,38 @@ func guarded(f func(dst []byte, ev *ipe.Event, c *Context, g guard) []byte) Func
 	}
 }
 
+// appendQuoted is text.AppendQuoted, and escapes what g forbids. Where that forbids
+// blanks it always writes the quotes.
+func appendQuoted(dst, b []byte, g guard) []byte {
+	switch start := len(dst); {
+	case g == unguarded:
+		return words.AppendQuoted(dst, b)
+	case g >= guardBlanks:
+		return words.InQuotes(appendGuarded(dst, b, true, g), start)
+	default:
+		dst = appendGuarded(dst, b, true, g)
+		if len(b) == 0 || bytes.ContainsAny(dst[start:], ` "\`) {
+			dst = words.InQuotes(dst, start)
+		}
+		return dst
+	}
+}
+
+// appendEscaped appends b as it stands between quotes, or without any.
+func appendEscaped(dst, b []byte, quoted bool) []byte {
+	if quoted {
+		return words.AppendInner(dst, b)
+	}
+	return words.AppendEscaped(dst, b)
+}
+
 // appendGuarded appends b as appendEscaped does, and what g forbids escaped too.
 func appendGuarded(dst, b []byte, quoted bool, g guard) []byte {
 	start := 0
 	for i := range b {
 		if g != unguarded && g.forbids(b[i:]) {
 			dst = appendEscaped(dst, b[start:i], quoted)
-			dst = appendEscape(dst, 'x', uint32(b[i]), 2)
+			dst = words.AppendEscape(dst, 'x', uint32(b[i]), 2)
 			start = i + 1
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	words "github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -63,13 +64,13 @@ func appendJSONString(dst, s []byte) ([]byte, bool) {
 		case r == utf8.RuneError && n == 1:
 			dst = append(dst, "\uFFFD"...)
 			valid = false
-		case invisible(r):
+		case words.Invisible(r):
 			if r > 0xffff {
 				var high rune
 				high, r = utf16.EncodeRune(r)
-				dst = appendEscape(dst, 'u', uint32(high), 4)
+				dst = words.AppendEscape(dst, 'u', uint32(high), 4)
 			}
-			dst = appendEscape(dst, 'u', uint32(r), 4)
+			dst = words.AppendEscape(dst, 'u', uint32(r), 4)
 		default:
 			dst = append(dst, s[:n]...)
 		}

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	words "github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -146,7 +147,7 @@ func appendSDValue(dst, b []byte, g guard) ([]byte, bool) {
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		switch {
-		case r == utf8.RuneError && n == 1 || unicode.IsControl(r) || invisible(r) || g.forbids(b):
+		case r == utf8.RuneError && n == 1 || unicode.IsControl(r) || words.Invisible(r) || g.forbids(b):
 			dst = append(dst, "\uFFFD"...)
 			whole = false
 		case r == '"' || r == '\\' || r == ']':

@@ -4,15 +4,15 @@ import (
 	"strconv"
 	"time"
 
+	words "github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
 // AppendText appends ev as one line for a person. It is a [Func].
 //
-// The line begins with the time of the record, in local time with the offset
-// from UTC: a person compares with the clock on the wall, and the line stays
-// right when it is mailed to another place. Then comes what happened in
+// The line begins with the time of the record in the zone of the Context, with its
+// offset from UTC. Then comes what happened in
 // capitals, then the rest, nothing of it shortened.
 //
 // Whatever others chose (paths, names, rules, whole records) is escaped as Go
@@ -21,17 +21,16 @@ import (
 // then still could be mistaken for text of ours, because it is empty or has a
 // blank, a quote or a backslash, stands in quotes.
 func AppendText(dst []byte, ev *ipe.Event, c *Context) []byte {
-	return appendLine(dst, ev, c, time.Local, false)
+	return appendLine(dst, ev, c, false)
 }
 
 // AppendTextColour is AppendText with colours for a terminal. It is a [Func].
 func AppendTextColour(dst []byte, ev *ipe.Event, c *Context) []byte {
-	return appendLine(dst, ev, c, time.Local, true)
+	return appendLine(dst, ev, c, true)
 }
 
-// appendLine is AppendText in the time of loc.
-func appendLine(dst []byte, ev *ipe.Event, c *Context, loc *time.Location, colour bool) []byte {
-	t := line{dst: dst, loc: loc, colour: colour, columns: true}
+func appendLine(dst []byte, ev *ipe.Event, c *Context, colour bool) []byte {
+	t := line{dst: dst, loc: c.Zone, colour: colour, columns: true}
 	if ev.Has&ipe.HasStamp != 0 {
 		t.instant(ev.Time)
 	} else {
@@ -45,7 +44,7 @@ func appendLine(dst []byte, ev *ipe.Event, c *Context, loc *time.Location, colou
 // appendMessage appends the text of ev without time and newline, for places
 // that have a time of their own.
 func appendMessage(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
-	t := line{dst: dst, loc: time.Local, guard: g}
+	t := line{dst: dst, loc: c.Zone, guard: g}
 	t.event(ev, c)
 	return t.dst
 }
@@ -128,16 +127,16 @@ func (t *line) event(ev *ipe.Event, c *Context) {
 }
 
 func (t *line) access(ev *ipe.Event) {
+	colour := odd
 	switch ev.Verdict {
 	case ipe.VerdictDenied:
-		t.head(bad, "DENIED")
+		colour = bad
 	case ipe.VerdictWouldDeny:
-		t.head(warn, "WOULD DENY")
+		colour = warn
 	case ipe.VerdictAllowed:
-		t.head(good, "ALLOWED")
-	default:
-		t.head(odd, "UNKNOWN")
+		colour = good
 	}
+	t.head(colour, words.Verdict(ev.Verdict))
 	if ev.Kind == ipe.KindRepeated {
 		t.loss(ev, " more time:", " more times:")
 	}
@@ -362,7 +361,7 @@ func (t *line) str(s string) { t.dst = append(t.dst, s...) }
 func (t *line) num(n uint64) { t.dst = strconv.AppendUint(t.dst, n, 10) }
 
 func (t *line) instant(ms int64) {
-	t.dst = time.UnixMilli(ms).In(t.loc).AppendFormat(t.dst, "2006-01-02T15:04:05.000Z07:00")
+	t.dst = words.AppendTime(t.dst, ms, t.loc)
 }
 
 // value writes one untrusted value, if there is one.

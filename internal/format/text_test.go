@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	words "github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -81,7 +82,8 @@ func TestAppendText(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := string(appendLine(nil, tt.ev, &tt.c, zone, false))
+			tt.c.Zone = zone
+			got := string(AppendText(nil, tt.ev, &tt.c))
 			if diff := cmp.Diff(tt.want+"\n", got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -103,27 +105,6 @@ func TestAppendTextColourOnlyAddsColours(t *testing.T) {
 	}
 }
 
-func TestAppendQuotedLeavesTheOrdinaryAlone(t *testing.T) {
-	t.Parallel()
-	tests := []struct{ in, want string }{
-		{"/usr/bin/sh", "/usr/bin/sh"},
-		{"/home/ü/日本", "/home/ü/日本"},
-		{"", `""`},
-		{"a b", `"a b"`},
-		{`a"b`, `"a\"b"`},
-		{`a\b`, `"a\\b"`},
-		{"a\nb", `"a\nb"`},
-		{"\u00a0", `"\u00a0"`},
-		{"\U000e0001", `"\U000e0001"`},
-		{"\x9b", `"\x9b"`},
-	}
-	for _, tt := range tests {
-		if got := string(AppendQuoted(nil, []byte(tt.in))); got != tt.want {
-			t.Errorf("%q: got %s, want %s", tt.in, got, tt.want)
-		}
-	}
-}
-
 func FuzzAppendText(f *testing.F) {
 	f.Add([]byte("/bin/sh"), []byte("DEFAULT action=DENY"))
 	f.Add([]byte("x comm=evil pid=1\n\x1b]0;\a\x9b\xc2\x9b"), []byte("\xe2\x80\xae\xff\r\\"))
@@ -141,7 +122,7 @@ func FuzzAppendText(f *testing.F) {
 		}
 		// The path can be got back, and nothing in it reads as another value.
 		_, rest, _ := bytes.Cut(got, []byte("BPRM_CHECK "))
-		shown := string(rest[:len(AppendQuoted(nil, path))])
+		shown := string(rest[:len(words.AppendQuoted(nil, path))])
 		want := string(path)
 		if strings.HasPrefix(shown, `"`) {
 			back, err := strconv.Unquote(shown)

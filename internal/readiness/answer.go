@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
-	"github.com/ipe-auditd/ipe-auditd/internal/report"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -45,7 +45,7 @@ type Answer struct {
 	Wanted   time.Duration // of it; 0: any
 	Accesses uint64
 	Earlier  uint64 // denials by other policies, which do not count
-	Unread   report.Unread
+	Unread   tally.Unread
 
 	// Of several hosts Policy is only known if it is the same on all, and
 	// Observed is that of the host that was watched for the shortest time.
@@ -58,7 +58,7 @@ const enough = 95
 
 // answer ends the stream and answers. errors are of sources, and unread is what
 // could not be read of them, so that events of any host may be missing.
-func (c *hostCheck) answer(errors []error, unread *report.Unread, stray *hostCheck) *Answer {
+func (c *hostCheck) answer(errors []error, unread *tally.Unread, stray *hostCheck) *Answer {
 	if c.on != nil && c.on.Live {
 		c.observation.until(c.observation.now)
 	}
@@ -67,7 +67,7 @@ func (c *hostCheck) answer(errors []error, unread *report.Unread, stray *hostChe
 		a.Wanted = c.Now.Sub(c.Since)
 	}
 	if stray != nil { // it may be of this host
-		c.losses, c.lost, c.uncount = c.losses+stray.losses, eventsource.Sum(c.lost, stray.lost), c.uncount || stray.uncount
+		c.lost.Join(&stray.lost)
 		c.unparsed += stray.unparsed
 	}
 	groups, earlier := c.groups()
@@ -88,10 +88,10 @@ func (c *hostCheck) answer(errors []error, unread *report.Unread, stray *hostChe
 }
 
 // reasons collects what keeps a from being sure.
-func (c *hostCheck) reasons(a *Answer, errors []error, unread *report.Unread) {
-	add := func(when bool, key, text string, args ...any) {
+func (c *hostCheck) reasons(a *Answer, errors []error, unread *tally.Unread) {
+	add := func(when bool, key, format string, args ...any) {
 		if when {
-			a.Reasons = append(a.Reasons, Reason{key, fmt.Sprintf(text, args...)})
+			a.Reasons = append(a.Reasons, Reason{key, fmt.Sprintf(format, args...)})
 		}
 	}
 	inForce := c.Candidate == nil
@@ -100,15 +100,15 @@ func (c *hostCheck) reasons(a *Answer, errors []error, unread *report.Unread) {
 	add(nothing, "nothing_observed", "nothing was observed: no access, and no time in which a policy is known to have been in force")
 	add(!nothing && a.Observed.total()*100 < a.Wanted*enough, "not_long_enough",
 		"watched for %s in permissive mode and %s enforcing, of the %s asked for%s",
-		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), Round(a.Wanted), c.sinceWhen())
-	add(c.losses > 0, "lost", "lost: %s", c.lossText())
+		text.Span(a.Observed.Permissive), text.Span(a.Observed.Enforcing), text.Span(a.Wanted), c.sinceWhen())
+	add(c.lost.Events > 0, "lost", "lost: %s", &c.lost)
 	if on := c.on; on != nil {
-		add(on.Skipped > 0 && c.hole, "skipped", "missing from what was given, by the sequence numbers: %s", some(on.Skipped, "event", "events"))
-		add(on.LeftOut > 0 && c.hole, "left_out", "not given to the sink, by its match: %s", some(on.LeftOut, "event", "events"))
-		add(on.Shared > 0 && on.Skipped+on.LeftOut == 0, "skipped", "missing by the sequence numbers, of this host or of others that have the same spool: %s", some(on.Shared, "event", "events"))
+		add(on.Skipped > 0 && c.hole, "skipped", "missing from what was given, by the sequence numbers: %s", text.Count(on.Skipped, "event"))
+		add(on.LeftOut > 0 && c.hole, "left_out", "not given to the sink, by its match: %s", text.Count(on.LeftOut, "event"))
+		add(on.Shared > 0 && on.Skipped+on.LeftOut == 0, "skipped", "missing by the sequence numbers, of this host or of others that have the same spool: %s", text.Count(on.Shared, "event"))
 		add(on.Unnumbered, "too_many_numbers", "there are too many sequence numbers to remember, so nobody knows whether events are missing")
 	}
-	add(c.unparsed > 0, "unreadable", "could not be read: %s", some(c.unparsed, "record", "records"))
+	add(c.unparsed > 0, "unreadable", "could not be read: %s", text.Count(c.unparsed, "record"))
 	givenUp := int(c.judged.GivenUp + c.vague.GivenUp)
 	add(givenUp > 0, "given_up", "there was no room to remember %s", kinds(givenUp))
 	add(unread.Sources() > 0, "unread", "not all that was given could be read: %s", unreadText(unread))
@@ -122,7 +122,7 @@ func (c *hostCheck) reasons(a *Answer, errors []error, unread *report.Unread) {
 	add(c.TooLarge != nil, "too_large", "the kernel does not take the candidate: %v", c.TooLarge)
 	add(c.audit.off || c.audit.state != ipe.True, "success_audit",
 		"what the policies in force allowed was not recorded all the time, so the candidate could not be asked about it: echo 1 >/sys/kernel/security/ipe/success_audit, and let the daemon run for a while")
-	add(c.denied > 0, "not_seen", "denied, so that what would have come of it was not seen: %s", some(c.denied, "access", "accesses"))
+	add(c.denied > 0, "not_seen", "denied, so that what would have come of it was not seen: %s", text.Count(c.denied, "access"))
 	add(len(a.Unknown) > 0, "unknown_objects", "the answer for %s depends on properties that cannot be found out now", kinds(len(a.Unknown)))
 }
 
@@ -134,34 +134,10 @@ func (c *hostCheck) sinceWhen() string {
 	return ""
 }
 
-func (c *hostCheck) lossText() string {
-	switch text := some(c.lost, "record", "records"); {
-	case c.lost == 0:
-		return "records whose number is not known"
-	case c.uncount:
-		return "at least " + text
-	default:
-		return text
-	}
-}
-
-func unreadText(unread *report.Unread) string {
-	text := some(unread.Sources(), "source", "sources")
+func unreadText(unread *tally.Unread) string {
+	sources := text.Count(unread.Sources(), "source")
 	if n := unread.Lines(); n > 0 {
-		return some(n, "line", "lines") + " of " + text
+		return text.Count(n, "line") + " of " + sources
 	}
-	return "something in " + text
-}
-
-// Round returns d in at most two units, rounded down.
-func Round(d time.Duration) string {
-	switch day := 24 * time.Hour; {
-	case d >= day && d%day < time.Hour:
-		return fmt.Sprintf("%dd", d/day)
-	case d >= day:
-		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return d.Truncate(time.Second).String()
+	return "something in " + sources
 }

@@ -3,12 +3,12 @@ package readiness
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
-	"github.com/ipe-auditd/ipe-auditd/internal/report"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -52,17 +52,15 @@ type hostCheck struct {
 
 	current  ipe.Policy // in force last, as far as known; without a name: never known
 	noPolicy bool       // none is in force, as far as known
-	judged   report.Groups
-	vague    report.Groups // nobody knows who judged them
-	earlier  uint64        // denials that do not count, as others judged them
-	held     held          // for a candidate
+	judged   tally.Groups
+	vague    tally.Groups // nobody knows who judged them
+	earlier  uint64       // denials that do not count, as others judged them
+	held     held         // for a candidate
 
 	accesses uint64 // in the window, all verdicts
 	allowed  uint64
 	denied   uint64 // while enforcing
-	lost     uint64
-	uncount  bool // lost is not all
-	losses   uint64
+	lost     tally.Loss
 	hole     bool // something is missing by the numbers, in the window
 	unparsed uint64
 }
@@ -92,13 +90,11 @@ func (c *hostCheck) add(ev *eventsource.Event) {
 	c.hole = c.hole || ev.Hole
 	switch ev.Kind {
 	case ipe.KindAccess, ipe.KindRepeated:
-		c.access(ev, report.Times(&ev.Event))
+		c.access(ev, tally.Times(&ev.Event))
 	case ipe.KindUnparsed:
 		c.unparsed++
 	case ipe.KindLost:
-		if ev.IsLoss() {
-			c.loss(&ev.Event)
-		}
+		c.lost.Add(&ev.Event)
 	}
 }
 
@@ -114,7 +110,7 @@ func (c *hostCheck) observe(ev *eventsource.Event) {
 	// time; an activation tells that it was not.
 	if c.Candidate == nil && (c.current.Name != nil || ev.Kind == ipe.KindPolicyActivate) {
 		c.earlier += c.vague.Events()
-		c.vague = report.Groups{}
+		c.vague = tally.Groups{}
 		c.observation.sum = Observed{}
 	}
 	c.current = is.Policy.Clone()
@@ -142,22 +138,9 @@ func (c *hostCheck) access(ev *eventsource.Event, n uint64) {
 	}
 }
 
-func (c *hostCheck) loss(ev *ipe.Event) {
-	switch {
-	case string(ev.Stage) == ipe.StageSink:
-		return // one receiver has not got it; where that leaves a hole, the hole counts
-	case ev.Has&ipe.HasCount == 0:
-		c.uncount = true
-	case ev.Accuracy != ipe.AccuracyExact:
-		c.uncount = true
-	}
-	c.losses++
-	c.lost = eventsource.Sum(c.lost, ev.Count)
-}
-
 // Finding is a group of accesses with what is to be said about it.
 type Finding struct {
-	*report.Group
+	*tally.Group
 
 	// Rule is the rule of the candidate that decides; nil without one, and where
 	// the policy in force has judged.
@@ -168,7 +151,7 @@ type Finding struct {
 }
 
 // groups returns what counts, the worst first.
-func (c *hostCheck) groups() (list []*report.Group, earlier uint64) {
+func (c *hostCheck) groups() (list []*tally.Group, earlier uint64) {
 	earlier = c.earlier
 	for _, g := range c.judged.List() {
 		if c.Candidate == nil && !g.Event.ActivePolicy.Equal(&c.current) {
@@ -181,7 +164,7 @@ func (c *hostCheck) groups() (list []*report.Group, earlier uint64) {
 }
 
 // evaluate sorts the groups by what the candidate says of each.
-func (c *hostCheck) evaluate(groups []*report.Group, a *Answer) {
+func (c *hostCheck) evaluate(groups []*tally.Group, a *Answer) {
 	for _, g := range groups {
 		ev := g.Sample()
 		o := fileprops.ObjectOf(&ev)
@@ -213,7 +196,7 @@ func (c *hostCheck) measure(o fileprops.Object) fileprops.Result {
 	if o.NoFile || c.on == nil || c.on.Name == nil || c.Host == "" || string(c.on.Name) == c.Host {
 		return c.Measure(o)
 	}
-	r := fileprops.Result{Reason: "it is on another host, " + strconv.QuoteToASCII(string(c.on.Name))}
+	r := fileprops.Result{Reason: "it is on another host, " + text.Host(c.on.Name)}
 	for _, p := range o.Held {
 		r.Facts.Learn(p)
 	}
@@ -224,7 +207,7 @@ func (c *hostCheck) measure(o fileprops.Object) fileprops.Result {
 // behind an update of a policy the kernel may log an access that the old one has
 // judged (ipe_evaluate_event reads the policy under RCU): one whose rule does not
 // stand in the text tells nothing of it.
-func (c *hostCheck) byPolicy(groups []*report.Group, a *Answer) {
+func (c *hostCheck) byPolicy(groups []*tally.Group, a *Answer) {
 	for _, g := range groups {
 		here := c.on == nil || c.on.Name == nil || c.Host == "" || string(c.on.Name) == c.Host
 		if c.Stands != nil && here && g.Event.ActivePolicy.Known() && c.Stands(&g.Event) == ipe.False {

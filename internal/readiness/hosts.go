@@ -2,21 +2,21 @@ package readiness
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/report"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // Check collects what an answer needs, of one host after the other, as package
-// history gives them. One goroutine at a time may use it.
+// eventsource gives them. One goroutine at a time may use it.
 type Check struct {
 	options Options
 	errors  []error
-	unread  report.Unread
+	unread  tally.Unread
 
 	host  *hostCheck // whose events come; nil before the first
 	on    *eventsource.Host
@@ -128,16 +128,16 @@ func (l *Hosts) add(on *eventsource.Host, a *Answer) {
 
 // nameOf returns the name of a host, printable.
 func nameOf(on *eventsource.Host) string {
-	if on == nil || on.Name == nil {
-		return "a host without a name"
+	if on == nil {
+		return text.Host(nil)
 	}
-	return string(format.AppendQuoted(nil, on.Name))
+	return text.Host(on.Name)
 }
 
 // merged puts the answers for several hosts together.
 type merged struct {
 	hosts           Hosts
-	denied, unknown report.Groups
+	denied, unknown tally.Groups
 	reasons         []mergedReason
 	one             Answer
 }
@@ -151,7 +151,7 @@ type mergedReason struct {
 
 func (m *merged) add(on *eventsource.Host, a *Answer) {
 	if m.hosts.N == 1 {
-		m.denied, m.unknown = report.NewGroups(true), report.NewGroups(true)
+		m.denied.Several, m.unknown.Several = true, true
 		m.one = Answer{Policy: a.Policy, Observed: a.Observed, Wanted: a.Wanted}
 	}
 	if !m.one.Policy.Equal(&a.Policy) {
@@ -186,11 +186,7 @@ func (m *merged) answer() *Answer {
 	a := m.one
 	a.Denied, a.Unknown = joined(&m.denied), joined(&m.unknown)
 	for _, r := range m.reasons {
-		text := r.first
-		if r.hosts > 1 {
-			text += fmt.Sprintf(" and %d more", r.hosts-1)
-		}
-		a.Reasons = append(a.Reasons, Reason{r.Key, text + ": " + r.Text})
+		a.Reasons = append(a.Reasons, Reason{r.Key, text.List([]string{r.first}, 1, r.hosts) + ": " + r.Text})
 	}
 	if n := m.denied.GivenUp + m.unknown.GivenUp; n > 0 && !a.has("given_up") {
 		a.Reasons = append(a.Reasons, Reason{"given_up", "there was no room to remember " + kinds(int(n))})
@@ -204,7 +200,7 @@ func (m *merged) answer() *Answer {
 	return &a
 }
 
-func joined(groups *report.Groups) (list []Finding) {
+func joined(groups *tally.Groups) (list []Finding) {
 	for _, g := range groups.List() {
 		f := g.Note.(Finding)
 		f.Group = g
@@ -214,15 +210,12 @@ func joined(groups *report.Groups) (list []Finding) {
 }
 
 // lines writes how many hosts have which answer.
-func (l *Hosts) lines(p *report.Page) {
+func (l *Hosts) lines(p *text.Page) {
 	for _, v := range []Verdict{NotReady, CannotSay, Ready} {
 		if l.Count[v] == 0 {
 			continue
 		}
-		text := strings.Join(l.Names[v], ", ")
-		if more := l.Count[v] - len(l.Names[v]); more > 0 {
-			text += fmt.Sprintf(" and %d more", more)
-		}
-		p.Line("%8s  %s: %s", some(uint64(l.Count[v]), "host", "hosts"), strings.ReplaceAll(v.String(), "_", " "), text)
+		names := text.List(l.Names[v], shownHosts, l.Count[v])
+		p.Line("%8s  %s: %s", text.Count(l.Count[v], "host"), strings.ReplaceAll(v.String(), "_", " "), names)
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/report"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 // Heading says for a person and for programs what was asked.
@@ -48,30 +49,30 @@ type reason struct {
 // AppendJSON appends the answer as one JSON object and a newline.
 func (a *Answer) AppendJSON(dst []byte, h *Heading) []byte {
 	d := document{
-		Answer: a.Verdict.String(), Origin: report.Quote(h.Origin), Policy: a.policyJSON(h),
+		Answer: a.Verdict.String(), Origin: tally.Quote(h.Origin), Policy: a.policyJSON(h),
 		Observed: observed{int64(a.Observed.Permissive / time.Second), int64(a.Observed.Enforcing / time.Second), int64(a.Wanted / time.Second)},
 		Accesses: a.Accesses, Earlier: a.Earlier,
 		Denied: findings(a.Denied), Unknown: findings(a.Unknown), Reasons: reasonsJSON(a.Reasons), Unread: a.Unread.JSON(),
 	}
 	if !h.Since.IsZero() {
-		d.Since = report.Instant(h.Since.UnixMilli())
+		d.Since = tally.Instant(h.Since.UnixMilli())
 	}
-	return report.AppendWithHosts(dst, &d, a.Hosts.json)
+	return tally.AppendWithHosts(dst, &d, a.Hosts.json)
 }
 
 func reasonsJSON(reasons []Reason) []reason {
 	list := []reason{}
 	for _, r := range reasons {
-		list = append(list, reason{r.Key, report.Quote(r.Text)})
+		list = append(list, reason{r.Key, tally.Quote(r.Text)})
 	}
 	return list
 }
 
 // policyJSON says who judges: the candidate, or the policy in force.
 func (a *Answer) policyJSON(h *Heading) []byte {
-	text := func(dst []byte, key, s string) []byte { return format.AppendJSONText(dst, key, []byte(s)) }
+	add := func(dst []byte, key, s string) []byte { return format.AppendJSONText(dst, key, []byte(s)) }
 	if h.Candidate != "" {
-		return append(text(text(text([]byte(`{"candidate":true`), "file", h.Candidate), "policy_name", h.Name), "policy_version", h.Version), '}')
+		return append(add(add(add([]byte(`{"candidate":true`), "file", h.Candidate), "policy_name", h.Name), "policy_version", h.Version), '}')
 	}
 	dst := []byte(`{"candidate":false`)
 	dst = format.AppendJSONText(dst, "policy_name", a.Policy.Name)
@@ -99,22 +100,22 @@ func findings(list []Finding) []json.RawMessage {
 
 // AppendText appends the answer for a person, in about as many lines as height.
 func (a *Answer) AppendText(dst []byte, h *Heading, height int, loc *time.Location) []byte {
-	p := report.NewPage(dst, loc)
+	p := text.NewPage(dst, loc)
 	p.Line("%s", a.headline())
 	if a.Hosts.N > 1 {
 		a.Hosts.lines(p)
 	}
-	p.Line("judged by: %s", a.judgedBy(p, h))
+	p.Line("judged by: %s", a.judgedBy(h))
 	p.Line("watched: %s in permissive mode, %s enforcing; %s recorded; %s",
-		Round(a.Observed.Permissive), Round(a.Observed.Enforcing), some(a.Accesses, "access", "accesses"), p.Quoted(h.Origin))
+		text.Span(a.Observed.Permissive), text.Span(a.Observed.Enforcing), text.Count(a.Accesses, "access"), text.Printable(h.Origin))
 	if a.Earlier > 0 {
-		p.Line("not counted: %s by policies that were in force before", some(a.Earlier, "denial", "denials"))
+		p.Line("not counted: %s by policies that were in force before", text.Count(a.Earlier, "denial"))
 	}
 	if len(a.Reasons) > 0 {
 		p.Line("")
 		p.Line("%s", map[Verdict]string{NotReady: "AND THERE MAY BE MORE", CannotSay: "BECAUSE"}[a.Verdict])
 		for _, r := range a.Reasons {
-			p.Line("  %s", p.Quoted(r.Text))
+			p.Line("  %s", text.Printable(r.Text))
 		}
 	}
 	left := max((height-p.Lines()-4)/2, 4)
@@ -127,38 +128,30 @@ func (a *Answer) AppendText(dst []byte, h *Heading, height int, loc *time.Locati
 func (a *Answer) headline() string {
 	switch a.Verdict {
 	case NotReady:
-		return "NOT READY: " + some(uint64(len(a.Denied)), "kind of access that was seen", "kinds of accesses that were seen") + " would be denied"
+		return "NOT READY: " + text.Count(uint64(len(a.Denied)), "kind of access that was seen", "kinds of accesses that were seen") + " would be denied"
 	case CannotSay:
 		return "CANNOT SAY: nothing that was seen would be denied, but too little is known"
 	}
 	return "READY: nothing that was seen would be denied"
 }
 
-// some returns n things in words.
-func some(n uint64, one, more string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, more)
-}
-
 // kinds returns n groups in words.
-func kinds(n int) string { return some(uint64(n), "kind of access", "kinds of accesses") }
+func kinds(n int) string { return text.Count(uint64(n), "kind of access", "kinds of accesses") }
 
-func (a *Answer) judgedBy(p *report.Page, h *Heading) string {
+func (a *Answer) judgedBy(h *Heading) string {
 	switch {
 	case h.Candidate != "":
-		return fmt.Sprintf("the candidate %s, %s %s", p.Quoted(h.Candidate), p.Name([]byte(h.Name)), h.Version)
+		return fmt.Sprintf("the candidate %s, %s %s", text.Printable(h.Candidate), text.Name(h.Name), h.Version)
 	case a.Hosts.N > 1 && a.Policy.Name == nil:
 		return "the policy that is in force on each of the hosts"
 	case a.Policy.Name != nil:
-		return "the policy in force, " + p.Policy(&a.Policy)
+		return "the policy in force, " + text.PolicyInFull(&a.Policy)
 	}
 	return "the policy in force, whose name is not known"
 }
 
 // list writes a section with at most n findings.
-func (a *Answer) list(p *report.Page, title string, list []Finding, n int) {
+func (a *Answer) list(p *text.Page, title string, list []Finding, n int) {
 	if len(list) == 0 {
 		return
 	}
@@ -168,11 +161,11 @@ func (a *Answer) list(p *report.Page, title string, list []Finding, n int) {
 	for _, f := range list[:n] {
 		switch {
 		case f.Why != "":
-			p.Group(f.Group, "NOT KNOWN", p.Quoted(f.Why))
+			f.WriteTo(p, "NOT KNOWN", text.Printable(f.Why))
 		case f.Rule != nil:
-			p.Group(f.Group, "WOULD DENY", fmt.Sprintf("line %d: %s", f.Rule.Line, p.Quoted(f.Rule.String())))
+			f.WriteTo(p, "WOULD DENY", fmt.Sprintf("line %d: %s", f.Rule.Line, text.Printable(f.Rule.String())))
 		default:
-			p.Group(f.Group, report.VerdictText(f.Event.Verdict), p.Judge(&f.Event))
+			f.WriteTo(p, text.Verdict(f.Event.Verdict), tally.Judge(&f.Event))
 		}
 	}
 	if more := len(list) - n; more > 0 {

@@ -286,17 +286,6 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-func TestRound(t *testing.T) {
-	t.Parallel()
-	for d, want := range map[time.Duration]string{
-		0: "0s", 999 * time.Millisecond: "0s", 90 * time.Second: "1m30s", time.Hour: "1h0m", 7 * 24 * time.Hour: "7d", 25*time.Hour + time.Minute: "1d1h",
-	} {
-		if got := Round(d); got != want {
-			t.Errorf("%v: got %s, want %s", d, got, want)
-		}
-	}
-}
-
 func TestWhatIsHeldIsBounded(t *testing.T) {
 	t.Parallel()
 	var h held

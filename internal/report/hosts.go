@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +9,8 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -34,12 +35,12 @@ type hostList struct {
 type stateGroup struct {
 	inForce activepolicy.State
 	hosts   int
-	names   [][]byte // of the first of them
+	names   []string // of the first of them, printable
 }
 
 // heard is when a host was heard last.
 type heard struct {
-	name []byte
+	name string // printable
 	at   int64
 }
 
@@ -54,7 +55,7 @@ func (l *hostList) add(on *eventsource.Host, h *hostState) {
 	l.last = *h
 	l.json = append(h.appendJSON(append(l.json, ','), name, boots), '}')
 	if h.timed {
-		l.quiet = append(l.quiet, heard{name, h.counts.last})
+		l.quiet = append(l.quiet, heard{text.Host(name), h.counts.last})
 		slices.SortStableFunc(l.quiet, func(a, b heard) int { return cmp.Compare(a.at, b.at) })
 		l.quiet = l.quiet[:min(len(l.quiet), shownQuiet)]
 	}
@@ -73,7 +74,7 @@ func (l *hostList) add(on *eventsource.Host, h *hostState) {
 	}
 	g.hosts++
 	if len(g.names) < shownNames {
-		g.names = append(g.names, name)
+		g.names = append(g.names, text.Host(name))
 	}
 }
 
@@ -110,17 +111,17 @@ func (h *hostState) appendJSON(dst, name []byte, boots int) []byte {
 		n   uint64
 	}{
 		{"events", h.events}, {"denied", h.verdicts[ipe.VerdictDenied]}, {"would_deny", h.verdicts[ipe.VerdictWouldDeny]},
-		{"allowed", h.verdicts[ipe.VerdictAllowed]}, {"unknown", h.verdicts[ipe.VerdictUnknown]}, {"lost", h.lost.count},
+		{"allowed", h.verdicts[ipe.VerdictAllowed]}, {"unknown", h.verdicts[ipe.VerdictUnknown]}, {"lost", h.lost.Count},
 	} {
 		dst = append(append(append(dst, `,"`...), n.key...), `":`...)
 		dst = strconv.AppendUint(dst, n.n, 10)
 	}
-	if h.lost.events > 0 {
-		dst = append(append(append(dst, `,"lost_accuracy":"`...), h.lost.accuracy.String()...), '"')
+	if h.lost.Events > 0 {
+		dst = append(append(append(dst, `,"lost_accuracy":"`...), h.lost.Accuracy.String()...), '"')
 	}
 	dst = append(append(dst, `,"in_force":`...), h.inForceJSON()...)
 	if h.timed {
-		dst = append(dst, `,"first":"`+Instant(h.counts.first)+`","last":"`+Instant(h.counts.last)+`"`...)
+		dst = append(dst, `,"first":"`+tally.Instant(h.counts.first)+`","last":"`+tally.Instant(h.counts.last)+`"`...)
 	}
 	return dst
 }
@@ -129,7 +130,7 @@ func (h *hostState) appendJSON(dst, name []byte, boots int) []byte {
 func (h *hostState) inForceJSON() []byte {
 	dst := inForceJSON(&h.inForce)
 	if h.dated {
-		dst = append(dst[:len(dst)-1], `,"since":"`+Instant(h.changed)+`"}`...)
+		dst = append(dst[:len(dst)-1], `,"since":"`+tally.Instant(h.changed)+`"}`...)
 	}
 	return dst
 }
@@ -163,48 +164,28 @@ func (r *Report) inForceJSON() []byte {
 }
 
 // hostLines writes which hosts have which policy in which mode.
-func (r *Report) hostLines(p *Page) {
+func (r *Report) hostLines(p *text.Page) {
 	groups := r.hosts.groups()
 	const shown = 6
 	for i, g := range groups[:min(len(groups), shown)] {
 		names := ""
 		if i > 0 || g.hosts <= shownNames {
-			names = ": " + p.hostNames(g.names, g.hosts)
+			names = ": " + text.List(g.names, shownNames, g.hosts)
 		}
-		p.Line("%8s  %s%s", some(uint64(g.hosts), "host"), p.inForce(&g.inForce), names)
+		p.Line("%8s  %s%s", text.Count(g.hosts, "host"), inForce(&g.inForce), names)
 	}
 	rest := r.hosts.others
 	for _, g := range groups[min(len(groups), shown):] {
 		rest += g.hosts
 	}
 	if rest > 0 {
-		p.Line("and %s with others, see --json", some(uint64(rest), "host"))
+		p.Line("and %s with others, see --json", text.Count(rest, "host"))
 	}
 	var quiet []string
 	for _, h := range r.hosts.quiet {
-		quiet = append(quiet, p.hostName(h.name)+" "+p.Second(h.at))
+		quiet = append(quiet, h.name+" "+p.Time(h.at))
 	}
 	if len(quiet) > 0 {
 		p.Line("last heard, the longest ago: %s", strings.Join(quiet, ", "))
 	}
-}
-
-// hostNames names the first of n hosts.
-func (p *Page) hostNames(names [][]byte, n int) string {
-	var list []string
-	for _, name := range names {
-		list = append(list, p.hostName(name))
-	}
-	text := strings.Join(list, ", ")
-	if n > len(names) {
-		text += fmt.Sprintf(" and %d more", n-len(names))
-	}
-	return text
-}
-
-func (p *Page) hostName(name []byte) string {
-	if name == nil {
-		return "a host without a name"
-	}
-	return p.Name(name)
 }

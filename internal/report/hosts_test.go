@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/audittest"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
 )
 
 // hostOf is an entry of "hosts", and what is known of one that was made up.
@@ -36,7 +37,7 @@ type hostOf struct {
 func wantHosts(logs []audittest.HostLog) (list []hostOf) {
 	for _, l := range logs {
 		h := hostOf{Host: l.Name, Boots: l.Boots, Events: uint64(len(l.Lines)), Denied: l.Denied, WouldDeny: l.WouldDeny,
-			First: Instant(l.First.UnixMilli()), Last: Instant(l.Last.UnixMilli())}
+			First: tally.Instant(l.First.UnixMilli()), Last: tally.Instant(l.Last.UnixMilli())}
 		h.InForce.Policy, h.InForce.Version, h.InForce.Enforcing = "active", l.Policy, l.Enforcing
 		list = append(list, h)
 	}
@@ -133,7 +134,7 @@ func TestPageNamesTheOddHosts(t *testing.T) {
 		"of 30 hosts, ",
 		"10 hosts  policy corp 1.0.0 (sha256:aa), permissive",
 		"10 hosts  policy corp 2.0.0 (sha256:aa), permissive: host00001, host00004, host00007, host00010, host00013 and 5 more",
-		"last heard, the longest ago: host00001 2026-11-23 10:04:01, ",
+		"last heard, the longest ago: host00001 2026-11-23T10:04:01.000Z, ",
 		"on 30 hosts by sh",
 	} {
 		if !strings.Contains(text, want) {
@@ -152,7 +153,7 @@ func TestOneDenialIsOne(t *testing.T) {
 		kernel  = `{"_TRANSPORT":"kernel","SYSLOG_FACILITY":"0","_BOOT_ID":"aa","_HOSTNAME":"h","MESSAGE":`
 		ours    = `{"spool":"000000000000000a","seq":7,"time":"2026-11-23T13:35:41.273Z","serial":45,"type":1420,"event":"access","verdict":"would_deny","ipe_op":"EXECUTE","ipe_hook":"BPRM_CHECK","comm":"labtool","path":"/opt/app/bin/agent","dev":"vda2","rule":"DEFAULT op=EXECUTE action=DENY","enforcing":false,"pid":559,"ino":2,"action":"DENY","host":"h"}`
 	)
-	quote := func(s string) string { return string(Quote(s)) + "}" }
+	quote := func(s string) string { return string(tally.Quote(s)) + "}" }
 	forms := map[string]string{
 		"audit.log":       audit,
 		"journal, audit":  journal + quote("AUDIT1420 "+record),

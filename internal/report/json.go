@@ -1,14 +1,11 @@
 package report
 
 import (
-	"bytes"
 	"encoding/json"
-	"slices"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -59,7 +56,7 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 	r.endHost()
 	t := &r.total
 	d := document{
-		Origin: Quote(r.Origin), Events: t.events, Unparsed: t.unparsed, Forged: t.forged,
+		Origin: tally.Quote(r.Origin), Events: t.events, Unparsed: t.unparsed, Forged: t.forged,
 		Skipped: r.skipped, LeftOut: r.leftOut, Repeats: r.repeats, Unknown: r.unnumbered,
 		Verdicts: verdicts{
 			t.verdicts[ipe.VerdictDenied], t.verdicts[ipe.VerdictWouldDeny],
@@ -70,15 +67,15 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 		GivenUp: givenUp{r.timeline.givenUp, r.groups.GivenUp, r.groups.GivenUpEvents},
 	}
 	if r.Since != 0 {
-		d.Since = Instant(r.Since)
+		d.Since = tally.Instant(r.Since)
 	}
 	if t.timed {
-		d.First, d.Last = Instant(t.first), Instant(t.last)
+		d.First, d.Last = tally.Instant(t.first), tally.Instant(t.last)
 	}
-	if t.lost.events > 0 {
-		d.Lost = &lost{Accuracy: t.lost.accuracy.String()}
-		if t.lost.accuracy != ipe.AccuracyUnknown {
-			d.Lost.Count = &t.lost.count
+	if t.lost.Events > 0 {
+		d.Lost = &lost{Accuracy: t.lost.Accuracy.String()}
+		if t.lost.Accuracy != ipe.AccuracyUnknown {
+			d.Lost.Count = &t.lost.Count
 		}
 	}
 	items := r.timeline.list()
@@ -89,66 +86,10 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 		d.Denials = append(d.Denials, g.AppendJSON(nil))
 	}
 	for _, err := range r.errors {
-		d.Errors = append(d.Errors, Quote(err))
+		d.Errors = append(d.Errors, tally.Quote(err))
 	}
 	d.Unread = r.Unread.JSON()
-	return AppendWithHosts(dst, &d, r.hosts.json)
-}
-
-// AppendWithHosts appends v, an object, as one line of JSON with one member more
-// at its end: "hosts", a list of the objects that stand in list, each behind a
-// comma. Of 100,000 hosts they are too much to be encoded again.
-func AppendWithHosts(dst []byte, v any, list []byte) []byte {
-	dst = AppendDocument(dst, v)
-	dst = slices.Grow(dst, len(list)+16)
-	dst = append(dst[:len(dst)-len("}\n")], `,"hosts":[`...)
-	if len(list) > 0 {
-		dst = append(dst, list[1:]...)
-	}
-	return append(dst, "]}\n"...)
-}
-
-// Quote returns a JSON string without control characters, which encoding/json
-// leaves in from U+007F on.
-func Quote(s string) json.RawMessage {
-	return format.AppendJSONText(nil, "", []byte(strings.ToValidUTF8(s, "\ufffd")))[len(`,"":`):]
-}
-
-// AppendDocument appends v as one line of JSON. Every part of it must be fit for
-// encoding/json.
-func AppendDocument(dst []byte, v any) []byte {
-	b := bytes.NewBuffer(dst)
-	e := json.NewEncoder(b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic(err) // every part of it is valid JSON already
-	}
-	return b.Bytes()
-}
-
-// AppendJSON appends the group as a JSON object: the keys of an event, and
-// count, first, last, comms, other_comms and hosts.
-func (g *Group) AppendJSON(dst []byte) []byte {
-	dst = open(dst, &g.Event)
-	dst = strconv.AppendUint(append(dst, `,"count":`...), g.Count, 10)
-	if g.Timed {
-		dst = append(dst, `,"first":"`+Instant(g.First)+`","last":"`+Instant(g.Last)+`"`...)
-	}
-	callers, others := g.Callers()
-	dst = append(dst, `,"comms":[`...)
-	for i, c := range callers {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = strconv.AppendUint(append(dst, `{"count":`...), c.Count, 10)
-		dst = append(format.AppendJSONText(dst, "comm", c.Comm), '}')
-	}
-	dst = append(dst, ']')
-	if others > 0 {
-		dst = strconv.AppendUint(append(dst, `,"other_comms":`...), others, 10)
-	}
-	dst = strconv.AppendUint(append(dst, `,"hosts":`...), g.Hosts, 10)
-	return append(dst, '}')
+	return tally.AppendWithHosts(dst, &d, r.hosts.json)
 }
 
 // appendJSON appends the event, and times and last where there are several.
@@ -157,25 +98,12 @@ func (it *item) appendJSON(dst []byte) []byte {
 	if it.times == 1 {
 		c.Spool, c.Seq = uint64(it.at.ID), it.at.Seq
 	}
-	dst = openIn(dst, &it.event, &c)
+	dst = tally.OpenJSON(dst, &it.event, &c)
 	if it.times > 1 {
 		dst = strconv.AppendUint(append(dst, `,"times":`...), it.times, 10)
 		if it.event.Has&ipe.HasStamp != 0 {
-			dst = append(dst, `,"last":"`+Instant(it.last)+`"`...)
+			dst = append(dst, `,"last":"`+tally.Instant(it.last)+`"`...)
 		}
 	}
 	return append(dst, '}')
-}
-
-// open appends the JSON of ev without its end.
-func open(dst []byte, ev *ipe.Event) []byte { return openIn(dst, ev, &format.Context{}) }
-
-func openIn(dst []byte, ev *ipe.Event, c *format.Context) []byte {
-	dst = format.AppendJSON(dst, ev, c)
-	return dst[:len(dst)-len("}\n")]
-}
-
-// Instant returns a time as events have it.
-func Instant(ms int64) string {
-	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
 }

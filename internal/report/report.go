@@ -5,6 +5,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -23,7 +24,7 @@ type Report struct {
 	Several bool
 
 	// Unread is what was not read of the sources.
-	Unread Unread
+	Unread tally.Unread
 
 	total  counts
 	failed uint64 // sources that were not read whole
@@ -36,7 +37,7 @@ type Report struct {
 	begun  bool              // on has had an event
 	host   hostState         // of it
 	hosts  hostList
-	groups Groups
+	groups tally.Groups
 
 	timeline timeline
 }
@@ -47,7 +48,7 @@ type counts struct {
 	verdicts [5]uint64 // by ipe.Verdict
 	unparsed uint64
 	forged   uint64
-	lost     loss
+	lost     tally.Loss
 
 	first, last int64 // times of the events that have one, with timed
 	timed       bool
@@ -62,13 +63,6 @@ type hostState struct {
 	dated   bool
 }
 
-// loss adds up what was lost.
-type loss struct {
-	events   uint64 // of ours that tell of losses
-	count    uint64
-	accuracy ipe.Accuracy
-}
-
 // maxErrors bounds the errors that a report names.
 const maxErrors = 100
 
@@ -76,7 +70,7 @@ const maxErrors = 100
 func (r *Report) Add(ev *eventsource.Event) {
 	if !r.begun || ev.On != r.on {
 		r.endHost()
-		r.begun, r.on, r.groups.merge = true, ev.On, r.Several
+		r.begun, r.on, r.groups.Several = true, ev.On, r.Several
 	}
 	r.host.observe(ev)
 	if r.Since != 0 && ev.Has&ipe.HasStamp != 0 && ev.Time < r.Since {
@@ -87,7 +81,7 @@ func (r *Report) Add(ev *eventsource.Event) {
 	switch ev.Kind {
 	case ipe.KindAccess, ipe.KindRepeated:
 		if ev.Action == ipe.ActionDeny {
-			r.groups.Add(&ev.Event, Times(&ev.Event), ev.On)
+			r.groups.Add(&ev.Event, tally.Times(&ev.Event), ev.On)
 		}
 	default:
 		r.timeline.add(ev)
@@ -123,23 +117,14 @@ func (c *counts) add(ev *ipe.Event) {
 	}
 	switch ev.Kind {
 	case ipe.KindAccess, ipe.KindRepeated:
-		c.verdicts[ev.Verdict] = eventsource.Sum(c.verdicts[ev.Verdict], Times(ev))
+		c.verdicts[ev.Verdict] = eventsource.Sum(c.verdicts[ev.Verdict], tally.Times(ev))
 	case ipe.KindUnparsed:
 		c.unparsed++
 	case ipe.KindForged:
 		c.forged = eventsource.Sum(c.forged, ev.Count)
 	case ipe.KindLost:
-		c.lost.add(ev)
+		c.lost.Add(ev)
 	}
-}
-
-// Times returns how many accesses ev tells of: those that a "repeated" has
-// counted, or one.
-func Times(ev *ipe.Event) uint64 {
-	if ev.Kind == ipe.KindRepeated && ev.Has&ipe.HasCount != 0 {
-		return ev.Count
-	}
-	return 1
 }
 
 // Fail takes an error that ended a source too early.
@@ -149,21 +134,6 @@ func (r *Report) Fail(err error) {
 	if len(r.errors) < maxErrors {
 		r.errors = append(r.errors, err.Error())
 	}
-}
-
-func (l *loss) add(ev *ipe.Event) {
-	if !ev.IsLoss() {
-		return
-	}
-	if string(ev.Stage) == ipe.StageSink {
-		return // one receiver has not got it; where that leaves a hole, the hole counts
-	}
-	l.events++
-	l.accuracy = max(l.accuracy, ev.Accuracy, ipe.AccuracyExact)
-	if ev.Has&ipe.HasCount == 0 {
-		l.accuracy = ipe.AccuracyUnknown
-	}
-	l.count = eventsource.Sum(l.count, ev.Count)
 }
 
 // observe keeps what is in force, and since when, in the boot of the last event.

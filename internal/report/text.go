@@ -2,11 +2,12 @@ package report
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -18,12 +19,12 @@ const minHeight = 16
 // nothing that others chose comes out raw.
 func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
 	r.endHost()
-	p := NewPage(dst, loc)
+	p := text.NewPage(dst, loc)
 	r.head(p)
 
 	// What is left is shared: two lines a denial, and a third for the timeline
 	// where both want more.
-	left := max(height, minHeight) - p.lines - 5
+	left := max(height, minHeight) - p.Lines() - 5
 	groups := r.groups.List()
 	items := r.timeline.list()
 	forItems := min(len(items), max(left-2*len(groups), left/3))
@@ -39,7 +40,7 @@ func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
 		p.Line("TIMELINE")
 	}
 	for i := range items[len(items)-forItems:] {
-		p.item(&items[len(items)-forItems+i], r.hosts.n > 1)
+		items[len(items)-forItems+i].writeTo(p, r.hosts.n > 1)
 	}
 	p.Line("")
 	if len(groups) == 0 {
@@ -48,34 +49,34 @@ func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
 		} else {
 			p.Line("DENIALS: none seen")
 		}
-		return p.text
+		return p.Bytes()
 	}
 	p.Line("DENIALS")
 	for _, g := range groups[:forGroups] {
-		p.Group(g, VerdictText(g.Event.Verdict), p.Judge(&g.Event))
+		g.WriteTo(p, text.Verdict(g.Event.Verdict), tally.Judge(&g.Event))
 	}
 	if hidden := len(groups) - forGroups; hidden > 0 {
 		var events uint64
 		for _, g := range groups[forGroups:] {
 			events += g.Count
 		}
-		p.Line("and %d more with %s, see --json", hidden, some(events, "event"))
+		p.Line("and %d more with %s, see --json", hidden, text.Count(events, "event"))
 	}
 	if r.groups.GivenUp > 0 {
-		p.Line("and %d more with %s that there was no room to remember", r.groups.GivenUp, some(r.groups.GivenUpEvents, "event"))
+		p.Line("and %d more with %s that there was no room to remember", r.groups.GivenUp, text.Count(r.groups.GivenUpEvents, "event"))
 	}
-	return p.text
+	return p.Bytes()
 }
 
 // head writes where the events come from, and what they come to.
-func (r *Report) head(p *Page) {
+func (r *Report) head(p *text.Page) {
 	t := &r.total
-	line := p.Quoted(r.Origin) + ": " + some(t.events, "event")
+	line := text.Printable(r.Origin) + ": " + text.Count(t.events, "event")
 	if r.hosts.n > 1 {
-		line += " of " + some(uint64(r.hosts.n), "host")
+		line += " of " + text.Count(r.hosts.n, "host")
 	}
 	if t.timed {
-		line += ", " + p.Span(t.first, t.last)
+		line += ", " + p.Interval(t.first, t.last)
 	}
 	p.Line("%s", line)
 	if r.hosts.n > 1 {
@@ -89,65 +90,53 @@ func (r *Report) head(p *Page) {
 	}
 	p.Line("accesses: %d denied, %d would be denied, %s%d allowed and recorded",
 		t.verdicts[ipe.VerdictDenied], t.verdicts[ipe.VerdictWouldDeny], unknown, t.verdicts[ipe.VerdictAllowed])
-	if t.lost.events > 0 {
-		p.Line("LOST: %s; what happened in these, nobody knows", t.lost.text())
+	if t.lost.Events > 0 {
+		p.Line("LOST: %s; what happened in these, nobody knows", &t.lost)
 	}
 	if r.skipped > 0 {
-		p.Line("MISSING: %s, by the sequence numbers", some(r.skipped, "event"))
+		p.Line("MISSING: %s, by the sequence numbers", text.Count(r.skipped, "event"))
 	}
 	if r.unnumbered {
 		p.Line("NOT KNOWN: whether any event is missing, because there are too many sequence numbers to remember")
 	}
 	if r.leftOut > 0 {
-		p.Line("not given to the sink, by its match: %s", some(r.leftOut, "event"))
+		p.Line("not given to the sink, by its match: %s", text.Count(r.leftOut, "event"))
 	}
 	if r.repeats > 0 {
-		p.Line("there more than once, and counted once: %s", some(r.repeats, "event"))
+		p.Line("there more than once, and counted once: %s", text.Count(r.repeats, "event"))
 	}
 	if t.unparsed > 0 {
-		p.Line("UNREADABLE: %s", some(t.unparsed, "record"))
+		p.Line("UNREADABLE: %s", text.Count(t.unparsed, "record"))
 	}
 	if r.failed > 0 {
-		line := "UNREAD: part of " + some(r.failed, "source")
+		line := "UNREAD: part of " + text.Count(r.failed, "source")
 		if n := r.Unread.Lines(); n > 0 {
-			line += ", " + some(n, "line")
+			line += ", " + text.Count(n, "line")
 		}
 		p.Line("%s", line)
 	}
 	if t.forged > 0 {
-		p.Line("FORGED: %s that the kernel did not send", some(t.forged, "message"))
+		p.Line("FORGED: %s that the kernel did not send", text.Count(t.forged, "message"))
 	}
 }
 
-func (l *loss) text() string {
-	switch {
-	case l.accuracy == ipe.AccuracyUnknown && l.count > 0:
-		return some(l.count, "record") + ", and more whose number is not known"
-	case l.accuracy == ipe.AccuracyUnknown:
-		return "records whose number is not known"
-	case l.accuracy == ipe.AccuracyAtLeast:
-		return "at least " + some(l.count, "record")
-	}
-	return some(l.count, "record")
-}
-
-func (h *hostState) inForceText(p *Page) string {
+func (h *hostState) inForceText(p *text.Page) string {
 	since := ""
 	if h.dated {
-		since = " since " + p.Second(h.changed)
+		since = " since " + p.Time(h.changed)
 	}
-	return p.policyInForce(&h.inForce) + since + ", " + modeText(h.inForce.Enforcing)
+	return policyInForce(&h.inForce) + since + ", " + modeText(h.inForce.Enforcing)
 }
 
 // inForce says which policy is in force in which mode.
-func (p *Page) inForce(s *activepolicy.State) string {
-	return p.policyInForce(s) + ", " + modeText(s.Enforcing)
+func inForce(s *activepolicy.State) string {
+	return policyInForce(s) + ", " + modeText(s.Enforcing)
 }
 
-func (p *Page) policyInForce(s *activepolicy.State) string {
+func policyInForce(s *activepolicy.State) string {
 	switch {
 	case s.Known && s.Active:
-		return "policy " + p.Policy(&s.Policy)
+		return "policy " + text.PolicyInFull(&s.Policy)
 	case s.Known:
 		return "no policy"
 	}
@@ -164,22 +153,21 @@ func modeText(enforcing ipe.Bool) string {
 	return "mode not known"
 }
 
-// item writes an entry of the timeline as the text form of its event, named with
+// writeTo writes an entry of the timeline as the text form of its event, named with
 // the host before it.
-func (p *Page) item(it *item, named bool) {
-	p.text = append(p.text, ' ', ' ')
+func (it *item) writeTo(p *text.Page, named bool) {
+	line := []byte("  ")
 	if named {
-		p.text = append(p.text, p.hostName(it.host)+": "...)
+		line = append(line, text.Host(it.host)+": "...)
 	}
-	p.text = format.AppendText(p.text, &it.event, &format.Context{})
+	line = format.AppendText(line, &it.event, &format.Context{Zone: p.Zone})
+	line = line[:len(line)-1]
 	if it.times > 1 {
-		p.text = append(p.text[:len(p.text)-1], " ("...)
-		p.text = strconv.AppendUint(p.text, it.times, 10)
-		p.text = append(p.text, " times"...)
+		line = fmt.Appendf(line, " (%s", text.Times(it.times))
 		if it.event.Has&ipe.HasStamp != 0 {
-			p.text = append(p.text, ", the last "+p.Second(it.last)...)
+			line = append(line, ", the last "+p.Time(it.last)...)
 		}
-		p.text = append(p.text, ")\n"...)
+		line = append(line, ')')
 	}
-	p.lines++
+	p.Line("%s", line)
 }

@@ -2,19 +2,8 @@ package text
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 )
-
-// Quote returns a text that somebody else wrote in double quotes, with everything
-// escaped that is not printable, and cut to some 80 bytes: fit for a message.
-func Quote(s string) string {
-	const longest = 80
-	if len(s) > longest {
-		return strconv.Quote(strings.ToValidUTF8(s[:longest], "")) + "..."
-	}
-	return strconv.Quote(s)
-}
 
 // DidYouMean returns "; did you mean ...?" when one of names is close to s, and
 // otherwise the list of all names, to be appended to a message.

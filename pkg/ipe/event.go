@@ -210,6 +210,14 @@ type Policy struct {
 // Known reports whether anything about the policy is known.
 func (p *Policy) Known() bool { return p.Name != nil || p.Version != nil || p.Digest != nil }
 
+// BuiltIn reports whether p is a policy that was built into the kernel. It has
+// no signature, so securityfs has no digest for it, and records have the one of
+// nothing at all (security/ipe/audit.c, audit_policy).
+func (p *Policy) BuiltIn() bool {
+	const ofNothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	return p.Name != nil && (p.Digest == nil || string(p.Digest) == ofNothing)
+}
+
 // Equal reports whether p and q are the same policy. What is absent equals what
 // is empty.
 func (p *Policy) Equal(q *Policy) bool {

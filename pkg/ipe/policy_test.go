@@ -38,3 +38,16 @@ func TestACloneOfAPolicyOwnsItsMemory(t *testing.T) {
 		t.Errorf("the name of the clone changed to %q", c.Name)
 	}
 }
+
+func TestBuiltIn(t *testing.T) {
+	t.Parallel()
+	name := []byte("p")
+	ofNothing := []byte("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+	got := []bool{
+		(&Policy{}).BuiltIn(), (&Policy{Name: name}).BuiltIn(), (&Policy{Name: name, Digest: ofNothing}).BuiltIn(),
+		(&Policy{Name: name, Digest: []byte("sha256:ab")}).BuiltIn(),
+	}
+	if diff := cmp.Diff([]bool{false, true, true, false}, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -2,10 +2,10 @@ package exec
 
 import (
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
-	"unicode/utf8"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 const (
@@ -64,9 +64,9 @@ func (l *lineLog) sayDropped() {
 }
 
 func (l *lineLog) emit() {
-	text := escape(l.line)
+	line := text.Printable(string(l.line))
 	if l.cut {
-		text += " [...]"
+		line += " [...]"
 	}
 	l.line, l.cut = l.line[:0], false
 	if l.log == nil {
@@ -79,25 +79,5 @@ func (l *lineLog) emit() {
 	}
 	l.sayDropped()
 	l.limit.add(now)
-	l.log(text)
-}
-
-// escape makes b harmless for logs and terminals. A backslash stays one: the
-// result is for people.
-func escape(b []byte) string {
-	var out []byte
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			out = fmt.Appendf(out, `\x%02x`, b[0])
-		case strconv.IsPrint(r):
-			out = append(out, b[:n]...)
-		default:
-			q := strconv.AppendQuoteRuneToASCII(nil, r)
-			out = append(out, q[1:len(q)-1]...)
-		}
-		b = b[n:]
-	}
-	return string(out)
+	l.log(line)
 }

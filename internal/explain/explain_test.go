@@ -1,4 +1,4 @@
-package advice
+package explain
 
 import (
 	"os"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
@@ -235,19 +236,19 @@ func TestSummarySaysWhatHappened(t *testing.T) {
 	}{
 		{
 			"permissive", 1420, `audit(1.000:1): ipe_op=KMODULE ipe_hook=KERNEL_READ enforcing=0 pid=1 comm="modprobe" path="/a.ko" dev="vda" ino=3 rule="DEFAULT action=DENY"`,
-			`"modprobe" (pid 1) wanted to load "/a.ko" as a kernel module. The kernel let it, because IPE is permissive; enforcing, it would not have.`,
+			`modprobe (pid 1) wanted to load /a.ko as a kernel module. The kernel let it, because IPE is permissive; enforcing, it would not have.`,
 		},
 		{
 			"a check", 1420, `audit(1.000:1): ipe_op=EXECUTE ipe_hook=BPRM_CREDS_FOR_EXEC enforcing=1 pid=1 comm=1B path="/a" dev="vda" ino=3 rule="DEFAULT action=ALLOW"`,
-			`"\x1b" (pid 1) wanted to know whether it may execute "/a". The kernel let it, as the policy says. Nothing was executed: an interpreter asked whether it may (AT_EXECVE_CHECK).`,
+			`"\x1b" (pid 1) wanted to know whether it may execute /a. The kernel let it, as the policy says. Nothing was executed: an interpreter asked whether it may (AT_EXECVE_CHECK).`,
 		},
 		{
 			"data", 1420, `audit(1.000:1): ipe_op=KEXEC_IMAGE ipe_hook=KERNEL_LOAD enforcing=1 pid=1 comm="kexec" path=? dev=? ino=? rule="DEFAULT action=DENY"`,
-			`"kexec" (pid 1) wanted to load data without a file as the next kernel (kexec). The kernel did not let it (EACCES).`,
+			`kexec (pid 1) wanted to load data without a file as the next kernel (kexec). The kernel did not let it (EACCES).`,
 		},
 		{
 			"an operation of tomorrow", 1420, `audit(1.000:1): ipe_op=NEW ipe_hook=NEW enforcing=1 pid=1 comm="x" path="/a" dev="vda" ino=3 rule="DEFAULT action=DENY"`,
-			`"x" (pid 1) wanted to do with "/a" what IPE calls NEW. The kernel did not let it (EACCES).`,
+			`x (pid 1) wanted to do with /a what IPE calls NEW. The kernel did not let it (EACCES).`,
 		},
 		{
 			"loaded", 1422, `audit(1.000:1): policy_name="l"ab" policy_version=1.0.0 policy_digest=sha256:00 auid=4294967295 ses=4294967295 lsm=ipe res=1 errno=0`,
@@ -263,7 +264,7 @@ func TestSummarySaysWhatHappened(t *testing.T) {
 		},
 		{
 			"damaged", 1420, `audit(1.000:1): ipe_op=EXECUTE ipe_hook=` + "\x1b",
-			`This is a record of IPE that cannot be read: it is damaged, or of a kernel that is not known yet. Its text: "audit(1.000:1): ipe_op=EXECUTE ipe_hook=\x1b"`,
+			`This is a record of IPE that cannot be read: it is damaged, or of a kernel that is not known yet. Its text: audit(1.000:1): ipe_op=EXECUTE ipe_hook=\x1b`,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -282,7 +283,79 @@ func TestARefusalIsNoLossOfAnybodyElse(t *testing.T) {
 	got := strings.Join(summary(&ipe.Event{
 		Kind: ipe.KindLost, Has: ipe.HasCount, Count: 1, Stage: []byte(ipe.StageSink), Sink: []byte("siem"),
 	}), " ")
-	if want := `The receiver of the sink "siem" refused an event for good. That is no loss but for this sink: the spool has what it refused.`; got != want {
+	if want := `The receiver of the sink siem refused 1 event for good. That is no loss but for this sink: the spool has what it refused.`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+}
+
+// TestExplainReadsPoliciesOfOtherKernels: a policy of the kernel is explained
+// although some of its words are not known.
+func TestExplainReadsPoliciesOfOtherKernels(t *testing.T) {
+	t.Parallel()
+	dir := securityfs(t).Root
+	const text = `policy_name=lab policy_version=1.0.0
+DEFAULT action=DENY
+op=KERNEL_READ boot_verified=TRUE action=ALLOW
+op=READ intended_pathname=/usr/bin/x action=ALLOW
+op=READ intended_pathname=/etc/shadow action=DENY
+op=BPF_PROG_LOAD bpf_signature=OK bpf_keyring=secondary action=DENY
+`
+	if err := os.WriteFile(filepath.Join(dir, "kernel/security/ipe/policies/lab/policy"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	e := Explainer{Measure: measured, Securityfs: &host.Securityfs{Root: dir}}
+	for _, tt := range []struct {
+		op, hook, object, rule string
+		want                   []string
+	}{
+		{"READ", "OPEN", file("/sealed/x"), `READ intended_pathname="/etc/shadow" action=DENY`, []string{
+			`sh (pid 570) wanted to read /sealed/x.`,
+			"line 5 of ", "line 4: op=READ intended_pathname=/usr/bin/x action=ALLOW", "did not match; intended_pathname is not known to this version",
+			"allowed by    op=READ fsverity_digest=sha256:78 action=ALLOW", "before line 5",
+		}},
+		{"BPF_PROG_LOAD", "BPF_PROG_LOAD", "path=? dev=? ino=?", "op=BPF_PROG_LOAD bpf_signature=OK bpf_keyring=secondary action=DENY", []string{
+			"wanted to load data without a file as a BPF program", "line 6 of ", "no rule helps the data came without a file",
+		}},
+		{"KMODULE", "KERNEL_READ", file("/sealed/x"), "DEFAULT action=DENY", []string{
+			"line 2 of ", "line 3: op=KERNEL_READ boot_verified=TRUE action=ALLOW", "did not match: boot_verified=FALSE",
+		}},
+	} {
+		ev := decode(t, tt.op, tt.hook, tt.object, tt.rule)
+		x := e.Explain(ev)
+		got := string(x.AppendText(nil))
+		for _, want := range tt.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in\n%s", tt.rule, want, got)
+			}
+		}
+		if strings.Contains(got, "no rule can name") || strings.Contains(got, "another policy judged") {
+			t.Errorf("%s:\n%s", tt.rule, got)
+		}
+	}
+}
+
+// measured is what is known of the objects of these tests: those below /sealed have
+// the rest of their path as digest, and the others none.
+func measured(o fileprops.Object) fileprops.Result {
+	if o.NoFile {
+		return fileprops.Result{State: fileprops.StateNoFile, Facts: policy.NoFile()}
+	}
+	r := fileprops.Result{State: fileprops.StateMeasured, Facts: policy.NoFile(), Path: o.Path, Verity: fileprops.VerityEnabled}
+	name, sealed := strings.CutPrefix(o.Path, "/sealed/")
+	switch {
+	case sealed:
+		r.Facts.FSVerityDigest = digest(name)
+	case strings.HasPrefix(o.Path, "/init"):
+		r.Facts.BootVerified, r.NoDevice = policy.True, true
+	case strings.HasPrefix(o.Path, "/gone/"):
+		// The device is still there, or another one of that name.
+		return fileprops.Result{State: fileprops.StateGone, Reason: "nothing is at it", Facts: policy.Facts{DMVerityRootHash: digest("\xaa")}}
+	default:
+		r.Verity = fileprops.VerityOff
+	}
+	return r
+}
+
+func digest(sum string) policy.DigestFact {
+	return policy.DigestFact{Has: policy.True, Digest: policy.Digest{Algorithm: "sha256", Sum: []byte(sum)}}
 }

@@ -1,4 +1,4 @@
-package advice
+package suggest
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
@@ -105,15 +106,15 @@ func (s *suggester) lists(dst []byte, level detail) []byte {
 
 // asComments returns a policy that the kernel would refuse for its size as what
 // it is: no policy.
-func (s *suggester) asComments(text []byte, tooLarge error) []byte {
+func (s *suggester) asComments(lines []byte, tooLarge error) []byte {
 	out := appendComment(nil, "This is no policy, so all of it is comments: "+tooLarge.Error()+".")
 	out = appendComment(out, "What would help is a rule that allows more than one file: put files on a")
 	out = appendComment(out, "dm-verity volume, which needs one rule (dmverity_roothash=), or sign them, and")
 	out = appendComment(out, fmt.Sprintf("use --signature (fsverity_signature=TRUE, dmverity_signature=TRUE). %d of the", s.signed))
 	out = appendComment(out, fmt.Sprintf("%d objects here have a signature. Or split the programs over several hosts.", s.result.Helped))
 	out = append(out, '\n')
-	for line := range bytes.Lines(text) {
-		out = appendComment(out, printable(strings.TrimRight(string(line), "\r\n")))
+	for line := range bytes.Lines(lines) {
+		out = appendComment(out, text.Printable(strings.TrimRight(string(line), "\r\n")))
 	}
 	return s.lists(out, withoutWhom)
 }
@@ -195,7 +196,7 @@ func appendList(dst []byte, title string, list []string) []byte {
 }
 
 // appendComment appends text as comments. A line end in it is one of ours:
-// untrusted text has none (quote).
+// untrusted text has none (package text).
 func appendComment(dst []byte, text string) []byte {
 	for line := range strings.SplitSeq(text, "\n") {
 		dst = append(append(append(dst, "# "...), line...), '\n')

@@ -1,4 +1,4 @@
-package report
+package tally
 
 import (
 	"bytes"
@@ -79,7 +79,10 @@ func (g *Group) Callers() (callers []Caller, others uint64) {
 // Groups counts accesses by their kind, in bounded memory. The zero Groups is
 // empty.
 type Groups struct {
-	merge bool // they are of several hosts
+	// Several says that they are of several hosts. It must be set before the first
+	// event.
+	Several bool
+
 	byKey map[string]*Group
 	size  int
 	key   []byte
@@ -89,14 +92,11 @@ type Groups struct {
 	GivenUp, GivenUpEvents uint64
 }
 
-// NewGroups returns Groups, of several hosts or of one.
-func NewGroups(several bool) Groups { return Groups{merge: several} }
-
 // Add counts an access that happened n times on a host. What is of one host must
 // come without that of another in between.
 func (gs *Groups) Add(ev *ipe.Event, n uint64, on *eventsource.Host) {
 	g := gs.of(ev)
-	if gs.merge {
+	if gs.Several {
 		g.agree(ev)
 	}
 	if g.Hosts == 0 || g.on != on {
@@ -269,7 +269,7 @@ func newGroup(ev *ipe.Event, key int) *Group {
 
 // appendKey appends what tells these groups apart.
 func (gs *Groups) appendKey(dst []byte, ev *ipe.Event) []byte {
-	if !gs.merge {
+	if !gs.Several {
 		return appendKey(dst, ev)
 	}
 	return appendStrings(append(dst, byte(ev.Verdict)), ev.Op, ev.Hook, ev.Path, ev.Rule)

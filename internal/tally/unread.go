@@ -1,4 +1,4 @@
-package report
+package tally
 
 import (
 	"encoding/json"
@@ -17,6 +17,9 @@ type Unread struct {
 	more    uint64 // sources for which there was no room
 }
 
+// maxSources is how many sources are named.
+const maxSources = 100
+
 // source is what was not read of one source.
 type source struct {
 	name  string
@@ -30,7 +33,7 @@ func (u *Unread) Fail(err error) bool {
 	if !errors.As(err, &unread) {
 		return false
 	}
-	if len(u.sources) < maxErrors {
+	if len(u.sources) < maxSources {
 		u.sources = append(u.sources, source{unread.Source, unread.Parts})
 	} else {
 		u.more++

@@ -1,4 +1,4 @@
-package advice
+package explain
 
 import (
 	"errors"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/suggest"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -73,7 +75,7 @@ type Explainer struct {
 // Elsewhere returns an Explainer for events of another host, of whose files and
 // policies nothing can be known here.
 func (e *Explainer) Elsewhere(name string) Explainer {
-	reason := "it was on another host, " + quote(name)
+	reason := "it was on another host, " + text.Name(name)
 	return Explainer{
 		Measure: func(o fileprops.Object) fileprops.Result {
 			if o.NoFile {
@@ -94,11 +96,11 @@ func (e *Explainer) Explain(ev *ipe.Event) Explanation {
 	o := fileprops.ObjectOf(ev)
 	r := e.Measure(o)
 	x.Object = objectNote(&r)
-	text := e.policy(&x, ev)
-	x.rules(ev, &r, text)
+	rules := e.policy(&x, ev)
+	x.rules(ev, &r, rules)
 	if ev.Action == ipe.ActionDeny {
-		d := Denial{Op: string(ev.Op), Named: named(ev.RuleKind), Hooks: []string{string(ev.Hook)}, Object: o}
-		x.Allow = allowNote(&d, &r, text)
+		d := suggest.Denial{Op: string(ev.Op), Named: suggest.Named(ev.RuleKind), Hooks: []string{string(ev.Hook)}, Object: o}
+		x.Allow = allowNote(&d, &r, rules)
 	}
 	return x
 }
@@ -134,7 +136,7 @@ func fact(f *policy.Facts, key policy.Key) string {
 		}
 		p.Digest = f.FSVerityDigest.Digest
 	}
-	return printable(p.String())
+	return text.Printable(p.String())
 }
 
 // policy finds out which policy judged and returns its text, parsed; nil when
@@ -144,7 +146,7 @@ func (e *Explainer) policy(x *Explanation, ev *ipe.Event) *policy.Policy {
 	x.Policy = n
 	p := &ev.ActivePolicy
 	if e.elsewhere != "" {
-		n.Name, n.Version, n.Digest = printable(string(p.Name)), printable(string(p.Version)), printable(string(p.Digest))
+		n.Name, n.Version, n.Digest = escaped(p.Name), escaped(p.Version), escaped(p.Digest)
 		n.Note = "its text is not known: " + e.elsewhere
 		return nil
 	}
@@ -157,22 +159,22 @@ func (e *Explainer) policy(x *Explanation, ev *ipe.Event) *policy.Policy {
 		p = &now.Policy
 		n.Note = "which policy judged is not known; this is the one that is active here now"
 	}
-	n.Name, n.Version, n.Digest = printable(string(p.Name)), printable(string(p.Version)), printable(string(p.Digest))
-	text, err := e.Securityfs.PolicyText(p)
+	n.Name, n.Version, n.Digest = escaped(p.Name), escaped(p.Version), escaped(p.Digest)
+	lines, err := e.Securityfs.PolicyText(p)
 	if err != nil {
-		problem := "its text is not known: " + printable(err.Error())
+		problem := "its text is not known: " + text.Printable(err.Error())
 		if errors.Is(err, fs.ErrNotExist) {
 			problem = "its text is not known: this kernel has no policy of that name"
 		}
 		n.Note = strings.TrimPrefix(n.Note+"; "+problem, "; ")
 		return nil
 	}
-	parsed, _, err := policy.ParseLenient(text)
+	parsed, _, err := policy.ParseLenient(lines)
 	if err != nil {
 		n.Note = strings.TrimPrefix(n.Note+"; its text cannot be parsed: "+err.Error(), "; ")
 		return nil
 	}
-	n.File = printable(e.Securityfs.PolicyFile(string(p.Name)))
+	n.File = text.Printable(e.Securityfs.PolicyFile(string(p.Name)))
 	return parsed
 }
 
@@ -180,7 +182,7 @@ func (e *Explainer) policy(x *Explanation, ev *ipe.Event) *policy.Policy {
 // did not.
 func (x *Explanation) rules(ev *ipe.Event, r *fileprops.Result, p *policy.Policy) {
 	decided := ruleOf(ev)
-	x.Rule = &RuleNote{Text: printable(string(ev.Rule)), Why: because(ev)}
+	x.Rule = &RuleNote{Text: escaped(ev.Rule), Why: because(ev)}
 	if p == nil {
 		return
 	}
@@ -196,7 +198,7 @@ func (x *Explanation) rules(ev *ipe.Event, r *fileprops.Result, p *policy.Policy
 		if rule.Default || rule.IsFor(decided.Op) == policy.False || !decided.Default && i >= index {
 			continue
 		}
-		x.Earlier = append(x.Earlier, RuleNote{Line: rule.Line, Text: printable(rule.String()), Why: mismatch(rule, r)})
+		x.Earlier = append(x.Earlier, RuleNote{Line: rule.Line, Text: text.Printable(rule.String()), Why: mismatch(rule, r)})
 	}
 }
 
@@ -215,8 +217,8 @@ func (t *Texts) Stands(ev *ipe.Event) ipe.Bool {
 	key := string(p.Name) + "\x00" + string(p.Version) + "\x00" + string(p.Digest)
 	parsed, known := t.policies[key]
 	if !known {
-		if text, err := t.Securityfs.PolicyText(p); err == nil {
-			if q, err := policy.Parse(text); err == nil {
+		if lines, err := t.Securityfs.PolicyText(p); err == nil {
+			if q, err := policy.Parse(lines); err == nil {
 				parsed = q
 			}
 		}
@@ -240,8 +242,8 @@ func ruleOf(ev *ipe.Event) policy.Rule {
 	if ev.Action == ipe.ActionAllow {
 		r.Action = policy.Allow
 	}
-	for _, text := range ev.RuleProperties {
-		if p, err := policy.ParseProperty(string(text)); err == nil {
+	for _, property := range ev.RuleProperties {
+		if p, err := policy.ParseProperty(string(property)); err == nil {
 			r.Properties = append(r.Properties, p)
 		}
 	}
@@ -259,9 +261,9 @@ func sameRule(r, decided *policy.Rule) bool {
 func because(ev *ipe.Event) string {
 	switch ev.RuleKind {
 	case ipe.RuleOpDefault:
-		return "the default for " + word(string(ev.Op)) + ": no other rule of the policy matched"
+		return "the default for " + text.Name(ev.Op) + ": no other rule of the policy matched"
 	case ipe.RuleGlobalDefault:
-		return "the default for all operations: no rule for " + word(string(ev.Op)) + " matched, and it has no default of its own"
+		return "the default for all operations: no rule for " + text.Name(ev.Op) + " matched, and it has no default of its own"
 	}
 	if len(ev.RuleProperties) == 0 {
 		return "it asks for nothing, so it matches whatever comes to it"
@@ -278,7 +280,7 @@ func mismatch(rule *policy.Rule, r *fileprops.Result) string {
 	}
 	for _, p := range rule.Properties {
 		if p.Key == policy.KeyOther {
-			return "did not match; " + word(p.Name()) + " is not known to this version"
+			return "did not match; " + text.Name(p.Name()) + " is not known to this version"
 		}
 		if p.Holds(&r.Facts) == policy.Unknown {
 			return fmt.Sprintf("did not match; %v is not known now: %s", p.Key, r.Why(p.Key))
@@ -288,17 +290,17 @@ func mismatch(rule *policy.Rule, r *fileprops.Result) string {
 }
 
 // allowNote says what would allow a denied object.
-func allowNote(d *Denial, r *fileprops.Result, p *policy.Policy) *AllowNote {
-	proposed := propose(d, r, false)
-	if !proposed.ok {
-		return &AllowNote{Reason: proposed.reason, Remedy: proposed.remedy}
+func allowNote(d *suggest.Denial, r *fileprops.Result, p *policy.Policy) *AllowNote {
+	proposed := suggest.Propose(d, r, false)
+	if !proposed.OK {
+		return &AllowNote{Reason: proposed.Reason, Remedy: proposed.Remedy}
 	}
-	n := &AllowNote{Rule: printable(proposed.rule.String()), Where: "before any rule for " + proposed.rule.Op.String() + " that denies it"}
+	n := &AllowNote{Rule: text.Printable(proposed.Rule.String()), Where: "before any rule for " + proposed.Rule.Op.String() + " that denies it"}
 	if p == nil {
 		return n
 	}
-	j := p.Judge(proposed.rule.Op, &r.Facts)
-	switch rule := obstacle(p, j); {
+	j := p.Judge(proposed.Rule.Op, &r.Facts)
+	switch rule := suggest.Obstacle(p, j); {
 	case j.Action == policy.Allow:
 		n.Where = fmt.Sprintf("nowhere: line %d allows it by now", p.Rules[j.Rule].Line)
 	case rule != nil:
@@ -309,8 +311,6 @@ func allowNote(d *Denial, r *fileprops.Result, p *policy.Policy) *AllowNote {
 	return n
 }
 
-// printable returns text with everything but printable ASCII escaped.
-func printable(text string) string {
-	q := quote(text)
-	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
-}
+// escaped returns what others chose as a field of its own, where nothing can be
+// confused with it.
+func escaped(b []byte) string { return string(text.AppendEscaped(nil, b)) }

@@ -1,6 +1,6 @@
-package format
+package text
 
-// invisible reports whether r has no shape of its own, although it is no control
+// Invisible reports whether r has no shape of its own, although it is no control
 // character: what turns the direction of writing, joins or parts letters, or is
 // not shown at all. With such characters a path looks like another one. They are
 // those of the general category Cf, but for those that are shown as signs
@@ -10,7 +10,7 @@ package format
 //
 // It is a list of its own since package unicode would search six tables for each
 // character.
-func invisible(r rune) bool {
+func Invisible(r rune) bool {
 	switch {
 	case r < 0xad:
 		return false

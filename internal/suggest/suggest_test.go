@@ -1,4 +1,4 @@
-package advice
+package suggest
 
 import (
 	"encoding/hex"
@@ -8,6 +8,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -69,7 +72,7 @@ func denial(path string, n uint64) Denial {
 
 func suggest(t *testing.T, o Options) *Suggestion {
 	t.Helper()
-	o.Measure, o.BaseName = measured, "base.pol"
+	o.Measure, o.BaseName, o.Zone = measured, "base.pol", time.UTC
 	s, err := Suggest(o)
 	if err != nil {
 		t.Fatal(err)
@@ -92,23 +95,23 @@ func TestSuggestWritesTheNarrowestRules(t *testing.T) {
 # give it with --base.
 DEFAULT action=DENY
 
-# "/sealed/a" (inode 14 on vdb): denied 3 times since 2026-11-23T13:31:41Z, by "sh"
+# /sealed/a dev=vdb ino=14: denied 3 times since 2026-11-23T13:31:41.244Z, by sh
 op=EXECUTE fsverity_digest=sha256:61 action=ALLOW
 
-# "/volume/a" (inode 14 on vdb): denied 2 times since 2026-11-23T13:31:41Z, by "sh"
-# "/volume/b" (inode 14 on vdb): denied once since 2026-11-23T13:31:41Z, by "sh"
+# /volume/a dev=vdb ino=14: denied 2 times since 2026-11-23T13:31:41.244Z, by sh
+# /volume/b dev=vdb ino=14: denied once since 2026-11-23T13:31:41.244Z, by sh
 # This allows all that is on the same dm-verity volume.
 op=EXECUTE dmverity_roothash=sha256:aa action=ALLOW
 
-# "/volume/a.ko" (inode 14 on vdb) for KMODULE: denied once since 2026-11-23T13:31:41Z, by "sh"
+# /volume/a.ko dev=vdb ino=14 for KMODULE: denied once since 2026-11-23T13:31:41.244Z, by sh
 # This allows all that is on the same dm-verity volume.
 op=KMODULE dmverity_roothash=sha256:aa action=ALLOW
 
-# "/signed/a" (inode 14 on vdb): denied once since 2026-11-23T13:31:41Z, by "sh"
+# /signed/a dev=vdb ino=14: denied once since 2026-11-23T13:31:41.244Z, by sh
 op=EXECUTE fsverity_digest=sha256:0123 action=ALLOW
 
 # No rule can allow:
-# - anonymous memory: would have been denied 12 times, by "java" and others
+# - anonymous memory: would have been denied 12 times, by java and others
 #     why: anonymous memory has none of the properties that a rule can ask for
 #     what would help: run the program without code that it makes itself (a JIT compiler), or keep that code in a file that a rule can name
 
@@ -172,7 +175,7 @@ func TestSuggestListsSomeObjectsOfARule(t *testing.T) {
 		denials = append(denials, denial("/volume/"+strings.Repeat("x", i+1), 1))
 	}
 	got := suggest(t, Options{Denials: denials})
-	if text := string(got.Text); got.Rules != 1 || strings.Count(text, "# \"/volume/") != most || !strings.Contains(text, "\n# and 5 more\n") {
+	if text := string(got.Text); got.Rules != 1 || strings.Count(text, "# /volume/") != most || !strings.Contains(text, "\n# and 5 more\n") {
 		t.Errorf("got %d rules:\n%s", got.Rules, text)
 	}
 }
@@ -267,7 +270,7 @@ func TestNobodyCanSmuggleARule(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.ContainsFunc(string(s.Text), func(r rune) bool { return r != '\n' && (r < ' ' || r > '~') }) {
+		if !utf8.Valid(s.Text) || strings.ContainsFunc(string(s.Text), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
 			t.Fatalf("not printable: %q", s.Text)
 		}
 		p, err := policy.Parse(s.Text)

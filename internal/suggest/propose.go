@@ -1,48 +1,50 @@
-package advice
+package suggest
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
-// proposal is the narrowest rule for an object, or why there is none.
-type proposal struct {
-	rule policy.Rule
-	ok   bool
+// Proposal is the narrowest rule for an object, or why there is none.
+type Proposal struct {
+	Rule policy.Rule
+	OK   bool // there is a rule
 
-	reason string // without a rule: why
-	remedy string // without a rule: what would help
+	Reason string // without a rule: why
+	Remedy string // without a rule: what would help
 }
 
-// propose returns the narrowest rule that allows the object for the operation.
+// Propose returns the narrowest rule that allows the object for the operation.
 // With signature, that it is signed is taken before what it is.
-func propose(d *Denial, r *fileprops.Result, signature bool) proposal {
+func Propose(d *Denial, r *fileprops.Result, signature bool) Proposal {
 	op, mayBe := policy.ParseOp(d.Op)
 	if !mayBe || op == policy.OpNone {
-		return proposal{
-			reason: "no rule can name the operation " + word(d.Op),
-			remedy: "only the DEFAULT for all operations decides it",
+		return Proposal{
+			Reason: "no rule can name the operation " + text.Name(d.Op),
+			Remedy: "only the DEFAULT for all operations decides it",
 		}
 	}
 	property, ok := narrowest(r, signature)
 	if unknown := policy.UnknownOp(op); ok && !op.Known() && !d.Named && unknown.Origin == "" {
-		return proposal{
-			reason: unknown.String(),
-			remedy: fmt.Sprintf("if rules of this kernel name it, write by hand: op=%v %v action=ALLOW", op, property),
+		return Proposal{
+			Reason: unknown.String(),
+			Remedy: fmt.Sprintf("if rules of this kernel name it, write by hand: op=%v %v action=ALLOW", op, property),
 		}
 	}
 	if ok {
-		return proposal{ok: true, rule: policy.Rule{Op: op, Properties: []policy.Property{property}, Action: policy.Allow}}
+		return Proposal{OK: true, Rule: policy.Rule{Op: op, Properties: []policy.Property{property}, Action: policy.Allow}}
 	}
 	reason, remedy := hopeless(d, r)
-	return proposal{reason: reason, remedy: remedy}
+	return Proposal{Reason: reason, Remedy: remedy}
 }
 
 // narrowest returns the property that the fewest other objects have.
@@ -74,7 +76,7 @@ func hopeless(d *Denial, r *fileprops.Result) (reason, remedy string) {
 			"if all of the initramfs is meant, write the rule by hand"
 	}
 	if r.NoDevice {
-		return fmt.Sprintf("%s has neither fs-verity nor dm-verity, so no property ever holds", word(o.Dev)),
+		return fmt.Sprintf("%s has neither fs-verity nor dm-verity, so no property ever holds", text.Name(o.Dev)),
 			"move the file to a file system with fs-verity (ext4, f2fs, btrfs), or to a dm-verity volume"
 	}
 	switch r.State {
@@ -154,7 +156,22 @@ func withoutVerity(o *fileprops.Object, r *fileprops.Result) (reason, remedy str
 	}
 	first := ""
 	if r.Verity == fileprops.VerityUnsupported {
-		first = fmt.Sprintf("switch on fs-verity for the file system on %s (ext4: tune2fs -O verity), ", word(o.Dev))
+		first = fmt.Sprintf("switch on fs-verity for the file system on %s (ext4: tune2fs -O verity), ", text.Name(o.Dev))
 	}
-	return reason, first + "run suggest again after: fsverity enable " + argument(r.Path)
+	return reason, first + "run suggest again after: fsverity enable " + text.Argument(r.Path)
+}
+
+// Obstacle returns the rule of an operation that denies an object, or may, and
+// before which one that allows it has to stand; nil if that is the default,
+// which comes after all others wherever it stands.
+func Obstacle(p *policy.Policy, j policy.Judgement) *policy.Rule {
+	for _, i := range append(slices.Clone(j.Maybe), j.Rule) {
+		if i < 0 {
+			continue
+		}
+		if r := &p.Rules[i]; r.Action == policy.Deny && !r.Default {
+			return r
+		}
+	}
+	return nil
 }

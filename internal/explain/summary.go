@@ -1,11 +1,11 @@
-package advice
+package explain
 
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/report"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -18,18 +18,18 @@ func summary(ev *ipe.Event) []string {
 	case ipe.KindPolicyLoad:
 		return load(ev)
 	case ipe.KindPolicyActivate:
-		text := "The kernel judges by " + policyName(&ev.Policy) + " from now on"
+		what := "The kernel judges by " + policyName(&ev.Policy) + " from now on"
 		if ev.OldPolicy.Known() {
-			text += ", instead of " + policyName(&ev.OldPolicy)
+			what += ", instead of " + policyName(&ev.OldPolicy)
 		}
-		return []string{text + by(ev) + "."}
+		return []string{what + by(ev) + "."}
 	case ipe.KindEnforcement:
 		if ev.Enforcing == ipe.True {
 			return []string{"Enforcement was switched on" + by(ev) + ": what the policy denies does not happen."}
 		}
 		return []string{"Enforcement was switched off" + by(ev) + ": what the policy denies is recorded, but happens."}
 	case ipe.KindStarted:
-		return []string{"The daemon started. On this host IPE was: " + word(string(ev.IPEStatus)) + "."}
+		return []string{"The daemon started. On this host IPE was: " + text.Name(ev.IPEStatus) + "."}
 	case ipe.KindStopped:
 		return []string{"The daemon stopped in order."}
 	case ipe.KindLost:
@@ -37,20 +37,16 @@ func summary(ev *ipe.Event) []string {
 			return []string{"Nothing is lost yet: the disk of the spool failed, and events are kept in memory only until it is back. They would be lost with the daemon's process."}
 		}
 		if string(ev.Stage) == ipe.StageSink {
-			what := "an event"
-			if ev.Count > 1 {
-				what = strconv.FormatUint(ev.Count, 10) + " events"
-			}
-			return []string{"The receiver of the sink " + quote(string(ev.Sink)) + " refused " + what + " for good. That is no loss but for this sink: the spool has what it refused."}
+			return []string{"The receiver of the sink " + text.Name(ev.Sink) + " refused " + text.Count(max(ev.Count, 1), "event") + " for good. That is no loss but for this sink: the spool has what it refused."}
 		}
 		return lost(ev)
 	case ipe.KindForged:
 		return []string{fmt.Sprintf("A process other than the kernel sent %d records that look like the kernel's. It has CAP_NET_ADMIN. They were thrown away.", ev.Count)}
 	case ipe.KindUnparsed:
-		return []string{"This is a record of IPE that cannot be read: it is damaged, or of a kernel that is not known yet. Its text: " + quote(string(ev.Raw))}
+		return []string{"This is a record of IPE that cannot be read: it is damaged, or of a kernel that is not known yet. Its text: " + string(text.AppendEscaped(nil, ev.Raw))}
 	}
 	if ev.Action != ipe.ActionNone {
-		return append(access(ev), fmt.Sprintf("This event stands for %d of that kind, which were counted instead of told.", report.Times(ev)))
+		return append(access(ev), fmt.Sprintf("This event stands for %d of that kind, which were counted instead of told.", tally.Times(ev)))
 	}
 	return []string{"Nothing is known of events of the kind " + ev.Kind.String() + "."}
 }
@@ -59,7 +55,7 @@ func summary(ev *ipe.Event) []string {
 func access(ev *ipe.Event) []string {
 	who := "A process"
 	if len(ev.Comm) > 0 {
-		who = quote(string(ev.Comm))
+		who = text.Name(ev.Comm)
 	}
 	if ev.Has&ipe.HasPID != 0 {
 		who += " (pid " + strconv.FormatUint(ev.PID, 10) + ")"
@@ -67,7 +63,7 @@ func access(ev *ipe.Event) []string {
 	what := ev.Object().String()
 	switch {
 	case len(ev.Path) > 0:
-		what = quote(string(ev.Path))
+		what = text.Name(ev.Path)
 	case ev.Path != nil:
 		what = "a file without a name"
 	case ev.Object() == ipe.ObjectFile:
@@ -124,7 +120,7 @@ func wish(ev *ipe.Event, what string) string {
 	case "X509_CERT":
 		return "load " + what + " as a certificate"
 	default:
-		return "do with " + what + " what IPE calls " + word(op)
+		return "do with " + what + " what IPE calls " + text.Name(op)
 	}
 }
 
@@ -150,7 +146,7 @@ func lost(ev *ipe.Event) []string {
 	}
 	where := ""
 	if len(ev.Stage) > 0 {
-		where = ", at the stage " + word(string(ev.Stage)) + " (see ipe-events(7))"
+		where = ", at the stage " + text.Name(ev.Stage) + " (see ipe-events(7))"
 	}
 	return []string{n + " were lost" + where + ". What was in them cannot be known."}
 }
@@ -167,12 +163,8 @@ func by(ev *ipe.Event) string {
 }
 
 func policyName(p *ipe.Policy) string {
-	words := []string{"the policy", quote(string(p.Name))}
-	if p.Name == nil {
-		words = []string{"a policy"}
+	if p.Name == nil && p.Version == nil {
+		return "a policy"
 	}
-	if len(p.Version) > 0 {
-		words = append(words, printable(string(p.Version)))
-	}
-	return strings.Join(words, " ")
+	return "the policy " + text.Policy(p)
 }

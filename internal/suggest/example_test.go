@@ -1,10 +1,10 @@
-package advice_test
+package suggest_test
 
 import (
 	"fmt"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/advice"
 	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
+	"github.com/ipe-auditd/ipe-auditd/internal/suggest"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
@@ -14,9 +14,9 @@ func ExampleSuggest() {
 		facts.FSVerityDigest = policy.DigestFact{Has: policy.True, Digest: policy.Digest{Algorithm: "sha256", Sum: []byte{0xc0, 0xde}}}
 		return fileprops.Result{State: fileprops.StateMeasured, Facts: facts}
 	}
-	s, err := advice.Suggest(advice.Options{
+	s, err := suggest.Suggest(suggest.Options{
 		Measure: sealed,
-		Denials: []advice.Denial{{
+		Denials: []suggest.Denial{{
 			Op: "EXECUTE", Hooks: []string{"BPRM_CHECK"}, Denied: 3, Comms: []string{"sh"},
 			Object: fileprops.Object{Path: "/usr/local/bin/build", Dev: "vda2", Ino: 351},
 		}},
@@ -31,6 +31,6 @@ func ExampleSuggest() {
 	// policy_name=lab policy_version=1.0.1
 	// DEFAULT action=DENY
 	//
-	// # "/usr/local/bin/build" (inode 351 on vda2): denied 3 times, by "sh"
+	// # /usr/local/bin/build dev=vda2 ino=351: denied 3 times, by sh
 	// op=EXECUTE fsverity_digest=sha256:c0de action=ALLOW
 }

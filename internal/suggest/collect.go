@@ -1,10 +1,11 @@
-package advice
+package suggest
 
 import (
 	"fmt"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
-	"github.com/ipe-auditd/ipe-auditd/internal/report"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -14,13 +15,13 @@ type Collector struct {
 	// Host is the name of this host. Denials on others cannot be measured here.
 	Host string
 
-	groups   report.Groups
+	groups   tally.Groups
 	lost     uint64 // events that tell of losses
 	unparsed uint64
 	foreign  uint64
 	another  string // one of the hosts of those
 	failed   uint64
-	unread   report.Unread
+	unread   tally.Unread
 
 	on                       *eventsource.Host // whose events come; nil before the first
 	skipped, leftOut, shared uint64            // as in eventsource.Host, of this one
@@ -31,7 +32,7 @@ type Collector struct {
 func (c *Collector) Add(ev *eventsource.Event) {
 	if ev.On != nil && ev.On != c.on {
 		c.on = ev.On
-		if !Foreign(ev, c.Host) {
+		if !ev.Elsewhere(c.Host) {
 			c.holes()
 		}
 	}
@@ -43,11 +44,11 @@ func (c *Collector) Add(ev *eventsource.Event) {
 	case ev.Kind == ipe.KindUnparsed:
 		c.unparsed++
 	case ev.Action != ipe.ActionDeny:
-	case Foreign(ev, c.Host):
-		c.foreign = eventsource.Sum(c.foreign, report.Times(&ev.Event))
+	case ev.Elsewhere(c.Host):
+		c.foreign = eventsource.Sum(c.foreign, tally.Times(&ev.Event))
 		c.another = string(ev.Host)
 	default:
-		c.groups.Add(&ev.Event, report.Times(&ev.Event), ev.On)
+		c.groups.Add(&ev.Event, tally.Times(&ev.Event), ev.On)
 	}
 }
 
@@ -59,12 +60,6 @@ func (c *Collector) holes() {
 		c.shared = eventsource.Sum(c.shared, h.Shared)
 	}
 	c.unnumbered = c.unnumbered || h.Unnumbered
-}
-
-// Foreign reports whether the event is known to be of another host than the one
-// of that name.
-func Foreign(ev *eventsource.Event, host string) bool {
-	return ev.Host != nil && host != "" && string(ev.Host) != host
 }
 
 // Fail takes an error that ended a source too early.
@@ -88,7 +83,7 @@ func (c *Collector) Gaps() []string {
 			gaps = append(gaps, fmt.Sprintf(format, args...))
 		}
 	}
-	add(c.foreign, "Denials on other hosts, such as %s: %d. Run suggest there.", quote(c.another), c.foreign)
+	add(c.foreign, "Denials on other hosts, such as %s: %d. Run suggest there.", text.Name(c.another), c.foreign)
 	add(c.lost, "Events that tell of losses: %d. What was lost cannot be known.", c.lost)
 	add(c.skipped, "Events missing by their sequence numbers: %d.", c.skipped)
 	add(c.shared, "Events missing by the sequence numbers, of this host or of others that have the same spool: %d.", c.shared)

@@ -1,10 +1,12 @@
-package advice
+package suggest
 
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
 
@@ -31,6 +33,9 @@ type Options struct {
 
 	// Signature asks for rules by signature where there is one.
 	Signature bool
+
+	// Zone is that of times in comments; nil for the local one.
+	Zone *time.Location
 
 	// Gaps say in a sentence each what may be missing among the denials.
 	Gaps []string
@@ -163,29 +168,29 @@ func (s *suggester) decide(d *Denial) {
 	op, _ := policy.ParseOp(d.Op)
 	j := s.base.Judge(op, &r.Facts)
 	if op != policy.OpNone && j.Action == policy.Allow {
-		s.allowed = append(s.allowed, fmt.Sprintf("%v; now by line %d", d, s.base.Rules[j.Rule].Line))
+		s.allowed = append(s.allowed, fmt.Sprintf("%s; now by line %d", d.text(s.Zone), s.base.Rules[j.Rule].Line))
 		return
 	}
-	p := propose(d, &r, s.Signature)
-	if !p.ok {
-		s.refuse(d, p.reason, p.remedy)
+	p := Propose(d, &r, s.Signature)
+	if !p.OK {
+		s.refuse(d, p.Reason, p.Remedy)
 		return
 	}
 	line := 0
-	if rule := obstacle(s.base, j); rule != nil {
+	if rule := Obstacle(s.base, j); rule != nil {
 		line = rule.Line
 		if byName(rule) {
 			what := "denies"
 			if rule.Matches(&r.Facts) == policy.Unknown {
 				what = "may deny"
 			}
-			s.refuse(d, fmt.Sprintf("line %d of %s %s it by name: %s", line, s.BaseName, what, printable(rule.String())), "remove that line, if it is wrong")
+			s.refuse(d, fmt.Sprintf("line %d of %s %s it by name: %s", line, s.BaseName, what, text.Printable(rule.String())), "remove that line, if it is wrong")
 			return
 		}
 	}
-	if s.Signature && line > 0 && s.overrules(p.rule.Op, line) {
-		p = propose(d, &r, false)
-		if !p.ok {
+	if s.Signature && line > 0 && s.overrules(p.Rule.Op, line) {
+		p = Propose(d, &r, false)
+		if !p.OK {
 			s.refuse(d, fmt.Sprintf("a rule by signature before line %d of %s would overrule those behind it that deny by name", line, s.BaseName), "order the rules by hand")
 			return
 		}
@@ -193,24 +198,9 @@ func (s *suggester) decide(d *Denial) {
 	if !s.Signature && (r.Facts.FSVeritySignature == policy.True || r.Facts.DMVeritySignature == policy.True) {
 		s.signed++
 	}
-	s.insert(line, p.rule, d)
-	s.checks = append(s.checks, check{p.rule.Op, r.Facts})
+	s.insert(line, p.Rule, d)
+	s.checks = append(s.checks, check{p.Rule.Op, r.Facts})
 	s.result.Helped++
-}
-
-// obstacle returns the rule of an operation that denies an object, or may, and
-// before which one that allows it has to stand; nil if that is the default,
-// which comes after all others wherever it stands.
-func obstacle(p *policy.Policy, j policy.Judgement) *policy.Rule {
-	for _, i := range append(slices.Clone(j.Maybe), j.Rule) {
-		if i < 0 {
-			continue
-		}
-		if r := &p.Rules[i]; r.Action == policy.Deny && !r.Default {
-			return r
-		}
-	}
-	return nil
 }
 
 // byName reports whether the rule names what it is for by a digest, or perhaps
@@ -228,17 +218,17 @@ func (s *suggester) overrules(op policy.Op, line int) bool {
 }
 
 func (s *suggester) refuse(d *Denial, reason, remedy string) {
-	s.without = append(s.without, fmt.Sprintf("%v\n  why: %s\n  what would help: %s", d, reason, remedy))
+	s.without = append(s.without, fmt.Sprintf("%s\n  why: %s\n  what would help: %s", d.text(s.Zone), reason, remedy))
 }
 
 // insert adds a rule before the line, or the denial to the one that is there.
 func (s *suggester) insert(line int, rule policy.Rule, d *Denial) {
 	at := place{line, rule.String()}
 	if a := s.index[at]; a != nil {
-		a.denials = append(a.denials, d.String())
+		a.denials = append(a.denials, d.text(s.Zone))
 		return
 	}
-	a := &addition{rule: rule, denials: []string{d.String()}, broad: rule.Properties[0].Key != policy.FSVerityDigest}
+	a := &addition{rule: rule, denials: []string{d.text(s.Zone)}, broad: rule.Properties[0].Key != policy.FSVerityDigest}
 	s.add[line], s.index[at] = append(s.add[line], a), a
 	s.result.Rules++
 	if !rule.Op.Known() {
