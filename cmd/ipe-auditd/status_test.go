@@ -64,8 +64,8 @@ func TestStatusIsForAPerson(t *testing.T) {
             sink "siem" fails: connection refused
 kernel      Linux 6.12.9
 socket      inherited, receive buffer 208KiB (asked for 128MiB, which the kernel did not grant), filter for types 1404 1420
-in force    policy prod` + "\uFFFD" + ` 1.2.0, enforcing
-accesses    4 denied, 0 would be denied, 2 allowed, 5 in a mode that is not known; the last denial 3m0s ago; 6 events overwritten before they were counted
+in force    policy prod\x1b 1.2.0, enforcing
+accesses    4 denied, 0 would be denied, 2 allowed, 5 in a mode that is not known; the last denial 3m ago; 6 events overwritten before they were counted
 received    1234 messages; skipped 2 landlock, 3 empty
 lost        at least 5 at stage kernel, 1 at stage truncated; forged 0
             stage kernel: at_least, by the kernel log, asked 1m30s ago; no answer\x1b
