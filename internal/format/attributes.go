@@ -131,7 +131,7 @@ func (a *attributes) word(name *attributeName, s string) {
 
 func (a *attributes) number(name *attributeName, n uint64) {
 	switch {
-	case name.key == "serial" && !a.fields.Kind.FromKernel():
+	case name.key == "serial" && !a.fields.HasRecord():
 	case name.asString:
 		a.scratch = strconv.AppendUint(a.scratch[:0], n, 10)
 		a.text(name, a.scratch)
@@ -191,6 +191,23 @@ func (a *attributes) list(name *attributeName, list [][]byte) {
 	for _, b := range list {
 		a.dst, item = openField(a.dst, 1)
 		a.hexValue(b)
+		a.dst = closeField(a.dst, item)
+	}
+	a.dst = closeField(a.dst, array)
+	a.end(at, value)
+}
+
+// contexts appends AnyValue.array_value.
+func (a *attributes) contexts(name *attributeName, c ipe.Contexts) {
+	if c == 0 {
+		return
+	}
+	at, value := a.begin(name.name)
+	var array, item int
+	a.dst, array = openField(a.dst, 5)
+	for word := range c.All {
+		a.dst, item = openField(a.dst, 1)
+		a.dst = appendStringField(a.dst, 1, word)
 		a.dst = closeField(a.dst, item)
 	}
 	a.dst = closeField(a.dst, array)

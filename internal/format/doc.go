@@ -11,8 +11,8 @@
 // variables) the function says so.
 //
 // The keys, their order, types and places in an event stand in one table, keys.go.
-// The encoders are held to it by tests; [Parser], which reads events in JSON,
-// goes by it.
+// [Parser], which reads events in JSON, goes by it; the code of the encoders is
+// generated from it (package keygen), and held to it by a slow form in the tests.
 //
 // The package does not decode records, filter, frame or deliver, and knows no sink.
 //

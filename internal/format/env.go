@@ -2,7 +2,6 @@ package format
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -23,24 +22,33 @@ const maxVariable = 32 << 10
 // out. A list is joined by blanks, extra keys are joined as key=value. Whoever
 // needs every byte of every event reads JSON. AppendEnv allocates.
 func AppendEnv(env []string, ev *ipe.Event, c *Context) []string {
-	e := encoder{form: formEnv}
-	e.fields(ev, c)
-	for variable := range bytes.SplitSeq(bytes.TrimSuffix(e.dst, []byte{0}), []byte{0}) {
+	all := appendEnvKeys(nil, ev, c)
+	for variable := range bytes.SplitSeq(bytes.TrimSuffix(all, []byte{0}), []byte{0}) {
 		env = append(env, string(variable))
 	}
 	return env
 }
 
-// appendEnvValue appends b without the NULs in it.
-func appendEnvValue(dst, b []byte) []byte {
-	for len(b) > 0 {
-		n := slices.Index(b, 0)
+// envText appends a value behind NAME=, whose length is given, and a NUL. It takes
+// the name away again if the value is too long.
+func envText(dst []byte, name int, b []byte) []byte {
+	if len(b) > maxVariable {
+		return dst[:len(dst)-name]
+	}
+	for {
+		n := bytes.IndexByte(b, 0)
 		if n < 0 {
-			break
+			return append(append(dst, b...), 0)
 		}
-		dst = append(dst, b[:n]...)
-		dst = append(dst, "\uFFFD"...)
+		dst = append(append(dst, b[:n]...), "\uFFFD"...)
 		b = b[n+1:]
 	}
-	return append(dst, b...)
+}
+
+func envList(dst []byte, name int, list [][]byte) []byte {
+	return envText(dst, name, appendJoined(nil, list))
+}
+
+func envExtra(dst []byte, name int, extra []ipe.KeyValue) []byte {
+	return envText(dst, name, appendJoinedExtra(nil, extra))
 }

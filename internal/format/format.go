@@ -63,7 +63,7 @@ type Context struct {
 	Received int64
 
 	clock      clock
-	origin     origin
+	spool      hexID
 	attributes attributes
 }
 

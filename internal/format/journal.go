@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strconv"
 
@@ -53,15 +54,29 @@ func AppendJournal(dst []byte, ev *ipe.Event, c *Context) []byte {
 	dst = append(dst, "\nSYSLOG_IDENTIFIER=ipe-auditd\nMESSAGE_ID="...)
 	dst = append(dst, MessageID(ev.Kind)...)
 	dst = append(dst, '\n')
-	e := encoder{dst: dst, form: formJournal}
-	e.fields(ev, c)
-	return e.dst
+	return appendJournalKeys(dst, ev, c)
 }
 
-// appendJournalBinary appends a value behind the name of its field in the form
-// for any bytes: a newline, the length in 64 bits little-endian, the bytes.
-func appendJournalBinary(dst, b []byte) []byte {
-	dst = append(dst, '\n')
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(b)))
-	return append(dst, b...)
+// journalText appends a value behind NAME=, and a newline.
+func journalText(dst, b []byte) []byte { return endField(append(dst, b...), len(dst)) }
+
+func journalList(dst []byte, list [][]byte) []byte {
+	return endField(appendJoined(dst, list), len(dst))
+}
+
+func journalExtra(dst []byte, extra []ipe.KeyValue) []byte {
+	return endField(appendJoinedExtra(dst, extra), len(dst))
+}
+
+// endField ends the field whose value is dst[start:]. One with a newline in it gets
+// the form for any bytes: NAME, a newline, the length in 64 bits little-endian, the
+// bytes, a newline.
+func endField(dst []byte, start int) []byte {
+	if n := len(dst) - start; bytes.IndexByte(dst[start:], '\n') >= 0 {
+		dst[start-1] = '\n'
+		dst = append(dst, "length.."...)
+		copy(dst[start+8:], dst[start:start+n])
+		binary.LittleEndian.PutUint64(dst[start:], uint64(n))
+	}
+	return append(dst, '\n')
 }

@@ -30,20 +30,62 @@ import (
 // follow, counted from 1. So a, a#3 and #610A never clash, and keys and values
 // can be got back.
 func AppendJSON(dst []byte, ev *ipe.Event, c *Context) []byte {
-	e := encoder{dst: dst, form: formJSON}
-	e.fields(ev, c)
-	e.dst[len(dst)] = '{' // in place of the first comma: there is always an "event"
-	return append(e.dst, '}', '\n')
+	start := len(dst)
+	dst = appendJSONKeys(dst, ev, c)
+	dst[start] = '{' // in place of the first comma: there is always an "event"
+	return append(dst, '}', '\n')
 }
 
 // AppendJSONText appends one more member of an object, comma first: a string
 // and, where it is not valid UTF-8, KEY_hex behind it, as in AppendJSON. The key
 // is one of ours. A nil string is absent.
 func AppendJSONText(dst []byte, key string, s []byte) []byte {
-	e := encoder{dst: dst, form: formJSON}
-	e.text(`,"`+key+`":`, s)
-	return e.dst
+	if s == nil {
+		return dst
+	}
+	dst = append(append(append(dst, `,"`...), key...), `":"`...)
+	return jsonText(dst, key, s)
 }
+
+// jsonText appends what follows the opening quote of the string of a key: s, the
+// closing quote and, where it is needed, KEY_hex.
+func jsonText(dst []byte, key string, s []byte) []byte {
+	if plainPrefix(s) == len(s) {
+		return append(append(dst, s...), '"')
+	}
+	dst, valid := appendJSONString(dst[:len(dst)-1], s)
+	if !valid {
+		dst = appendJSONHex(appendHexKey(dst, key), s)
+	}
+	return dst
+}
+
+// appendHexKey appends the member name KEY_hex.
+func appendHexKey(dst []byte, key string) []byte {
+	return append(append(append(dst, `,"`...), key...), `_hex":`...)
+}
+
+// jsonList appends list and, where it is needed, KEY_hex.
+func jsonList(dst []byte, key string, list [][]byte) []byte {
+	dst, valid := appendJSONList(dst, list)
+	if !valid {
+		dst = appendJSONHexList(appendHexKey(dst, key), list)
+	}
+	return dst
+}
+
+// appendJSONContexts appends the list of the words of a set, which is not empty.
+func appendJSONContexts(dst []byte, c ipe.Contexts) []byte {
+	start := len(dst)
+	for word := range c.All {
+		dst = append(append(append(dst, `,"`...), word...), '"')
+	}
+	dst[start] = '['
+	return append(dst, ']')
+}
+
+// jsonExtra appends the object of the keys that nobody knows.
+func jsonExtra(dst []byte, _ string, extra []ipe.KeyValue) []byte { return appendJSONExtra(dst, extra) }
 
 // appendJSONString appends s in quotes and reports whether it is valid UTF-8.
 func appendJSONString(dst, s []byte) ([]byte, bool) {

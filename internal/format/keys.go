@@ -62,25 +62,31 @@ var (
 	fromRecord = fromKernel | auditConf
 )
 
-// keys is the table of the keys, in their order in a line. [Parser] reads by it.
-// The encoder writes by encoder.fields, straight code for its speed, which a test
-// compares with this table. To add a key, add a row here, a line there, and an
-// item to ipe-events(7), which is compared with this table too.
+//go:generate go run ./keygen
+
+// keys is the table of the keys, in their order in a line. [Parser] reads by it, and
+// the code of the encoders is generated from it: straight code, because an indirect
+// call for each key makes the JSON form several times as slow where the processor
+// may not predict them (retpolines and their like). An event has only the keys
+// whose In has its kind, whatever its fields are.
+//
+// To add a key, add a row here, run go generate in this folder, and add an item to
+// ipe-events(7), which is compared with this table.
 var keys = [...]Key{
 	{Name: "spool", In: every, Doc: "id of the spool that the event rests in", value: spoolID()},
 	{Name: "seq", In: every, Doc: "number of the event within its spool", value: number(func(f *fields) *uint64 { return &f.Seq }, 0)},
 	{Name: "time", In: every, Doc: "when it happened", value: instant(func(f *fields) *int64 { return &f.Time }, ipe.HasStamp)},
-	{Name: "serial", In: fromRecord, Doc: "serial of the audit event that the record belongs to", value: number(func(f *fields) *uint64 { return &f.Serial }, 0)},
+	{Name: "serial", In: fromRecord, Doc: "serial of the audit event that the record belongs to", value: serial()},
 	{Name: "type", In: fromRecord, Doc: "type of the record as received", value: number(func(f *fields) *uint16 { return &f.Event.Type }, 0)},
-	{Name: "event", In: every, Doc: "what happened", value: word(func(f *fields) *ipe.Kind { return &f.Kind })},
-	{Name: "dialect", In: fromKernel, Doc: "form of the record", value: word(func(f *fields) *ipe.Dialect { return &f.Dialect })},
-	{Name: "verdict", In: accesses, Doc: "what became of the access", value: word(func(f *fields) *ipe.Verdict { return &f.Verdict })},
+	{Name: "event", In: every, Doc: "what happened", value: wordOf(func(f *fields) *ipe.Kind { return &f.Kind })},
+	{Name: "dialect", In: fromKernel, Doc: "form of the record", value: wordOf(func(f *fields) *ipe.Dialect { return &f.Dialect })},
+	{Name: "verdict", In: accesses, Doc: "what became of the access", value: wordOf(func(f *fields) *ipe.Verdict { return &f.Verdict })},
 	{Name: "ipe_op", In: accesses, Doc: "operation that was judged", value: text(func(f *fields) *[]byte { return &f.Op })},
 	{Name: "ipe_hook", In: accesses, Doc: "place in the kernel that asked", value: text(func(f *fields) *[]byte { return &f.Hook })},
 	{Name: "comm", In: accesses | auditConf, Doc: "name of the thread that asked", value: text(func(f *fields) *[]byte { return &f.Comm })},
 	{Name: "path", In: accesses, Doc: "path of the file", value: text(func(f *fields) *[]byte { return &f.Path })},
 	{Name: "dev", In: accesses, Doc: "name of the file system's super block", value: text(func(f *fields) *[]byte { return &f.Dev })},
-	{Name: "rule", In: accesses, Doc: "rule that decided", value: text(func(f *fields) *[]byte { return &f.Rule })},
+	{Name: "rule", In: accesses, Doc: "rule that decided", value: fromPolicy(text(func(f *fields) *[]byte { return &f.Rule }))},
 	{Name: "enforcing", In: accesses | kinds(ipe.KindEnforcement) | atStart, Doc: "whether IPE is enforcing", value: boolean(func(f *fields) *ipe.Bool { return &f.Enforcing })},
 	{Name: "old_enforcing", In: kinds(ipe.KindEnforcement), Doc: "whether it was before", value: boolean(func(f *fields) *ipe.Bool { return &f.OldEnforcing })},
 	{Name: "pid", In: accesses | auditConf, Doc: "thread group id of the process", value: number(func(f *fields) *uint64 { return &f.PID }, ipe.HasPID)},
@@ -99,9 +105,9 @@ var keys = [...]Key{
 	{Name: "container", In: access, Doc: "id of the container", value: text(func(f *fields) *[]byte { return &f.Container })},
 	{Name: "pod", In: access, Doc: "UID of the Kubernetes pod", value: text(func(f *fields) *[]byte { return &f.Pod })},
 	{Name: "context", In: access, Doc: "where that comes from", value: contexts()},
-	{Name: "rule_kind", In: accesses, Doc: "sort of rule that decided", value: word(func(f *fields) *ipe.RuleKind { return &f.RuleKind })},
-	{Name: "action", In: accesses, Doc: "action of that rule", value: word(func(f *fields) *ipe.Action { return &f.Action })},
-	{Name: "rule_properties", In: accesses, Doc: "properties of that rule", value: list(func(f *fields) *[][]byte { return &f.RuleProperties })},
+	{Name: "rule_kind", In: accesses, Doc: "sort of rule that decided", value: wordOf(func(f *fields) *ipe.RuleKind { return &f.RuleKind })},
+	{Name: "action", In: accesses, Doc: "action of that rule", value: wordOf(func(f *fields) *ipe.Action { return &f.Action })},
+	{Name: "rule_properties", In: accesses, Doc: "properties of that rule", value: fromPolicy(list(func(f *fields) *[][]byte { return &f.RuleProperties }))},
 	{Name: "active_policy_name", In: accesses, Doc: "name of the policy that judged it", value: text(func(f *fields) *[]byte { return &f.ActivePolicy.Name })},
 	{Name: "active_policy_version", In: accesses, Doc: "version of the policy that judged it", value: text(func(f *fields) *[]byte { return &f.ActivePolicy.Version })},
 	{Name: "active_policy_digest", In: accesses, Doc: "digest of the policy that judged it", value: text(func(f *fields) *[]byte { return &f.ActivePolicy.Digest })},
@@ -117,11 +123,11 @@ var keys = [...]Key{
 	{Name: "lsm", In: access | changes, Doc: "security module", value: text(func(f *fields) *[]byte { return &f.LSM })},
 	{Name: "res", In: access | changes | auditConf, Doc: "whether it succeeded", value: boolean(func(f *fields) *ipe.Bool { return &f.Res })},
 	{Name: "errno", In: kinds(ipe.KindPolicyLoad), Doc: "error number as the kernel printed it", value: signed(func(f *fields) *int64 { return &f.Errno }, ipe.HasErrno)},
-	{Name: "error", In: kinds(ipe.KindPolicyLoad), Doc: "name of that error", value: derived()},
+	{Name: "error", In: kinds(ipe.KindPolicyLoad), Doc: "name of that error", value: errorOf()},
 	{Name: "extra", In: every, Doc: "keys of the record that are not known", value: extra()},
-	{Name: "raw", In: fromRecord, Doc: "text of the record", value: text(func(f *fields) *[]byte { return &f.Raw })},
+	{Name: "raw", In: fromRecord, Doc: "text of the record", value: raw()},
 	{Name: "count", In: counts, Doc: "how many", value: number(func(f *fields) *uint64 { return &f.Count }, ipe.HasCount)},
-	{Name: "accuracy", In: losses, Doc: "how well the count is known", value: word(func(f *fields) *ipe.Accuracy { return &f.Accuracy })},
+	{Name: "accuracy", In: losses, Doc: "how well the count is known", value: wordOf(func(f *fields) *ipe.Accuracy { return &f.Accuracy })},
 	{Name: "stage", In: losses, Doc: "where they were lost", value: text(func(f *fields) *[]byte { return &f.Stage })},
 	{Name: "sink", In: kinds(ipe.KindLost), Doc: "sink whose receiver did not take them", value: text(func(f *fields) *[]byte { return &f.Sink })},
 	{Name: "since", In: counts, Doc: "after when", value: instant(func(f *fields) *int64 { return &f.Since }, ipe.HasSince)},
@@ -138,8 +144,8 @@ var keys = [...]Key{
 	{Name: "kernel", In: runs, Doc: "release of the running kernel", value: text(func(f *fields) *[]byte { return &f.Kernel })},
 	{Name: "ipe_status", In: atStart, Doc: "whether there is IPE, and a policy", value: text(func(f *fields) *[]byte { return &f.IPEStatus })},
 	{Name: "success_audit", In: atStart, Doc: "whether allowed accesses are recorded", value: boolean(func(f *fields) *ipe.Bool { return &f.SuccessAudit })},
-	{Name: "host", In: every, Doc: "name of the host", value: text(func(f *fields) *[]byte { return &f.Host })},
-	{Name: "boot_id", In: every, Doc: "id of the boot", value: text(func(f *fields) *[]byte { return &f.BootID })},
+	{Name: "host", In: every, Doc: "name of the host", value: name(func(f *fields) *[]byte { return &f.Host })},
+	{Name: "boot_id", In: every, Doc: "id of the boot", value: name(func(f *fields) *[]byte { return &f.BootID })},
 	{Name: "prev_seq", In: every, Doc: "seq of the event that a reader with a match was given before", value: prevSeq()},
 }
 

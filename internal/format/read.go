@@ -7,15 +7,12 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// fields is what the keys of a line say.
-type fields struct {
-	*ipe.Event
-	*Identity
-}
-
 // value says what values a key has, and stores one.
 type value struct {
 	Type Type
+
+	at  any     // func(*fields) *T: where it is in an event; nil where there is no one place
+	has ipe.Has // what says that it is there, if anything does
 
 	// read stores a value in JSON, and reports whether it is one that the key can
 	// have. The value is valid JSON.
@@ -29,9 +26,11 @@ type value struct {
 	attribute func(a *attributes, f *fields, name *attributeName)
 }
 
+// text is a string of any bytes. A nil one is absent.
 func text(at func(*fields) *[]byte) value {
 	return value{
 		Type:    TypeString,
+		at:      at,
 		read:    func(p *Parser, f *fields, v []byte) bool { return p.text(at(f), v) },
 		readHex: func(p *Parser, f *fields, v []byte) bool { return p.hex(at(f), v) },
 		attribute: func(a *attributes, f *fields, name *attributeName) {
@@ -42,9 +41,19 @@ func text(at func(*fields) *[]byte) value {
 	}
 }
 
+// name is a text of which an empty one is absent.
+func name(at func(*fields) *[]byte) value { return text(at) }
+
+// raw is the text of the record, which is written where it is asked for.
+func raw() value { return text(func(f *fields) *[]byte { return &f.Raw }) }
+
+// fromPolicy says that whoever signed the policy wrote the text: see guard.
+func fromPolicy(v value) value { return v }
+
 func list(at func(*fields) *[][]byte) value {
 	return value{
 		Type:    TypeStrings,
+		at:      at,
 		read:    func(p *Parser, f *fields, v []byte) bool { return p.list(at(f), v, false) },
 		readHex: func(p *Parser, f *fields, v []byte) bool { return p.list(at(f), v, true) },
 		attribute: func(a *attributes, f *fields, name *attributeName) {
@@ -55,12 +64,9 @@ func list(at func(*fields) *[][]byte) value {
 	}
 }
 
-// word is a string that is the String of a value.
-func word[T interface {
-	~uint8
-	String() string
-}](at func(*fields) *T) value {
-	return value{Type: TypeWord, read: func(p *Parser, f *fields, v []byte) bool {
+// wordOf is a string that is the String of a value.
+func wordOf[T word](at func(*fields) *T) value {
+	return value{Type: TypeWord, at: at, read: func(p *Parser, f *fields, v []byte) bool {
 		s := p.unquote(v)
 		for w := T(0); w == 0 || w.String() != ""; w++ {
 			if len(s) != 0 && w.String() == string(s) {
@@ -72,9 +78,10 @@ func word[T interface {
 	}, attribute: func(a *attributes, f *fields, name *attributeName) { a.word(name, (*at(f)).String()) }}
 }
 
-// number is an integer that is not negative. has, if not 0, is set with it.
+// number is an integer that is not negative. has says that it is there, and is set
+// with it; 0 is a number of which 0 is absent.
 func number[T uint16 | uint32 | uint64](at func(*fields) *T, has ipe.Has) value {
-	return value{Type: TypeNumber, read: func(_ *Parser, f *fields, v []byte) bool {
+	return value{Type: TypeNumber, at: at, has: has, read: func(_ *Parser, f *fields, v []byte) bool {
 		n, ok := parseUint(v)
 		*at(f) = T(n)
 		f.Has |= has
@@ -86,8 +93,12 @@ func number[T uint16 | uint32 | uint64](at func(*fields) *T, has ipe.Has) value 
 	}}
 }
 
+// serial is there with the stamp of a record: the daemon's own events have a time,
+// but no serial of the kernel.
+func serial() value { return number(func(f *fields) *uint64 { return &f.Serial }, 0) }
+
 func signed(at func(*fields) *int64, has ipe.Has) value {
-	return value{Type: TypeNumber, read: func(_ *Parser, f *fields, v []byte) bool {
+	return value{Type: TypeNumber, at: at, has: has, read: func(_ *Parser, f *fields, v []byte) bool {
 		n, err := strconv.ParseInt(string(v), 10, 64)
 		*at(f) = n
 		f.Has |= has
@@ -100,7 +111,7 @@ func signed(at func(*fields) *int64, has ipe.Has) value {
 }
 
 func boolean(at func(*fields) *ipe.Bool) value {
-	return value{Type: TypeBoolean, read: func(_ *Parser, f *fields, v []byte) bool {
+	return value{Type: TypeBoolean, at: at, read: func(_ *Parser, f *fields, v []byte) bool {
 		*at(f) = ipe.BoolOf(v[0] == 't')
 		return v[0] == 't' || v[0] == 'f'
 	}, attribute: func(a *attributes, f *fields, name *attributeName) {
@@ -112,7 +123,7 @@ func boolean(at func(*fields) *ipe.Bool) value {
 
 // instant is a time as clock writes it, or another of RFC 3339.
 func instant(at func(*fields) *int64, has ipe.Has) value {
-	return value{Type: TypeWord, read: func(p *Parser, f *fields, v []byte) bool {
+	return value{Type: TypeWord, at: at, has: has, read: func(p *Parser, f *fields, v []byte) bool {
 		ms, ok := parseInstant(p.unquote(v))
 		*at(f) = ms
 		f.Has |= has
@@ -167,11 +178,15 @@ func prevSeq() value {
 
 // contexts is a list of the words of a set.
 func contexts() value {
-	return value{Type: TypeWords, read: func(p *Parser, f *fields, v []byte) bool { return p.contexts(&f.Context, v) }}
+	return value{
+		Type:      TypeWords,
+		read:      func(p *Parser, f *fields, v []byte) bool { return p.contexts(&f.Context, v) },
+		attribute: func(a *attributes, f *fields, name *attributeName) { a.contexts(name, f.Context) },
+	}
 }
 
-// derived is a value that follows from other keys.
-func derived() value {
+// errorOf is the name of errno.
+func errorOf() value {
 	return value{
 		Type:      TypeWord,
 		read:      func(*Parser, *fields, []byte) bool { return true },

@@ -3,6 +3,7 @@ package format
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 	"unicode"
@@ -72,9 +73,8 @@ func (s Syslog) RFC5424() (Func, error) {
 		dst = append(dst, ev.Kind.String()...)
 		dst = append(dst, " ["...)
 		dst = append(dst, s.SDID...)
-		e := encoder{dst: dst, form: formSD, guard: g}
-		e.fields(ev, c)
-		dst = append(e.dst, "] "...)
+		dst = appendSDKeys(dst, ev, c, g)
+		dst = append(dst, "] "...)
 		return appendMessage(dst, ev, c, g)
 	}), nil
 }
@@ -138,6 +138,33 @@ func appendHostname(dst, host []byte) []byte {
 		dst = append(dst, c)
 	}
 	return dst
+}
+
+// sdText appends what follows the opening quote of a parameter: the value, the
+// closing quote and, where it is needed, KEY_hex.
+func sdText(dst []byte, key string, g guard, b []byte) []byte {
+	dst, whole := appendSDValue(dst, b, g)
+	dst = append(dst, '"')
+	if !whole {
+		dst = append(append(append(dst, ' '), key...), `_hex="`...)
+		dst = append(appendHex(dst, b), '"')
+	}
+	return dst
+}
+
+func sdList(dst []byte, key string, g guard, list [][]byte) []byte {
+	return sdJoined(appendJoined(dst, list), len(dst), key, g)
+}
+
+func sdExtra(dst []byte, key string, g guard, extra []ipe.KeyValue) []byte {
+	return sdJoined(appendJoinedExtra(dst, extra), len(dst), key, g)
+}
+
+// sdJoined writes as a text what was put together in dst[start:], and takes that
+// away: the end of dst is scratch space too.
+func sdJoined(dst []byte, start int, key string, g guard) []byte {
+	end := len(dst)
+	return slices.Delete(sdText(dst, key, g, dst[start:]), start, end)
 }
 
 // appendSDValue appends b as PARAM-VALUE and reports whether nothing in it had

@@ -46,6 +46,7 @@ var allowed = map[string][]string{
 	"internal/losses":                    {"internal/atomicfile", "internal/auditstate", "internal/host", "pkg/ipe"},
 	"internal/match":                     {"pkg/ipe"},
 	"internal/format":                    {"internal/text", "pkg/ipe", "pkg/ipe/policy"},
+	"internal/format/keygen":             {},
 	"internal/input":                     {"internal/auditrec", "pkg/ipe"},
 	"internal/entry":                     {"internal/format", "internal/spool", "pkg/ipe"},
 	"internal/sink":                      {"internal/entry", "internal/fairshare", "internal/format", "internal/match", "internal/probe", "internal/schema", "internal/spool", "pkg/ipe"},
@@ -139,7 +140,7 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 }
 
 // longest is how many lines a file may have: past some 400, look for the
-// second idea.
+// second idea. What is generated is read where it comes from.
 const longest = 450
 
 func TestNoFileIsTooLong(t *testing.T) {
@@ -150,7 +151,7 @@ func TestNoFileIsTooLong(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := bytes.Count(text, []byte("\n")); n > longest {
+			if n := bytes.Count(text, []byte("\n")); n > longest && !bytes.HasPrefix(text, []byte("// Code generated ")) {
 				t.Errorf("%s/%s has %d lines", strings.TrimPrefix(p.ImportPath, module), file, n)
 			}
 		}
