@@ -64,8 +64,8 @@ func TestEveryCommandAndFlag(t *testing.T) {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 
-	help := []string{"-h", "--help"}  // of every command; the daemon's page says so once
-	want := make(map[string][]string) // flags by page
+	help := []string{"-h", "--help", "--color"} // of every command; the daemon's page says so once
+	want := make(map[string][]string)           // flags by page
 	var commands []string
 	for path, names := range flags(t, program) {
 		if path != "" {

@@ -55,7 +55,7 @@ it.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	addJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }
 

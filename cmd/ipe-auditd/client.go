@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 )
 
@@ -21,16 +23,37 @@ const (
 	defaultSocket  = serviceRuntime + "/api.sock"
 )
 
-// socketOr returns path, or without one the socket that the daemon has by the
-// configuration, if that may be read, or by the service unit.
-func socketOr(path string) string {
-	if path != "" {
-		return path
+// socketVariable is the environment variable that names the socket of the daemon.
+const socketVariable = "IPE_AUDITD_SOCKET"
+
+// clientOptions are the flags of the commands that ask the daemon, or read its
+// spool.
+type clientOptions struct {
+	config string
+	socket string
+}
+
+func (o *clientOptions) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.config, "config", "", "take the socket and the spool from this configuration `FILE`")
+	cmd.Flags().StringVar(&o.socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
+}
+
+// places returns the socket of the daemon and its spool directory: by the flags,
+// the environment, the configuration, if that may be read, and else by the service
+// unit. Only a configuration that was asked for must be readable.
+func (o *clientOptions) places() (socket, dir string, err error) {
+	socket, dir = cmp.Or(os.Getenv(socketVariable), defaultSocket), serviceState
+	cfg, _, err := config.LoadIn(o.config, serviceEnvironment)
+	switch {
+	case err != nil && o.config != "":
+		return "", "", err
+	case err == nil:
+		dir = cmp.Or(cfg.Spool.Dir, serviceState)
+		if o.config != "" || os.Getenv(socketVariable) == "" {
+			socket = cmp.Or(cfg.API.Path, socket)
+		}
 	}
-	if cfg, _, err := config.Load(""); err == nil {
-		path = cfg.API.Path
-	}
-	return cmp.Or(path, defaultSocket)
+	return cmp.Or(o.socket, socket), dir, nil
 }
 
 // noAnswer says why the daemon at socket could not be asked, and what to do.

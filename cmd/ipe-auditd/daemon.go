@@ -18,7 +18,6 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
-	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/console"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
@@ -45,7 +44,7 @@ func runDaemon(cmd *cobra.Command, opts *options) error {
 	d := daemon.Options{
 		Version: daemonVersion(),
 		Config:  cfg,
-		Console: daemon.Console{Out: cmd.OutOrStdout(), Colour: wantColour(cmd.OutOrStdout())},
+		Console: daemon.Console{Out: cmd.OutOrStdout(), Colour: wantColour(cmd)},
 		Timeout: opts.timeout,
 		Log:     log,
 	}
@@ -112,8 +111,6 @@ func (o *options) check(cmd *cobra.Command) error {
 		return usageError{errors.New("--timeout must not be negative")}
 	case cmd.Flags().Changed("timeout") && o.input == "":
 		return usageError{errors.New("--timeout goes with --input")}
-	case o.format != "" && o.format != format.Text && o.format != format.JSON:
-		return usageError{fmt.Errorf("unknown format %q: text or json", o.format)}
 	}
 	_, err := o.flagSinks()
 	return err

@@ -16,10 +16,9 @@ import (
 )
 
 func newDecode() *cobra.Command {
-	var formatName string
-	var raw bool
+	var asJSON, raw bool
 	cmd := &cobra.Command{
-		Use:   "decode [--format json|text] [FILE...]",
+		Use:   "decode [-o json|text] [FILE...]",
 		Short: "Decode IPE records from captures and logs",
 		Long: `decode reads records from the files, or from stdin, and prints one event for
 each record of IPE. It keeps no state and needs no rights.
@@ -33,11 +32,7 @@ that cannot be read, that is told and the exit status is 1.`,
   dmesg | ipe-auditd decode --format text
   journalctl -o export _TRANSPORT=audit | ipe-auditd decode`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			encode, err := parseFormat(formatName, cmd.OutOrStdout())
-			if err != nil {
-				return err
-			}
-			d := decoder{encode: encode, context: format.Context{Raw: raw}, out: bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)}
+			d := decoder{encode: eventFormat(cmd, asJSON), context: format.Context{Raw: raw}, out: bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)}
 			if len(args) == 0 {
 				args = []string{"-"}
 			}
@@ -48,24 +43,21 @@ that cannot be read, that is told and the exit status is 1.`,
 			return errors.Join(append(errs, d.out.Flush())...)
 		},
 	}
-	cmd.Flags().StringVar(&formatName, "format", "json", "`json` or text")
+	asJSON = true
+	addJSON(cmd, &asJSON, "print a JSON object for each event (the default)")
 	cmd.Flags().BoolVar(&raw, "raw", false, "add the record text as received to every event in JSON")
 	return cmd
 }
 
-// parseFormat returns the line format of that name, in colour where out is a
-// terminal.
-func parseFormat(name string, out io.Writer) (format.Func, error) {
-	switch name {
-	case "json":
-		return format.AppendJSON, nil
-	case "text":
-		if wantColour(out) {
-			return format.AppendTextColour, nil
-		}
-		return format.AppendText, nil
+// eventFormat returns the format of lines of events.
+func eventFormat(cmd *cobra.Command, asJSON bool) format.Func {
+	switch {
+	case asJSON:
+		return format.AppendJSON
+	case wantColour(cmd):
+		return format.AppendTextColour
 	}
-	return nil, usageError{fmt.Errorf("unknown format %q: json or text", name)}
+	return format.AppendText
 }
 
 // decoder turns records into lines without a spool or an identity.

@@ -21,7 +21,7 @@ import (
 
 func newDoctor() *cobra.Command {
 	var asJSON bool
-	var file, socket string
+	var client clientOptions
 	cmd := &cobra.Command{
 		Use:   "doctor [--json] [--config FILE]",
 		Short: "Check this host, and say what is wrong and what to do about it",
@@ -35,13 +35,13 @@ nothing; run it as root, and while the daemon runs, to learn most.`,
   ipe-auditd doctor --json | jq -r '.findings[] | select(.status == "failure") | .check'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report := examine(cmd.Context(), file, socket)
+			report := examine(cmd.Context(), &client)
 			out := cmd.OutOrStdout()
 			var err error
 			if asJSON {
 				err = json.NewEncoder(out).Encode(report)
 			} else {
-				err = printReport(out, &report, wantColour(out))
+				err = printReport(out, &report, wantColour(cmd))
 			}
 			if err == nil && report.Status != doctor.OK {
 				err = findings(report)
@@ -49,9 +49,8 @@ nothing; run it as root, and while the daemon runs, to learn most.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().StringVar(&file, "config", "", "check with this configuration `FILE`")
-	cmd.Flags().StringVar(&socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
+	addJSON(cmd, &asJSON, "print JSON")
+	client.addTo(cmd)
 	return cmd
 }
 
@@ -68,12 +67,12 @@ func serviceEnvironment(name string) string {
 }
 
 // examine reads the configuration, asks the daemon and looks at the host.
-func examine(ctx context.Context, file, socket string) doctor.Report {
+func examine(ctx context.Context, client *clientOptions) doctor.Report {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	o := doctor.Options{Version: daemonVersion(), Socket: socket}
-	o.Config, o.Warnings, o.Err = config.LoadIn(file, serviceEnvironment)
+	o := doctor.Options{Version: daemonVersion()}
+	o.Config, o.Warnings, o.Err = config.LoadIn(client.config, serviceEnvironment)
 	if o.Err == nil {
 		var more []schema.Problem
 		more, o.Err = daemon.CheckSinks(o.Config.Sinks)
@@ -82,10 +81,9 @@ func examine(ctx context.Context, file, socket string) doctor.Report {
 	if o.Err != nil {
 		o.Config = nil
 	}
-	if o.Socket == "" && o.Config != nil {
-		o.Socket = o.Config.API.Path
+	if o.Socket, _, _ = client.places(); o.Socket == "" { // o.Err says why
+		o.Socket = cmp.Or(client.socket, defaultSocket)
 	}
-	o.Socket = cmp.Or(o.Socket, defaultSocket)
 	asking, cancel := context.WithTimeout(ctx, statusPatience)
 	_, o.Daemon, o.DaemonErr = api.NewClient(o.Socket).Status(asking)
 	cancel()

@@ -22,12 +22,11 @@ const (
 	exitConfig      = 78 // EX_CONFIG
 )
 
-// usageError is a mistake in the command line.
+// usageError is a mistake in the command line. What is printed of it ends with
+// where the command is described.
 type usageError struct{ err error }
 
-func (e usageError) Error() string {
-	return e.err.Error() + "; see ipe-auditd --help"
-}
+func (e usageError) Error() string { return e.err.Error() }
 
 func (e usageError) Unwrap() error { return e.err }
 

@@ -60,9 +60,9 @@ is measured now, on this host; what cannot be known is said to be unknown.`,
 			return e.one(h, at)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object for each event")
+	addJSON(cmd, &asJSON, "print a JSON object for each event")
 	o.addHostTo(cmd)
-	cmd.Flags().StringVar(&o.socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
+	o.clientOptions.addTo(cmd)
 	return cmd
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -11,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
@@ -25,17 +24,21 @@ const memoryLimit = 180 << 20
 
 // pastOptions are the flags of the commands that read what happened before.
 type pastOptions struct {
-	since  string
-	socket string
-	host   string
+	clientOptions
+	since string
+	until string
+	host  string
+
+	end time.Time // what --until asks for; zero: now
 
 	after *spool.Cursor // all that is of interest comes behind it
 }
 
 func (o *pastOptions) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.since, "since", "", "leave out what is older than this `TIME`: 10m, \"1 hour ago\", yesterday, \"2026-11-23 19:33\", ...")
+	cmd.Flags().StringVar(&o.until, "until", "", "leave out what is not older than this `TIME`: the answer is that of then")
 	o.addHostTo(cmd)
-	cmd.Flags().StringVar(&o.socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
+	o.clientOptions.addTo(cmd)
 }
 
 func (o *pastOptions) addHostTo(cmd *cobra.Command) {
@@ -56,16 +59,31 @@ func (o *pastOptions) wanted(cmd *cobra.Command) (func([]byte) bool, error) {
 	}, nil
 }
 
-// begin returns what --since asks for, the zero time when that is nothing.
+// begin returns what --since asks for, the zero time when that is nothing. It
+// also reads --until.
 func (o *pastOptions) begin(cmd *cobra.Command, now time.Time) (time.Time, error) {
-	if !cmd.Flags().Changed("since") {
-		return time.Time{}, nil
+	since, until, err := window(cmd, o.since, o.until, now)
+	o.end = until
+	return since, err
+}
+
+// window returns what --since and --until of cmd ask for, the zero time when that
+// is nothing.
+func window(cmd *cobra.Command, from, to string, now time.Time) (since, until time.Time, err error) {
+	if cmd.Flags().Changed("since") {
+		if since, err = units.ParseSince(from, now); err != nil {
+			return since, until, usageError{fmt.Errorf("--since %w", err)}
+		}
 	}
-	t, err := units.ParseSince(o.since, now)
-	if err != nil {
-		return t, usageError{fmt.Errorf("--since %w", err)}
+	if cmd.Flags().Changed("until") {
+		if until, err = units.ParseTime(to, now); err != nil {
+			return since, until, usageError{fmt.Errorf("--until %w", err)}
+		}
+		if !until.After(since) {
+			return since, until, usageError{fmt.Errorf("--until %s is not later than --since %s", text.Quote(to), text.Quote(from))}
+		}
 	}
-	return t, nil
+	return since, until, nil
 }
 
 // open opens the events from that time on: those in names, or without any those
@@ -79,9 +97,13 @@ func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) 
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
+	socket, dir, err := o.places()
+	if err != nil {
+		return nil, err
+	}
 	h, err := eventsource.Open(cmd.Context(), eventsource.Options{
-		Names: names, Stdin: cmd.InOrStdin(), Since: since, Wanted: wanted,
-		Socket: socketOr(o.socket), Dir: spoolDir(), After: o.after,
+		Names: names, Stdin: cmd.InOrStdin(), Since: since, Until: o.end, Wanted: wanted,
+		Socket: socket, Dir: dir, After: o.after,
 	})
 	var both *eventsource.SpoolError
 	switch {
@@ -89,7 +111,7 @@ func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) 
 	case len(names) > 0, errors.As(err, &both):
 		return nil, err
 	default:
-		return nil, noAnswer(socketOr(o.socket), err)
+		return nil, noAnswer(socket, err)
 	}
 	if note := h.Note(); note != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "ipe-auditd:", note)
@@ -98,7 +120,7 @@ func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) 
 		fmt.Fprintf(cmd.ErrOrStderr(), "ipe-auditd: --host %q: no event names a host that matches\n", o.host)
 	}
 	if len(names) == 0 && !h.Live() {
-		names = []string{spoolDir()}
+		names = []string{dir}
 	}
 	for _, name := range names {
 		if info, err := os.Stat(name); err != nil || !info.IsDir() {
@@ -109,14 +131,4 @@ func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) 
 		}
 	}
 	return h, nil
-}
-
-// spoolDir returns the directory of the spool by the configuration, if that may
-// be read and has one, or by the service unit.
-func spoolDir() string {
-	dir := ""
-	if cfg, _, err := config.Load(""); err == nil {
-		dir = cfg.Spool.Dir
-	}
-	return cmp.Or(dir, serviceState)
 }

@@ -54,7 +54,7 @@ A candidate needs success_audit: what a policy allows is not recorded without.`,
 	}
 	o.addTo(cmd)
 	cmd.Flags().StringVar(&candidate, "policy", "", "judge by this policy, the text in `FILE`, instead of the one in force")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object with everything")
+	addJSON(cmd, &asJSON, "print one JSON object with everything")
 	return cmd
 }
 
@@ -64,6 +64,9 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	since, err := o.begin(cmd, now)
 	if err != nil {
 		return 0, err
+	}
+	if !o.end.IsZero() && o.end.Before(now) {
+		now = o.end
 	}
 	if since.IsZero() && len(names) == 0 {
 		since = now.Add(-defaultReadiness)

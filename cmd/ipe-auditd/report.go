@@ -60,7 +60,7 @@ goes to a temporary file in TMPDIR, or /var/tmp.`,
 		},
 	}
 	o.addTo(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object with everything")
+	addJSON(cmd, &asJSON, "print one JSON object with everything")
 	return cmd
 }
 

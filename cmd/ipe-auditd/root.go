@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 // options are the flags of the command without a subcommand.
@@ -27,8 +32,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.Execute()
-	printError(stderr, err)
+	cmd, err := root.ExecuteC()
+	var usage usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintf(stderr, "ipe-auditd: %v; see %s --help\n", err, cmd.CommandPath())
+	} else {
+		printError(stderr, err)
+	}
 	return exitCode(err)
 }
 
@@ -71,11 +81,21 @@ is a real-time tail that needs no configuration.`,
 	flags.BoolVar(&opts.debug, "debug", false, "run in the foreground without any configuration and print every event")
 	flags.StringVar(&opts.input, "input", "", "take records from `FILE` (- for stdin) instead of the kernel, and end when all sinks have them")
 	flags.DurationVar(&opts.timeout, "timeout", 0, "with --input: fail when the sinks do not have everything after this `DURATION` (0: wait for ever)")
-	flags.StringVar(&opts.format, "format", "", "format of the console: `text` or json")
+	flags.VarP(newChoice(&opts.format, format.Text, format.JSON), "format", "o", "print this `FORM` on the console: text or json")
 	flags.BoolVar(&opts.raw, "raw", false, "add the record text as received to every event in JSON")
 	flags.StringArrayVar(&opts.sinks, "sink", nil, "deliver to `console or file:PATH` instead of the configured sinks (may be repeated)")
 
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	colour := colourAuto
+	root.PersistentFlags().Var(newChoice(&colour, colourAuto, colourAlways, colourNever), "color", "use colours `WHEN`: auto (on a terminal without NO_COLOR), always, never")
+	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "colour" {
+			name = "color"
+		}
+		return pflag.NormalizedName(name)
+	})
+	root.Version = daemonVersion()
+	root.SetVersionTemplate(versionLine())
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newDecode(), newCheckConfig(), newTail(), newStatus(), newReport(), newReadiness(), newSuggest(), newExplain(),
 		newDoctor(), newVersion(), newLost())
 	root.InitDefaultHelpCmd()
@@ -96,9 +116,15 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if !cmd.HasSubCommands() {
 		return usageError{fmt.Errorf("%s takes no argument, but got %q", cmd.CommandPath(), args[0])}
 	}
-	err := fmt.Errorf("unknown command %q", args[0])
-	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
-		err = fmt.Errorf("unknown command %q: did you mean %q?", args[0], similar[0])
+	err := fmt.Errorf("unknown command %s", text.Quote(args[0]))
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	if similar := text.Nearest(args[0], names); similar != "" {
+		err = fmt.Errorf("%w: did you mean %q?", err, similar)
 	}
 	return usageError{err}
 }

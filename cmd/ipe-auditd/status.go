@@ -25,7 +25,7 @@ const statusPatience = 15 * time.Second
 
 func newStatus() *cobra.Command {
 	var asJSON bool
-	var socket string
+	var o clientOptions
 	cmd := &cobra.Command{
 		Use:   "status [--json]",
 		Short: "Show how the running daemon fares",
@@ -36,7 +36,10 @@ is not or no daemon answers, so that it can be a health check.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), statusPatience)
 			defer cancel()
-			socket := socketOr(socket)
+			socket, _, err := o.places()
+			if err != nil {
+				return err
+			}
 			answer, st, err := api.NewClient(socket).Status(ctx)
 			if err != nil {
 				return noAnswer(socket, err)
@@ -52,8 +55,8 @@ is not or no daemon answers, so that it can be a health check.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().StringVar(&socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
+	addJSON(cmd, &asJSON, "print JSON")
+	o.addTo(cmd)
 	return cmd
 }
 

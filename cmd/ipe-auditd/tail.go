@@ -12,25 +12,27 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
-	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
 
 // tailOptions are the flags of tail.
 type tailOptions struct {
+	clientOptions
 	json     bool
 	since    string
+	until    string
 	lines    int
+	follow   bool
 	noFollow bool
 	full     bool
-	socket   string
 
-	events, verdicts, ops, hooks, paths []string
+	filterOptions
 }
 
 // defaultLines is how many events of the past a tail that follows begins with.
@@ -39,14 +41,14 @@ const defaultLines = 10
 func newTail() *cobra.Command {
 	var o tailOptions
 	cmd := &cobra.Command{
-		Use:   "tail [--json] [--since T] [-n N] [--no-follow]",
+		Use:   "tail [-f | --no-follow] [-n N] [--since T] [--until T] [-o json|text]",
 		Short: "Show what the running daemon records",
 		Long: `tail prints the events of the running daemon, one a line, and goes on with those
 to come until it is interrupted. When the daemon restarts it goes on where it
 was. It needs the right to connect to the daemon's socket, and no other.
 
-It begins with the last 10 events; with --since or --no-follow, with all that
-are kept. Of several filters all must hold, of several values of one filter any.`,
+It begins with the last 10 events; with --since, --until or --no-follow, with all
+that are kept. Of several filters all must hold, of several values of one filter any.`,
 		Example: `  ipe-auditd tail --verdict denied
   ipe-auditd tail --since 10m --no-follow --path '/usr/**'
   ipe-auditd tail --json --event enforcement,policy_load | jq .`,
@@ -57,13 +59,20 @@ are kept. Of several filters all must hold, of several values of one filter any.
 				return err
 			}
 			if err := api.Check(parameters); err != nil {
-				return usageError{err}
+				if rest, ok := strings.CutPrefix(err.Error(), "last="); ok {
+					return usageError{fmt.Errorf("--lines %s", rest)}
+				}
+				return usageError{o.named(err)}
 			}
+			o.warnUnknown(cmd.ErrOrStderr())
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			socket := socketOr(o.socket)
+			socket, _, err := o.places()
+			if err != nil {
+				return err
+			}
 			t := tail{
-				client: api.NewClient(socket), socket: socket, parameters: parameters, follow: !o.noFollow,
+				client: api.NewClient(socket), socket: socket, parameters: parameters, follow: parameters.Get("follow") == "true",
 				out: bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10), stderr: cmd.ErrOrStderr(),
 			}
 			if !o.json && !o.full {
@@ -73,51 +82,52 @@ are kept. Of several filters all must hold, of several values of one filter any.
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.json, "json", false, "print a JSON object for each event")
+	addJSON(cmd, &o.json, "print a JSON object for each event")
 	flags.StringVar(&o.since, "since", "", "begin with what was received since this `TIME`: 10m, \"1 hour ago\", yesterday, \"2026-11-23 19:33\", ...")
+	flags.StringVar(&o.until, "until", "", "end with what was received before this `TIME`")
 	flags.IntVarP(&o.lines, "lines", "n", 0, "begin with the last `N` events")
+	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with the events to come (the default)")
 	flags.BoolVar(&o.noFollow, "no-follow", false, "end with the newest event there is")
 	flags.BoolVar(&o.full, "full", false, "do not cut lines to the width of the terminal")
-	flags.StringVar(&o.socket, "socket", "", "ask the daemon at this `PATH` instead of the one configured")
-	flags.StringArrayVar(&o.events, "event", nil, "only these `KINDS`: access, policy_load, enforcement, lost, ...")
-	flags.StringArrayVar(&o.verdicts, "verdict", nil, "only accesses with these `VERDICTS`: denied, would_deny, allowed, unknown")
-	flags.StringArrayVar(&o.ops, "op", nil, "only accesses by these `OPERATIONS`: EXECUTE, KMODULE, ...")
-	flags.StringArrayVar(&o.hooks, "hook", nil, "only accesses at these `HOOKS`: BPRM_CHECK, MMAP, ...")
-	flags.StringArrayVar(&o.paths, "path", nil, "only accesses to paths like these `GLOBS`: '/usr/**'")
+	o.filterOptions.addTo(cmd)
+	o.clientOptions.addTo(cmd)
 	return cmd
 }
 
 // parameters returns what is asked of the feed. Times are read here, in the zone of
 // whoever asks.
 func (o *tailOptions) parameters(cmd *cobra.Command, now time.Time) (url.Values, error) {
-	p := url.Values{"cursor": {"true"}, "follow": {strconv.FormatBool(!o.noFollow)}}
+	since, until, err := window(cmd, o.since, o.until, now)
+	switch {
+	case err != nil:
+		return nil, err
+	case o.follow && o.noFollow:
+		return nil, usageError{errors.New("--follow and --no-follow contradict each other: leave out one")}
+	}
+	follow := !o.noFollow && (until.IsZero() || until.After(now))
+	p := url.Values{"cursor": {"true"}, "follow": {strconv.FormatBool(follow)}}
 	switch {
 	case o.json:
 		p.Set("format", "json")
-	case wantColour(cmd.OutOrStdout()):
+	case wantColour(cmd):
 		p.Set("format", "colour")
 	default:
 		p.Set("format", "text")
 	}
-	since := cmd.Flags().Changed("since")
-	if since {
-		t, err := units.ParseSince(o.since, now)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("--since %w", err)}
+	for key, t := range map[string]time.Time{"since": since, "until": until} {
+		if !t.IsZero() {
+			p.Set(key, t.UTC().Format(time.RFC3339Nano))
 		}
-		p.Set("since", t.UTC().Format(time.RFC3339Nano))
 	}
 	switch {
 	case cmd.Flags().Changed("lines"):
 		p.Set("last", strconv.Itoa(o.lines))
-	case !since && !o.noFollow:
+	case since.IsZero() && follow:
 		p.Set("last", strconv.Itoa(defaultLines))
 	}
-	for key, values := range map[string][]string{
-		"events": o.events, "verdicts": o.verdicts, "ops": o.ops, "hooks": o.hooks, "paths": o.paths,
-	} {
-		if values != nil {
-			p[key] = values
+	for _, f := range o.filters() {
+		if *f.values != nil {
+			p[f.parameter] = *f.values
 		}
 	}
 	return p, nil
@@ -161,6 +171,8 @@ func (t *tail) run(ctx context.Context) error {
 			return nil
 		case err != nil:
 			return err
+		case broken == nil && t.over(time.Now()):
+			return nil
 		case !t.follow && broken != nil:
 			return fmt.Errorf("the daemon at %s broke off: %w", t.socket, broken)
 		case !t.follow:
@@ -176,6 +188,12 @@ func (t *tail) run(ctx context.Context) error {
 			fmt.Fprintln(t.stderr, "ipe-auditd: the daemon is back")
 		}
 	}
+}
+
+// over reports whether nothing can come that was received before --until.
+func (t *tail) over(now time.Time) bool {
+	until, err := time.Parse(time.RFC3339Nano, t.parameters.Get("until"))
+	return err == nil && !now.Before(until)
 }
 
 // reconnect opens the stream again behind what was printed. It returns nil

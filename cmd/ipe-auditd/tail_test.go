@@ -184,9 +184,9 @@ func TestTailSaysPlainlyWhatIsWrong(t *testing.T) {
 		{[]string{"tail", "--socket", dead + "2"}, 1, "no daemon answers at "},
 		{[]string{"tail", "--socket", f.path + "/x"}, 1, "not a directory"},
 		{[]string{"status", "--socket", gone}, 1, "no daemon answers at " + gone + ": start it"},
-		{[]string{"tail", "--event", "acess", "--socket", gone}, 2, `events="acess": unknown; did you mean "access"?`},
+		{[]string{"tail", "--event", "acess", "--socket", gone}, 2, `--event "acess": unknown; did you mean "access"?; see ipe-auditd tail --help`},
 		{[]string{"tail", "--since", "soon", "--socket", gone}, 2, `--since "soon" is not a time`},
-		{[]string{"tail", "-n", "-1", "--socket", gone}, 2, `want a number from 0`},
+		{[]string{"tail", "-n", "-1", "--socket", gone}, 2, `--lines "-1": want a number from 0`},
 		{[]string{"tail", "extra"}, 2, "takes no argument"},
 	}
 	for _, tt := range tests {

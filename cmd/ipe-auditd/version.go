@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -23,6 +24,11 @@ func daemonVersion() string {
 	return "(devel)"
 }
 
+// versionLine is what version and --version print.
+func versionLine() string {
+	return fmt.Sprintf("ipe-auditd %s (%s, %s)\n", daemonVersion(), runtime.Version(), runtime.GOARCH)
+}
+
 func newVersion() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -38,10 +44,10 @@ func newVersion() *cobra.Command {
 					Arch    string `json:"arch"`
 				}{daemonVersion(), runtime.Version(), runtime.GOARCH})
 			}
-			_, err := fmt.Fprintf(out, "ipe-auditd %s (%s, %s)\n", daemonVersion(), runtime.Version(), runtime.GOARCH)
+			_, err := io.WriteString(out, versionLine())
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	addJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }

@@ -109,6 +109,9 @@ func (st *stream) run(ctx, closing context.Context) error {
 		return err
 	}
 	idle, cancel := context.WithCancel(ctx)
+	if !st.until.IsZero() {
+		idle, cancel = context.WithDeadline(ctx, st.until)
+	}
 	defer cancel()
 	defer context.AfterFunc(closing, cancel)()
 
@@ -184,8 +187,9 @@ func (st *stream) interrupted(ctx context.Context, err error) (done bool, _ erro
 		return false, nil
 	case errors.Is(err, io.EOF):
 		return true, nil
-	case errors.Is(err, context.Canceled) && ctx.Err() == nil:
-		// The server closes: see once more whether there is something.
+	case (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) && ctx.Err() == nil:
+		// The server closes, or it is later than what is wanted: see once more
+		// whether there is something.
 		st.follow, st.end = false, spool.Cursor{}
 		return false, nil
 	}
@@ -197,9 +201,15 @@ func (st *stream) beyond(e *spool.Entry) bool {
 	return e.ID == st.end.ID && e.Seq > st.end.Seq
 }
 
+// tooNew reports whether e was received later than what the client asked for. The
+// clock may have been set back since, so that what comes behind e need not be.
+func (st *stream) tooNew(e *spool.Entry) bool {
+	return !st.until.IsZero() && e.Time >= st.until.UnixNano()
+}
+
 // wanted decodes e and reports whether the client asked for such an event.
 func (st *stream) wanted(e *spool.Entry) bool {
-	return st.decoder.Decode(&st.event, &st.context.Identity, e) == ipe.ClassIPE && st.match.Match(&st.event)
+	return !st.tooNew(e) && st.decoder.Decode(&st.event, &st.context.Identity, e) == ipe.ClassIPE && st.match.Match(&st.event)
 }
 
 // handle sends e, if it is wanted. It reports true when nothing comes after it.
@@ -212,7 +222,9 @@ func (st *stream) handle(ctx context.Context, e *spool.Entry) (done bool, err er
 	}
 	had := len(st.buf)
 	st.place = e.Cursor()
-	if st.form == formSpool && (st.match == nil || e.Attachment) {
+	if st.tooNew(e) {
+		// It is passed over.
+	} else if st.form == formSpool && (st.match == nil || e.Attachment) {
 		st.append(e) // whatever it is: the client decodes
 	} else if st.wanted(e) {
 		st.number()

@@ -124,6 +124,12 @@ func TestStreamBeginsWhereItIsAsked(t *testing.T) {
 		{"last where nothing matches", "last=5&paths=/none", nil},
 		{"last since", "last=600&since=10m", append([]string{"enforcement"}, numbered(501, 520)...)},
 		{"last of fewer since", "last=2&since=10m", numbered(519, 520)},
+		{"until a while ago", "until=10m", numbered(1, 500)},
+		{"until and last", "until=10m&last=2", numbered(499, 500)},
+		{"until and a selection", "until=10m&paths=/tmp/50?", numbered(500, 500)},
+		{"until and following", "until=10m&follow=true&last=1", numbered(500, 500)},
+		{"until before everything", "until=2h", nil},
+		{"since and until", "since=2h&until=10m&last=1", numbered(500, 500)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -246,6 +252,19 @@ func TestFollowTellsHowFarItLooked(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFollowEndsWhenUntilHasCome(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.spool.Append(denials(1, 2))
+	late := denial(3)
+	late.Time = time.Now().Add(time.Hour).UnixNano()
+	w.spool.Append([]spool.Record{late})
+	until := time.Now().Add(100 * time.Millisecond).Format(time.RFC3339Nano)
+	if diff := cmp.Diff(numbered(1, 2), paths(t, w.events("follow=true&until="+url.QueryEscape(until)))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

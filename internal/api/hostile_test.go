@@ -239,6 +239,8 @@ func TestWrongRequestsAreRefusedInOneLine(t *testing.T) {
 		{"GET", "/events?after=5", 400, `after="5": cursor "5": want ID:SEQ`},
 		{"GET", "/events?after=0123456789abcdef:1&last=2", 400, "leave out since and last"},
 		{"GET", "/events?since=soon", 400, `since "soon" is not a time; write how long ago`},
+		{"GET", "/events?until=soon", 400, `until "soon" is not a time`},
+		{"GET", "/events?since=1h&until=2h", 400, "until is not later than since"},
 		{"GET", "/events?since=tomorrow", 400, `since "tomorrow" lies in the future`},
 		{"GET", "/events?last=-1", 400, "want a number from 0 to 10000"},
 		{"GET", "/events?last=10001", 400, "want a number from 0 to 10000"},

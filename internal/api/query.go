@@ -23,6 +23,7 @@ const maxLast = 10_000
 type query struct {
 	after  *spool.Cursor // nil: not given
 	since  time.Time     // zero: not given
+	until  time.Time     // zero: not given
 	last   int           // -1: not given
 	follow bool
 	match  *match.Matcher // nil: everything
@@ -73,6 +74,9 @@ func parseQuery(raw string, now time.Time) (*query, error) {
 	if q.after != nil && (!q.since.IsZero() || q.last >= 0) {
 		return nil, errors.New("after says where to begin; leave out since and last")
 	}
+	if !q.until.IsZero() && !q.until.After(q.since) {
+		return nil, errors.New("until is not later than since")
+	}
 	if q.weight, err = bound(lists); err != nil {
 		return nil, err
 	}
@@ -91,6 +95,10 @@ func (q *query) set(key, value string, now time.Time) (err error) {
 		if q.since, err = units.ParseSince(value, now); err != nil {
 			return fmt.Errorf("since %w", err)
 		}
+	case "until":
+		if q.until, err = units.ParseTime(value, now); err != nil {
+			return fmt.Errorf("until %w", err)
+		}
 	case "last":
 		q.last, err = strconv.Atoi(value)
 		if err != nil || q.last < 0 || q.last > maxLast {
@@ -105,7 +113,7 @@ func (q *query) set(key, value string, now time.Time) (err error) {
 	case "format":
 		q.form = value
 	default:
-		return fmt.Errorf("unknown parameter %q; there are after, since, last, follow, events, verdicts, ops, hooks, paths, not.events and so on, format, raw and cursor", key)
+		return fmt.Errorf("unknown parameter %q; there are after, since, until, last, follow, events, verdicts, ops, hooks, paths, not.events and so on, format, raw and cursor", key)
 	}
 	if err != nil {
 		return fmt.Errorf("%s=%q: %w", key, value, err)

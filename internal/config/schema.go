@@ -14,7 +14,6 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
-	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // Bounds of what may be asked for.
@@ -98,10 +97,10 @@ func (d *decoder) match(dst *[]match.Selection) schema.Value {
 func (d *decoder) selection(dst *match.Selection) schema.Value {
 	return func(name string, n ast.Node) {
 		d.Mapping(name, n, schema.Keys{
-			"events":   d.Texts(&dst.Events, schema.OneOf(eventNames()...)),
-			"verdicts": d.Texts(&dst.Verdicts, schema.OneOf(verdictNames()...)),
-			"ops":      d.familiar(&dst.Ops, ops()),
-			"hooks":    d.familiar(&dst.Hooks, hooks()),
+			"events":   d.Texts(&dst.Events, schema.OneOf(match.Events()...)),
+			"verdicts": d.Texts(&dst.Verdicts, schema.OneOf(match.Verdicts()...)),
+			"ops":      d.familiar(&dst.Ops, match.Ops()),
+			"hooks":    d.familiar(&dst.Hooks, match.Hooks()),
 			"paths":    d.Texts(&dst.Paths, glob),
 			"not": func(name string, n ast.Node) {
 				dst.Not = new(match.Selection)
@@ -130,42 +129,6 @@ func (d *decoder) familiar(dst *[]string, names []string) schema.Value {
 				d.Warnf(n, "%s: no kernel is known to write %s%s", name, text.Quote(s.Value), text.DidYouMean(s.Value, names))
 			}
 		}
-	}
-}
-
-// eventNames returns the names of all kinds of events.
-func eventNames() []string {
-	var names []string
-	for k := ipe.Kind(0); k.String() != ""; k++ {
-		names = append(names, k.String())
-	}
-	return names
-}
-
-// verdictNames returns the names of all verdicts.
-func verdictNames() []string {
-	var names []string
-	for v := ipe.VerdictNone + 1; v.String() != ""; v++ {
-		names = append(names, v.String())
-	}
-	return names
-}
-
-// ops returns the operations that kernels write (security/ipe/audit.c,
-// audit_op_names; the IMA_ names before the merge, RFC v7).
-func ops() []string {
-	return []string{
-		"EXECUTE", "FIRMWARE", "KMODULE", "KEXEC_IMAGE", "KEXEC_INITRAMFS", "POLICY", "X509_CERT", "UNKNOWN",
-		"IMA_POLICY", "IMA_X509_CERT",
-	}
-}
-
-// hooks returns the hooks that kernels write (security/ipe/audit.c,
-// audit_hook_names; BPRM_CREDS_FOR_EXEC since 6.19, EXECVE in RFC v7).
-func hooks() []string {
-	return []string{
-		"BPRM_CHECK", "BPRM_CREDS_FOR_EXEC", "MMAP", "MPROTECT", "KERNEL_READ", "KERNEL_LOAD", "UNKNOWN",
-		"EXECVE",
 	}
 }
 

@@ -30,6 +30,10 @@ type Options struct {
 	// later. Events without a time stay. Zero: everything.
 	Since time.Time
 
+	// Until leaves out what happened then or later, for what is in force as well.
+	// Events without a time stay. Zero: everything.
+	Until time.Time
+
 	// Wanted says which hosts are asked for, by their names. What does not say
 	// which host it is of is none of them; only what cannot be read may be. Nil:
 	// all.
@@ -43,6 +47,7 @@ type Options struct {
 // Stream is a stream of events. One goroutine at a time may use it.
 type Stream struct {
 	since   int64 // milliseconds since 1970 UTC; 0: everything
+	until   int64 // likewise
 	sources []*reading
 	origin  string
 	note    string
@@ -71,6 +76,9 @@ func Open(ctx context.Context, o Options) (*Stream, error) {
 	h.wanted = o.Wanted
 	if !o.Since.IsZero() {
 		h.since = o.Since.UnixMilli()
+	}
+	if !o.Until.IsZero() {
+		h.until = o.Until.UnixMilli()
 	}
 	if len(o.Names) == 0 {
 		if err := h.openDaemon(ctx, &o); err != nil {
@@ -189,6 +197,9 @@ func (h *Stream) Next() (*Event, error) {
 		if err != nil {
 			return nil, err
 		}
+		if h.tooNew(ev) {
+			continue
+		}
 		h.follow.annotate(ev)
 		if !h.tooOld(ev) {
 			return ev, nil
@@ -232,6 +243,10 @@ func (h *Stream) gather() {
 
 func (h *Stream) tooOld(ev *Event) bool {
 	return h.since != 0 && ev.Has&ipe.HasStamp != 0 && ev.Time < h.since
+}
+
+func (h *Stream) tooNew(ev *Event) bool {
+	return h.until != 0 && ev.Has&ipe.HasStamp != 0 && ev.Time >= h.until
 }
 
 // Close releases what the history holds.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -163,17 +164,17 @@ func (c *compiler) selection(in *Selection, prefix string) *selection {
 	s := &selection{kinds: allKinds}
 	if in.Events != nil {
 		s.kinds = 0
-		for _, i := range c.names(prefix+"events", in.Events, kindNames()) {
+		for _, i := range c.names(prefix+"events", in.Events, Events()) {
 			s.kinds |= 1 << i
 		}
 	}
 	if in.Verdicts != nil {
-		for _, i := range c.names(prefix+"verdicts", in.Verdicts, verdictNames()) {
+		for _, i := range c.names(prefix+"verdicts", in.Verdicts, Verdicts()) {
 			s.verdicts |= 1 << (i + 1) // 0 is VerdictNone, which has no name
 		}
 	}
-	s.ops = c.words(prefix+"ops", in.Ops, knownOps())
-	s.hooks = c.words(prefix+"hooks", in.Hooks, knownHooks())
+	s.ops = c.words(prefix+"ops", in.Ops, Ops())
+	s.hooks = c.words(prefix+"hooks", in.Hooks, Hooks())
 	if in.Paths != nil {
 		c.notEmpty(prefix+"paths", in.Paths)
 		for _, p := range in.Paths {
@@ -206,7 +207,7 @@ func (c *compiler) names(key string, values, known []string) []int {
 	for _, v := range values {
 		i := slices.Index(known, v)
 		if i < 0 {
-			c.fail(key, v, "unknown; "+suggest(v, known))
+			c.fail(key, v, "unknown"+text.DidYouMean(v, known))
 			continue
 		}
 		found = append(found, i)
@@ -224,7 +225,8 @@ func (c *compiler) words(key string, values, known []string) [][]byte {
 	var words [][]byte
 	for _, v := range values {
 		if !isKernelWord(v) {
-			c.fail(key, v, "no word of the kernel's, which are A-Z, 0-9 and _; "+suggest(v, known))
+			what := map[string]string{"ops": "operations", "hooks": "hooks"}[key[strings.LastIndexByte(key, '.')+1:]]
+			c.fail(key, v, what+" are in capitals"+text.DidYouMean(v, known))
 		}
 		words = append(words, []byte(v))
 	}

@@ -107,11 +107,11 @@ func TestCompileNamesTheBadValue(t *testing.T) {
 		want string // part of the error
 	}{
 		{"mistyped event", Selection{Events: []string{"acess"}}, "events", `"acess": unknown; did you mean "access"?`},
-		{"unknown event", Selection{Events: []string{"reboot"}}, "events", "known are unparsed, access, policy_load"},
+		{"unknown event", Selection{Events: []string{"reboot"}}, "events", "known here: unparsed, access, policy_load"},
 		{"verdict in upper case", Selection{Verdicts: []string{"DENIED"}}, "verdicts", `did you mean "denied"?`},
-		{"verdict none", Selection{Verdicts: []string{""}}, "verdicts", "known are denied, would_deny"},
+		{"verdict none", Selection{Verdicts: []string{""}}, "verdicts", "known here: denied, would_deny"},
 		{"operation in lower case", Selection{Ops: []string{"execute"}}, "ops", `did you mean "EXECUTE"?`},
-		{"empty hook", Selection{Hooks: []string{""}}, "hooks", "known are"},
+		{"empty hook", Selection{Hooks: []string{""}}, "hooks", "known here"},
 		{"empty list", Selection{Events: []string{}}, "events", "empty list"},
 		{"empty list of paths", Selection{Paths: []string{}}, "paths", "empty list"},
 		{"no key", Selection{}, "", "none of the keys"},

@@ -29,8 +29,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// kindNames returns the values of the JSON key "event", by Kind.
-func kindNames() []string {
+// Events returns the values of the JSON key "event", by Kind.
+func Events() []string {
 	var names []string
 	for k := ipe.Kind(0); k <= lastKind; k++ {
 		names = append(names, k.String())
@@ -38,9 +38,8 @@ func kindNames() []string {
 	return names
 }
 
-// verdictNames returns the values of the JSON key "verdict", from
-// VerdictDenied on.
-func verdictNames() []string {
+// Verdicts returns the values of the JSON key "verdict", from VerdictDenied on.
+func Verdicts() []string {
 	var names []string
 	for v := ipe.VerdictDenied; v <= lastVerdict; v++ {
 		names = append(names, v.String())
@@ -48,56 +47,18 @@ func verdictNames() []string {
 	return names
 }
 
-// knownOps returns the operations of Linux 6.12 to 7.3 (security/ipe/audit.c,
+// Ops returns the operations of Linux 6.12 to 7.3 (security/ipe/audit.c,
 // audit_op_names), then those that only the forms from before the merge have.
-func knownOps() []string {
+// Kernels may learn new ones.
+func Ops() []string {
 	return []string{"EXECUTE", "FIRMWARE", "KMODULE", "KEXEC_IMAGE", "KEXEC_INITRAMFS",
 		"POLICY", "X509_CERT", "UNKNOWN", "IMA_POLICY", "IMA_X509_CERT"}
 }
 
-// knownHooks returns the hooks of Linux 6.12 to 7.3 (security/ipe/audit.c,
+// Hooks returns the hooks of Linux 6.12 to 7.3 (security/ipe/audit.c,
 // audit_hook_names; BPRM_CREDS_FOR_EXEC came with 6.19), then that of the forms
-// from before the merge.
-func knownHooks() []string {
+// from before the merge. Kernels may learn new ones.
+func Hooks() []string {
 	return []string{"BPRM_CHECK", "BPRM_CREDS_FOR_EXEC", "MMAP", "MPROTECT", "KERNEL_READ",
-		"KERNEL_LOAD", "EXECVE"}
-}
-
-// suggest names the one of known that was probably meant, or all of them.
-func suggest(v string, known []string) string {
-	best, least := "", 3
-	for _, k := range known {
-		if d := distance(strings.ToLower(v), strings.ToLower(k)); d < least {
-			best, least = k, d
-		}
-	}
-	if best == "" {
-		return "known are " + strings.Join(known, ", ")
-	}
-	return fmt.Sprintf("did you mean %q?", best)
-}
-
-// distance returns the Levenshtein distance of a and b in bytes, or 3 for
-// strings whose lengths alone differ by as much.
-func distance(a, b string) int {
-	if len(a)-len(b) > 2 || len(b)-len(a) > 2 {
-		return 3
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+		"KERNEL_LOAD", "UNKNOWN", "EXECVE"}
 }

@@ -8,20 +8,20 @@ import (
 // DidYouMean returns "; did you mean ...?" when one of names is close to s, and
 // otherwise the list of all names, to be appended to a message.
 func DidYouMean(s string, names []string) string {
-	if n := nearest(s, names); n != "" {
+	if n := Nearest(s, names); n != "" {
 		return fmt.Sprintf("; did you mean %q?", n)
 	}
 	return "; known here: " + strings.Join(names, ", ")
 }
 
-// nearest returns the name that s was probably meant to be, or the empty
+// Nearest returns the name that s was probably meant to be, or the empty
 // string.
-func nearest(s string, names []string) string {
-	fold := strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(s))
+func Nearest(s string, names []string) string {
+	folding := strings.NewReplacer("-", "_", " ", "_")
+	fold := func(s string) string { return folding.Replace(strings.ToLower(s)) }
 	best, bestDistance := "", 3
 	for _, n := range names {
-		lower := strings.ToLower(n)
-		if d := distance(fold, lower); d < bestDistance && d <= max(1, len(lower)/3) {
+		if d := distance(fold(s), fold(n)); d < bestDistance && d <= max(1, len(n)/3) {
 			best, bestDistance = n, d
 		}
 	}

@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 	"internal/fileprops":                 {"internal/text", "pkg/ipe", "pkg/ipe/policy"},
 	"internal/auditstate":                {"internal/host"},
 	"internal/losses":                    {"internal/atomicfile", "internal/auditstate", "internal/host", "pkg/ipe"},
-	"internal/match":                     {"pkg/ipe"},
+	"internal/match":                     {"internal/text", "pkg/ipe"},
 	"internal/format":                    {"internal/text", "pkg/ipe", "pkg/ipe/policy"},
 	"internal/format/keygen":             {},
 	"internal/input":                     {"internal/auditrec", "pkg/ipe"},

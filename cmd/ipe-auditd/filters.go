@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/match"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
+)
+
+// filterOptions are the flags that select events. Of several flags all must hold,
+// of several values of one any.
+type filterOptions struct {
+	events, verdicts, ops, hooks, paths []string
+}
+
+func (o *filterOptions) addTo(cmd *cobra.Command) {
+	for _, f := range o.filters() {
+		cmd.Flags().StringArrayVar(f.values, f.flag, nil, f.usage)
+	}
+}
+
+// filter is a flag that selects events, and the parameter of the feed for it.
+type filter struct {
+	flag, parameter string
+	values          *[]string
+	known           []string // nil: any text
+	open            bool     // kernels may know more
+	usage           string
+}
+
+// filters returns the flags that select events.
+func (o *filterOptions) filters() []filter {
+	return []filter{
+		{"event", "events", &o.events, match.Events(), false, "only these `KINDS`: access, policy_load, enforcement, lost, ..."},
+		{"verdict", "verdicts", &o.verdicts, match.Verdicts(), false, "only accesses with these `VERDICTS`: denied, would_deny, allowed, unknown"},
+		{"op", "ops", &o.ops, match.Ops(), true, "only accesses by these `OPERATIONS`: EXECUTE, KMODULE, ..."},
+		{"hook", "hooks", &o.hooks, match.Hooks(), true, "only accesses at these `HOOKS`: BPRM_CHECK, MMAP, ..."},
+		{"path", "paths", &o.paths, nil, true, "only accesses to paths like these `GLOBS`: '/usr/**'"},
+	}
+}
+
+// named says a mistake in a parameter of the feed with the name of its flag.
+func (o *filterOptions) named(err error) error {
+	for _, f := range o.filters() {
+		if rest, ok := strings.CutPrefix(err.Error(), f.parameter+"="); ok {
+			return fmt.Errorf("--%s %s", f.flag, rest)
+		}
+	}
+	return err
+}
+
+// warnUnknown says which words are of no kernel that is known here: such a filter may
+// match nothing for ever, without a word.
+func (o *filterOptions) warnUnknown(stderr io.Writer) {
+	for _, f := range o.filters() {
+		for _, v := range strings.Split(strings.Join(*f.values, ","), ",") {
+			if f.open && f.known != nil && v != "" && !slices.Contains(f.known, v) {
+				fmt.Fprintf(stderr, "ipe-auditd: warning: --%s: no kernel is known to write %s%s\n", f.flag, text.Quote(v), text.DidYouMean(v, f.known))
+			}
+		}
+	}
+}
