@@ -41,6 +41,13 @@ var attributeOf = map[string]string{
 	"raw":                   "log.record.original",
 	"version":               "service.version",
 	"kernel":                "os.version",
+	"euid":                  "process.effective_user.id",
+	"ppid":                  "process.parent_pid",
+	"exe":                   "process.executable.path",
+	"proctitle":             "process.command_line",
+	"cgroup":                "process.linux.cgroup",
+	"container":             "container.id",
+	"pod":                   "k8s.pod.uid",
 	"ipe_status":            "ipe.status",
 }
 

@@ -162,7 +162,7 @@ func TestMessageThatEndsEveryConnectionIsGivenUp(t *testing.T) {
 					}()
 				}
 				st, lost := feed(t, f, source, never)
-				if diff := cmp.Diff([]sink.Refused{{Kind: ipe.KindAccess, Cursor: spool.Cursor{ID: 7, Seq: uint64(poison)}}}, lost); diff != "" {
+				if diff := cmp.Diff([]sink.Refused{{Kind: ipe.KindAccess, Cursor: spool.Cursor{ID: 7, Seq: uint64(poison)}, Reason: "it ends every connection on which it is sent"}}, lost); diff != "" {
 					t.Errorf("given up, -want +got:\n%s", diff)
 				}
 				if diff := cmp.Diff(numbers(1, 7, poison), f.seqs()); diff != "" {
