@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/nonblock"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,17 +33,13 @@ type stream struct {
 	p       *process
 	w       *os.File // its standard input
 	raw     syscall.RawConn
-	torn    bool // a part of an entry is in the pipe, and no more
+	writer  *nonblock.Writer
+	data    []byte // not in the pipe yet
+	torn    bool   // a part of an entry is in the pipe, and no more
 
-	// What attempt writes and how it ended.
-	data    []byte
-	block   bool // let the poller wait while the pipe is full
-	n       int
-	err     error
-	attempt func(fd uintptr) bool // made once: a closure per entry would allocate
-
-	left int // what look found in the pipe
-	look func(fd uintptr)
+	left    int // what look found in the pipe
+	lookErr error
+	look    func(fd uintptr)
 }
 
 func newStream(s *Sink) (*stream, error) {
@@ -51,19 +49,14 @@ func newStream(s *Sink) (*stream, error) {
 	}
 	defer r.Close()
 	st := &stream{timeout: s.timeout, w: w}
-	if st.raw, err = w.SyscallConn(); err != nil {
+	if st.raw, err = w.SyscallConn(); err == nil {
+		st.writer, err = nonblock.New(w, st.some)
+	}
+	if err != nil {
 		w.Close()
 		return nil, err
 	}
-	st.attempt = func(fd uintptr) bool {
-		for {
-			st.n, st.err = syscall.Write(int(fd), st.data)
-			if st.err != syscall.EINTR {
-				return st.err != syscall.EAGAIN || !st.block
-			}
-		}
-	}
-	st.look = func(fd uintptr) { st.left, st.err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }
+	st.look = func(fd uintptr) { st.left, st.lookErr = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }
 	if st.p, err = s.start(r, nil); err != nil {
 		w.Close()
 		s.stats.failed.Add(1)
@@ -72,70 +65,46 @@ func newStream(s *Sink) (*stream, error) {
 	return st, nil
 }
 
-// write puts b into the pipe. Only if that is full it arranges for ctx and life
-// to interrupt it.
+// some writes some of data.
+func (st *stream) some(fd int) error {
+	n, err := syscall.Write(fd, st.data)
+	if err == nil {
+		st.data = st.data[n:]
+		st.torn = len(st.data) > 0
+	}
+	return err
+}
+
+// write puts b into the pipe.
 func (st *stream) write(ctx context.Context, life *lifetime, b []byte) error {
 	st.data = b
 	defer func() { st.data = nil }()
-	if err := st.try(false); err != syscall.EAGAIN && (err != nil || len(st.data) == 0) {
-		return err
+	if err := st.writer.Try(); err != syscall.EAGAIN && (err != nil || len(st.data) == 0) {
+		return st.failure(err)
 	}
-
-	interrupted := make(chan struct{}, 2)
-	interrupt := func() {
-		st.w.SetWriteDeadline(time.Unix(1, 0)) // long ago
-		interrupted <- struct{}{}
-	}
-	ended := func(stop func() bool) {
-		if !stop() {
-			<-interrupted
-			st.w.SetWriteDeadline(time.Time{})
-		}
-	}
-	defer ended(context.AfterFunc(ctx, interrupt))
-	defer ended(context.AfterFunc(life, interrupt))
+	either, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(life, cancel)()
 	for len(st.data) > 0 {
-		if st.timeout > 0 {
-			st.w.SetWriteDeadline(time.Now().Add(st.timeout))
+		if err := st.writer.Do(either, st.timeout); err != nil {
+			return cmp.Or(over(ctx, life), st.failure(err))
 		}
-		// After the deadline was set: interrupt may have come before that.
-		if err := over(ctx, life); err != nil {
-			return err
-		}
-		err := st.try(true)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if err := over(ctx, life); err != nil {
-				return err
-			}
-			return errStuck
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if st.timeout > 0 {
-		st.w.SetWriteDeadline(time.Time{})
 	}
 	return nil
 }
 
-// try writes some of data, at least a byte with block.
-func (st *stream) try(block bool) error {
-	st.block = block
-	if err := st.raw.Write(st.attempt); err != nil {
-		return err
-	}
+// failure says what an error of the pipe means.
+func (st *stream) failure(err error) error {
+	errno, ok := err.(syscall.Errno)
 	switch {
-	case st.err == syscall.EPIPE:
+	case errno == syscall.EPIPE:
 		return st.exited()
-	case st.err == syscall.EAGAIN:
-		return syscall.EAGAIN
-	case st.err != nil:
-		return os.NewSyscallError("write", st.err)
+	case ok:
+		return os.NewSyscallError("write", err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errStuck
 	}
-	st.data = st.data[st.n:]
-	st.torn = len(st.data) > 0
-	return nil
+	return err
 }
 
 // flush returns nil when the process has read everything.
@@ -157,8 +126,8 @@ func (st *stream) flush(ctx context.Context, life *lifetime) error {
 			return err
 		}
 		switch {
-		case st.err != nil:
-			return os.NewSyscallError("ioctl TIOCINQ", st.err)
+		case st.lookErr != nil:
+			return os.NewSyscallError("ioctl TIOCINQ", st.lookErr)
 		case st.left == 0:
 			return nil
 		case st.left != last:

@@ -8,9 +8,9 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/nonblock"
 )
 
 // DefaultPath is where journald listens for native datagrams
@@ -90,69 +90,26 @@ func (s *Sink) Close() error {
 // net/unix/af_unix.c): an unconnected one always counts as writable.
 type conn struct {
 	*net.UnixConn
-	raw syscall.RawConn
+	sender *nonblock.Writer
 
-	// What attempt sends and how it ended; owned by the goroutine that writes.
-	data, rights []byte
-	wait         bool // let the poller wait while the queue is full
-	err          error
-	attempt      func(fd uintptr) bool // made once: a closure per entry would allocate
+	data, rights []byte // that are being sent; owned by the goroutine that writes
 }
 
-func newConn(nc *net.UnixConn) (*conn, error) {
-	raw, err := nc.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	c := &conn{UnixConn: nc, raw: raw}
-	c.attempt = func(fd uintptr) bool {
-		for {
-			c.err = syscall.Sendmsg(int(fd), c.data, c.rights, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
-			if c.err != syscall.EINTR {
-				return c.err != syscall.EAGAIN || !c.wait
-			}
-		}
-	}
-	return c, nil
-}
-
-// send sends one datagram. It costs nothing but the system call unless the
-// queue is full; only then it arranges for ctx to interrupt it.
-func (c *conn) send(ctx context.Context, data, rights []byte) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	c.data, c.rights = data, rights
-	defer func() { c.data, c.rights = nil, nil }()
-	err := c.try(false)
-	if err != syscall.EAGAIN {
-		return err
-	}
-
-	interrupted := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		c.SetWriteDeadline(time.Unix(1, 0)) // long ago
-		close(interrupted)
+func newConn(nc *net.UnixConn) (c *conn, err error) {
+	c = &conn{UnixConn: nc}
+	c.sender, err = nonblock.New(nc, func(fd int) error {
+		return syscall.Sendmsg(fd, c.data, c.rights, nil, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
 	})
-	err = c.try(true)
-	if !stop() {
-		<-interrupted
-		c.SetWriteDeadline(time.Time{})
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = ctx.Err()
-		}
+	return c, err
+}
+
+// send sends one datagram.
+func (c *conn) send(ctx context.Context, data, rights []byte) error {
+	c.data, c.rights = data, rights
+	err := c.sender.Do(ctx, 0)
+	c.data, c.rights = nil, nil
+	if errno, ok := err.(syscall.Errno); ok {
+		return os.NewSyscallError("sendmsg", errno)
 	}
 	return err
-}
-
-// try makes one attempt, or with wait as many as it takes.
-func (c *conn) try(wait bool) error {
-	c.wait = wait
-	if err := c.raw.Write(c.attempt); err != nil {
-		return err
-	}
-	if c.err != nil && c.err != syscall.EAGAIN {
-		return os.NewSyscallError("sendmsg", c.err)
-	}
-	return c.err
 }

@@ -71,7 +71,7 @@ func fill(t testing.TB, s *Sink) int {
 	c := s.conn.Load()
 	for n := 0; ; n++ {
 		c.data = datagram("N", fmt.Sprint(n))
-		switch err := c.try(false); err {
+		switch err := c.sender.Try(); err {
 		case nil:
 		case syscall.EAGAIN:
 			return n

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/nonblock"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,15 +24,11 @@ const (
 // can tell of a peer that is gone, and when the queue of a local one has room.
 type datagram struct {
 	net.Conn
-	raw syscall.RawConn
-
-	// What attempt sends and how that ended; owned by the runner's goroutine.
-	msg     []byte
-	wait    bool // let the poller wait while there is no room
-	err     error
-	attempt func(fd uintptr) bool // made once: a closure per message would allocate
-	short   []byte                // the last message that was shortened
-	sink    *Sink                 // counts
+	raw    syscall.RawConn
+	sender *nonblock.Writer
+	msg    []byte // that is being sent; owned by the runner's goroutine
+	short  []byte // the last message that was shortened
+	sink   *Sink  // counts
 }
 
 func (s *Sink) dialDatagram(ctx context.Context, network string) (conn, error) {
@@ -41,17 +38,15 @@ func (s *Sink) dialDatagram(ctx context.Context, network string) (conn, error) {
 		return nil, err
 	}
 	c := &datagram{Conn: nc, sink: s}
-	if c.raw, err = nc.(syscall.Conn).SyscallConn(); err != nil {
+	dc := nc.(nonblock.Conn)
+	if c.raw, err = dc.SyscallConn(); err == nil {
+		c.sender, err = nonblock.New(dc, func(fd int) error {
+			return unix.Send(fd, c.msg, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		})
+	}
+	if err != nil {
 		nc.Close()
 		return nil, err
-	}
-	c.attempt = func(fd uintptr) bool {
-		for {
-			c.err = unix.Send(int(fd), c.msg, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-			if c.err != unix.EINTR {
-				return c.err != unix.EAGAIN || !c.wait
-			}
-		}
 	}
 	return c, nil
 }
@@ -94,31 +89,15 @@ func (c *datagram) option(name int) (n int, err error) {
 	return n, errors.Join(cerr, os.NewSyscallError("getsockopt", err))
 }
 
-// send sends one datagram. It costs nothing but the system call unless there is
-// no room; only then it arranges for ctx to interrupt it.
+// send sends one datagram.
 func (c *datagram) send(ctx context.Context, msg []byte) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	err := c.try(msg, false)
-	if !errors.Is(err, unix.EAGAIN) {
-		return err
-	}
-	defer interrupt(ctx, c.Conn)()
-	if err = c.try(msg, true); err != nil && ctx.Err() != nil {
-		return ctx.Err()
+	c.msg = msg
+	err := c.sender.Do(ctx, 0)
+	c.msg = nil
+	if errno, ok := err.(syscall.Errno); ok {
+		return os.NewSyscallError("send", errno)
 	}
 	return err
-}
-
-func (c *datagram) try(msg []byte, wait bool) error {
-	c.msg, c.wait, c.err = msg, wait, nil
-	err := c.raw.Write(c.attempt)
-	c.msg = nil
-	if err != nil {
-		return err
-	}
-	return os.NewSyscallError("send", c.err)
 }
 
 // flush asks whether the kernel has heard that something was refused. It would
