@@ -32,11 +32,18 @@ const batch = 4096
 
 // Config is what a sink of type exec has in the configuration.
 type Config struct {
-	Format       string        `yaml:"format"`
-	Command      []string      `yaml:"command"`        // argument vector; the first is an absolute path
-	Mode         string        `yaml:"mode"`           // ModeStream or ModeEach
-	Timeout      time.Duration `yaml:"timeout"`        // of one run, or of the process taking one event
-	MaxPerMinute int           `yaml:"max_per_minute"` // runs; 0 in mode stream
+	Format  string   `yaml:"format"`
+	Command []string `yaml:"command"` // argument vector; the first is an absolute path
+	Mode    string   `yaml:"mode"`    // ModeStream or ModeEach
+
+	// Timeout is how long a run may take in mode each; 0 means DefaultTimeout. In
+	// mode stream it is how long the process may read nothing while there is
+	// something to read; 0 means for ever.
+	Timeout time.Duration `yaml:"timeout"`
+
+	// MaxPerMinute is how many runs may start in any minute, failed ones
+	// included, in mode each; 0 means DefaultMaxPerMinute.
+	MaxPerMinute int `yaml:"max_per_minute"`
 }
 
 // NewConfig returns the defaults.
@@ -85,16 +92,16 @@ func denialsAndNews() []match.Selection {
 
 // Build implements [sink.Settings].
 func (c *Config) Build(e *sink.Environment) (sink.Built, error) {
-	o := Options{
-		Command: c.Command, Mode: Stream, Timeout: c.Timeout, MaxPerMinute: c.MaxPerMinute,
-		Log: func(line string) { e.Info("command says: " + line) },
+	s, err := New(c)
+	if err != nil {
+		return sink.Built{}, err
 	}
+	s.stderr = newLineLog(func(line string) { e.Info("command says: " + line) })
 	encode := format.Func(format.AppendJSON)
 	if c.Mode == ModeEach {
-		o.Mode, encode = Each, AppendEntry
+		encode = AppendEntry
 	}
-	s, err := New(o)
-	return sink.Built{Sink: s, Format: encode, Batch: batch}, err
+	return sink.Built{Sink: s, Format: encode, Batch: batch}, nil
 }
 
 // Probe looks whether the command can be executed. Whether IPE would let it run

@@ -10,19 +10,19 @@ import (
 func TestConformanceOfStream(t *testing.T) {
 	sinktest.Run(t, func(t testing.TB) *sinktest.Place {
 		dir := t.TempDir()
-		return place(t, dir, Options{Command: helper(t, "record", dir)})
+		return place(t, dir, Config{Command: helper(t, "record", dir)})
 	})
 }
 
 func TestConformanceOfEach(t *testing.T) {
 	sinktest.Run(t, func(t testing.TB) *sinktest.Place {
 		dir := t.TempDir()
-		return place(t, dir, Options{
+		return place(t, dir, Config{
 			Command: script(t, "cd "+dir+`
 				while [ -e hang ]; do sleep 0.01; done
 				[ ! -e broken ]
 				cat >>out`),
-			Mode:         Each,
+			Mode:         ModeEach,
 			MaxPerMinute: plenty,
 		})
 	})
@@ -30,8 +30,8 @@ func TestConformanceOfEach(t *testing.T) {
 
 // place is one whose command writes dir/out, fails if there is dir/broken and
 // waits while there is dir/hang.
-func place(t testing.TB, dir string, o Options) *sinktest.Place {
-	s, err := New(o)
+func place(t testing.TB, dir string, o Config) *sinktest.Place {
+	s, err := New(&o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@
 // folder, in a session of its own, with an environment that holds PATH and what
 // is said below, without the daemon's ambient capabilities and without any of its
 // descriptors. Its standard output is discarded. Its standard error goes, line by
-// line, escaped and limited, to [Options.Log]. When it ends, what is left of its
+// line, escaped and limited, to the daemon's log. When it ends, what is left of its
 // process group is killed; when the daemon dies, it is killed too.
 //
 // # Stream
@@ -13,7 +13,7 @@
 // One process gets the bytes of every entry on its standard input. Delivered
 // means that it has read them: the pipe is empty. If it exits, whatever its exit
 // status, that is a failure, and the next Open starts another one. A process that
-// does not read blocks this sink and nothing else, unless [Options.Timeout] ends
+// does not read blocks this sink and nothing else, unless [Config.Timeout] ends
 // it. On Close it sees the end of its input and has two seconds to finish.
 //
 // # Each
@@ -25,7 +25,7 @@
 // its backoff, for as long as it takes. Runs that succeeded before a failure are
 // not repeated.
 //
-// There are never more than [Options.MaxPerMinute] runs in any minute. The events
+// There are never more than [Config.MaxPerMinute] runs in any minute. The events
 // beyond that are coalesced: when the minute allows it, the command is run for
 // the last of them, and IPE_COALESCED says how many others before it had no run
 // of their own. In every other run it is 0. Flush waits for that run, so the count
@@ -36,7 +36,7 @@
 // A command that no IPE policy covers causes events itself, which in permissive
 // mode would start it again. So in mode Each an event whose PID is that of one of
 // the last thousand runs, and whose stamp falls into that run, is counted
-// ([Stats.Own]) and not delivered; so is the denial of our own attempt to start
+// (own_events) and not delivered; so is the denial of our own attempt to start
 // the command. The pids of the processes that the command starts cannot be known
 // here: most of them have ended when their events arrive, and to guess would
 // mean to hide events of others. A helper program that no policy covers belongs

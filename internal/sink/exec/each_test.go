@@ -34,7 +34,7 @@ func TestEachReportsHowTheRunEnded(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, Options{Command: script(t, tt.script), Mode: Each})
+			s := open(t, Config{Command: script(t, tt.script), Mode: ModeEach})
 			err := s.Write(context.Background(), line("{}\n"))
 			if err == nil || !strings.HasSuffix(err.Error(), tt.want) {
 				t.Errorf("got %v, want %s", err, tt.want)
@@ -49,9 +49,9 @@ func TestEachReportsHowTheRunEnded(t *testing.T) {
 func TestTimeoutKillsTheWholeGroup(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := open(t, Options{
+	s := open(t, Config{
 		Command: script(t, "sleep 1000 & echo $! >"+dir+"/child; echo $$ >"+dir+"/leader; wait"),
-		Mode:    Each,
+		Mode:    ModeEach,
 		Timeout: 500 * time.Millisecond,
 	})
 	if err := s.Write(context.Background(), line("{}\n")); !errors.Is(err, errTimeout) {
@@ -77,7 +77,7 @@ func TestRunEndsWithTheContextAndWithClose(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			pid := filepath.Join(t.TempDir(), "pid")
-			s := open(t, Options{Command: script(t, "echo $$ >"+pid+"; exec sleep 1000"), Mode: Each})
+			s := open(t, Config{Command: script(t, "echo $$ >"+pid+"; exec sleep 1000"), Mode: ModeEach})
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			done := make(chan error)
@@ -97,7 +97,7 @@ func TestRunEndsWithTheContextAndWithClose(t *testing.T) {
 func TestEventsBeyondTheLimitAreCoalescedAndTold(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
-	s := open(t, Options{Command: note(t, out, ""), Mode: Each, MaxPerMinute: 2})
+	s := open(t, Config{Command: note(t, out, ""), Mode: ModeEach, MaxPerMinute: 2})
 	write(t, s, "1\n", "2\n", "3\n", "4\n", "5\n")
 	if diff := cmp.Diff("1 0\n2 0\n", content(t, out)); diff != "" {
 		t.Fatalf("runs before the minute is over (-want +got):\n%s", diff)
@@ -123,7 +123,7 @@ func TestEventsBeyondTheLimitAreCoalescedAndTold(t *testing.T) {
 func TestNextRunHearsOfCoalescedEvents(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
-	s := open(t, Options{Command: note(t, out, ""), Mode: Each, MaxPerMinute: 1})
+	s := open(t, Config{Command: note(t, out, ""), Mode: ModeEach, MaxPerMinute: 1})
 	write(t, s, "1\n", "2\n", "3\n")
 	s.each.limit.per = 0
 	write(t, s, "4\n")
@@ -138,9 +138,9 @@ func TestCoalescedEventsSurviveAFailure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	out := dir + "/out"
-	s := open(t, Options{
+	s := open(t, Config{
 		Command: script(t, `read x; [ "$x" != 3 ] || [ -e `+dir+`/repaired ]; echo "$x $IPE_COALESCED" >>`+out),
-		Mode:    Each, MaxPerMinute: 1,
+		Mode:    ModeEach, MaxPerMinute: 1,
 	})
 	all := []string{"1\n", "2\n", "3\n"}
 	write(t, s, all...)
@@ -165,9 +165,9 @@ func TestGoodRunsAreNotRepeatedAfterAFailure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	out := dir + "/out"
-	s := open(t, Options{
+	s := open(t, Config{
 		Command: script(t, `read x; [ "$x" != bad ] || [ -e `+dir+`/repaired ]; echo "$x" >>`+out),
-		Mode:    Each, MaxPerMinute: plenty,
+		Mode:    ModeEach, MaxPerMinute: plenty,
 	})
 	for range 3 {
 		write(t, s, "1\n", "2\n", "2\n")
@@ -192,7 +192,7 @@ func TestGoodRunsAreNotRepeatedAfterAFailure(t *testing.T) {
 func TestOtherEventsAfterAFailureHaveTheirRuns(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
-	s := open(t, Options{Command: note(t, out, ""), Mode: Each, MaxPerMinute: plenty})
+	s := open(t, Config{Command: note(t, out, ""), Mode: ModeEach, MaxPerMinute: plenty})
 	write(t, s, "1\n", "2\n", "3\n")
 	reopen(t, s)
 	write(t, s, "2\n", "3\n", "4\n") // the spool gave 1 up
@@ -207,7 +207,7 @@ func TestOtherEventsAfterAFailureHaveTheirRuns(t *testing.T) {
 func TestOtherEventsAfterAFailureMayBeCoalesced(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
-	s := open(t, Options{Command: note(t, out, ""), Mode: Each, MaxPerMinute: 3})
+	s := open(t, Config{Command: note(t, out, ""), Mode: ModeEach, MaxPerMinute: 3})
 	write(t, s, "1\n", "2\n", "3\n")
 	reopen(t, s)
 	write(t, s, "2\n", "3\n")
@@ -223,7 +223,7 @@ func TestOtherEventsAfterAFailureMayBeCoalesced(t *testing.T) {
 func TestCommandDoesNotFeedItself(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
-	s := open(t, Options{Command: script(t, "echo $$ >>"+out), Mode: Each, MaxPerMinute: plenty})
+	s := open(t, Config{Command: script(t, "echo $$ >>"+out), Mode: ModeEach, MaxPerMinute: plenty})
 	wouldDeny := func(pid uint64, at time.Time) *sink.Entry {
 		return &sink.Entry{
 			Event: &ipe.Event{

@@ -5,7 +5,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// AppendEntry appends ev as mode [Each] wants it: the JSON form, and after its
+// AppendEntry appends ev as [ModeEach] wants it: the JSON form, and after its
 // newline the variables, each ended by NUL. It is a [format.Func], but not a
 // line format, and it allocates.
 func AppendEntry(dst []byte, ev *ipe.Event, c *format.Context) []byte {

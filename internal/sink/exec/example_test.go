@@ -13,34 +13,34 @@ import (
 
 // One run for each event, which says something on standard error.
 func Example() {
-	s, err := exec.New(exec.Options{
+	c := &exec.Config{
 		Command: []string{"/bin/sh", "-c", `echo "page: $IPE_VERDICT $IPE_PATH" >&2`},
-		Mode:    exec.Each,
+		Mode:    exec.ModeEach,
 		Timeout: 10 * time.Second,
-		Log:     func(line string) { fmt.Println(line) },
-	})
+	}
+	built, err := c.Build(&sink.Environment{Info: func(message string) { fmt.Println(message) }})
 	if err != nil {
 		panic(err)
 	}
-	ctx := context.Background()
+	s, ctx := built.Sink, context.Background()
 	if err := s.Open(ctx); err != nil {
 		panic(err)
 	}
 	defer s.Close()
 
 	ev := &ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictDenied, Path: []byte("/tmp/x")}
-	if err := s.Write(ctx, &sink.Entry{Event: ev, Bytes: exec.AppendEntry(nil, ev, &format.Context{})}); err != nil {
+	if err := s.Write(ctx, &sink.Entry{Event: ev, Bytes: built.Format(nil, ev, &format.Context{})}); err != nil {
 		panic(err)
 	}
 	if err := s.Flush(ctx); err != nil {
 		panic(err)
 	}
-	for _, c := range s.Counters() {
+	for _, c := range s.(sink.Counting).Counters() {
 		if c.Name == "runs" {
 			fmt.Println(c.Count, "run")
 		}
 	}
 	// Output:
-	// page: denied /tmp/x
+	// command says: page: denied /tmp/x
 	// 1 run
 }

@@ -1,12 +1,14 @@
 package exec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,57 +19,19 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// Mode says how the command gets events.
-type Mode uint8
-
-// The modes.
-const (
-	Stream Mode = iota // one process reads all of them
-	Each               // one run for each of them
-)
-
-// String returns the mode as in the configuration.
-func (m Mode) String() string {
-	if m == Each {
-		return "each"
-	}
-	return "stream"
-}
-
-// What [Options] that are zero mean in mode [Each].
+// What a zero in a [Config] means in [ModeEach].
 const (
 	DefaultTimeout      = 30 * time.Second
 	DefaultMaxPerMinute = 30
 )
 
-// Options describe a command and how it is run.
-type Options struct {
-	// Command is the absolute path of the program and its arguments.
-	Command []string
-
-	Mode Mode
-
-	// Timeout is how long a run may take in mode Each; 0 means
-	// [DefaultTimeout]. In mode Stream it is how long the process may read
-	// nothing while there is something to read; 0 means for ever.
-	Timeout time.Duration
-
-	// MaxPerMinute is how many runs may start in any minute, failed ones
-	// included, in mode Each; 0 means [DefaultMaxPerMinute].
-	MaxPerMinute int
-
-	// Log gets what the command writes to its standard error: lines of at most
-	// 1 KiB, without control bytes and without the newline, 60 a minute at
-	// most. It is called from a goroutine of the sink. It may be nil.
-	Log func(line string)
-}
-
 // Sink delivers to a command. It follows the contract of [sink.Sink].
 type Sink struct {
 	// Set at construction.
 	command []string
-	mode    Mode
+	mode    string
 	timeout time.Duration
+	grace   time.Duration // how long a process may take to finish at the end of its input
 	stderr  *lineLog
 
 	// life is nil while closed. Close cancels it from any goroutine, which
@@ -76,8 +40,8 @@ type Sink struct {
 
 	// busy guards the rest. Each method holds it while it works.
 	busy   sync.Mutex
-	stream *stream // mode Stream, while open
-	each   *each   // mode Each
+	stream *stream // [ModeStream], while open
+	each   *each   // [ModeEach]
 
 	stats counters
 }
@@ -93,40 +57,36 @@ var (
 	_ sink.Counting = (*Sink)(nil)
 )
 
-// New returns a sink that runs the command that o describes. It does not look
+// New returns a sink that runs the command that c describes. It does not look
 // whether there is such a program: that may come later.
-func New(o Options) (*Sink, error) {
+func New(c *Config) (*Sink, error) {
 	switch {
-	case len(o.Command) == 0:
+	case len(c.Command) == 0:
 		return nil, errors.New("exec: no command")
-	case !filepath.IsAbs(o.Command[0]):
-		return nil, fmt.Errorf("exec: command %q is not an absolute path", o.Command[0])
-	case o.Mode > Each:
-		return nil, fmt.Errorf("exec: unknown mode %d", o.Mode)
-	case o.Timeout < 0:
-		return nil, fmt.Errorf("exec: negative timeout %v", o.Timeout)
-	case o.MaxPerMinute < 0:
-		return nil, fmt.Errorf("exec: negative number of runs a minute: %d", o.MaxPerMinute)
-	}
-	if o.Mode == Each && o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.MaxPerMinute == 0 {
-		o.MaxPerMinute = DefaultMaxPerMinute
+	case !filepath.IsAbs(c.Command[0]):
+		return nil, fmt.Errorf("exec: command %q is not an absolute path", c.Command[0])
+	case c.Mode != "" && c.Mode != ModeStream && c.Mode != ModeEach:
+		return nil, fmt.Errorf("exec: unknown mode %q", c.Mode)
+	case c.Timeout < 0:
+		return nil, fmt.Errorf("exec: negative timeout %v", c.Timeout)
+	case c.MaxPerMinute < 0:
+		return nil, fmt.Errorf("exec: negative number of runs a minute: %d", c.MaxPerMinute)
 	}
 	s := &Sink{
-		command: append([]string(nil), o.Command...),
-		mode:    o.Mode,
-		timeout: o.Timeout,
-		stderr:  newLineLog(o.Log),
+		command: slices.Clone(c.Command),
+		mode:    cmp.Or(c.Mode, ModeStream),
+		timeout: c.Timeout,
+		grace:   defaultGrace,
+		stderr:  newLineLog(nil),
 	}
-	if s.mode == Each {
-		s.each = newEach(s, o.MaxPerMinute)
+	if s.mode == ModeEach {
+		s.timeout = cmp.Or(c.Timeout, DefaultTimeout)
+		s.each = newEach(s, cmp.Or(c.MaxPerMinute, DefaultMaxPerMinute))
 	}
 	return s, nil
 }
 
-// Open starts the process in mode Stream. In mode Each it starts nothing.
+// Open starts the process in [ModeStream]. In [ModeEach] it starts nothing.
 func (s *Sink) Open(ctx context.Context) error {
 	s.busy.Lock()
 	defer s.busy.Unlock()
@@ -141,7 +101,7 @@ func (s *Sink) Open(ctx context.Context) error {
 	// such flag; then this rests on those who gave us descriptors.
 	unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 
-	if s.mode == Stream {
+	if s.mode == ModeStream {
 		var err error
 		if s.stream, err = newStream(s); err != nil {
 			return err
@@ -158,7 +118,7 @@ func (s *Sink) Open(ctx context.Context) error {
 // coalesced.
 func (s *Sink) Write(ctx context.Context, e *sink.Entry) error {
 	return s.work(ctx, func(life *lifetime) error {
-		if s.mode == Stream {
+		if s.mode == ModeStream {
 			return s.stream.write(ctx, life, e.Bytes)
 		}
 		return s.each.write(ctx, life, e)
@@ -166,7 +126,7 @@ func (s *Sink) Write(ctx context.Context, e *sink.Entry) error {
 }
 
 // Caused reports whether a run of the command caused the event, as far as that
-// can be known: such an event gets no run in mode Each.
+// can be known: such an event gets no run in [ModeEach].
 func (s *Sink) Caused(ev *ipe.Event) bool {
 	s.busy.Lock()
 	defer s.busy.Unlock()
@@ -177,7 +137,7 @@ func (s *Sink) Caused(ev *ipe.Event) bool {
 // events had their run.
 func (s *Sink) Flush(ctx context.Context) error {
 	return s.work(ctx, func(life *lifetime) error {
-		if s.mode == Stream {
+		if s.mode == ModeStream {
 			return s.stream.flush(ctx, life)
 		}
 		return s.each.flush(ctx, life)
@@ -201,8 +161,8 @@ func (s *Sink) work(ctx context.Context, f func(*lifetime) error) error {
 	return nil
 }
 
-// Close ends what runs. In mode Stream the process may finish what it has read,
-// for two seconds; a run in mode Each is killed.
+// Close ends what runs. In [ModeStream] the process may finish what it has read,
+// for two seconds; a run in [ModeEach] is killed.
 func (s *Sink) Close() error {
 	life := s.life.Load()
 	if life == nil {

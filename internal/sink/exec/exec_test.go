@@ -22,17 +22,17 @@ func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		o    Options
+		o    Config
 		want string
 	}{
-		{"no command", Options{}, "no command"},
-		{"relative path", Options{Command: []string{"page"}}, `"page" is not an absolute path`},
-		{"unknown mode", Options{Command: []string{"/bin/true"}, Mode: 7}, "unknown mode 7"},
-		{"negative timeout", Options{Command: []string{"/bin/true"}, Timeout: -1}, "negative timeout"},
-		{"negative rate", Options{Command: []string{"/bin/true"}, MaxPerMinute: -1}, "negative number of runs"},
+		{"no command", Config{}, "no command"},
+		{"relative path", Config{Command: []string{"page"}}, `"page" is not an absolute path`},
+		{"unknown mode", Config{Command: []string{"/bin/true"}, Mode: "7"}, `unknown mode "7"`},
+		{"negative timeout", Config{Command: []string{"/bin/true"}, Timeout: -1}, "negative timeout"},
+		{"negative rate", Config{Command: []string{"/bin/true"}, MaxPerMinute: -1}, "negative number of runs"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := New(tt.o); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := New(&tt.o); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
 		})
@@ -55,12 +55,12 @@ func TestCommandGetsACleanRoom(t *testing.T) {
 	const room = "dir /\nleads its session true\nleads its group true\nfd 0\nfd 1\nfd 2\nCapAmb:\t0000000000000000\n" +
 		`env "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"` + "\n"
 	for _, tt := range []struct {
-		mode  Mode
+		mode  string
 		entry []byte
 		want  string
 	}{
-		{Stream, json, room},
-		{Each, bytes, room +
+		{ModeStream, json, room},
+		{ModeEach, bytes, room +
 			`env "IPE_SPOOL=00000000000000ab"` + "\n" +
 			`env "IPE_SEQ=7"` + "\n" +
 			`env "IPE_EVENT=access"` + "\n" +
@@ -68,9 +68,9 @@ func TestCommandGetsACleanRoom(t *testing.T) {
 			`env "IPE_PATH=/a\nb\xff` + "\uFFFD" + `c"` + "\n" +
 			`env "IPE_COALESCED=0"` + "\n"},
 	} {
-		t.Run(tt.mode.String(), func(t *testing.T) {
+		t.Run(tt.mode, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "report")
-			s := open(t, Options{Command: helper(t, "report", out), Mode: tt.mode})
+			s := open(t, Config{Command: helper(t, "report", out), Mode: tt.mode})
 			if err := s.Write(context.Background(), &sink.Entry{Event: ev, Bytes: tt.entry}); err != nil {
 				t.Fatal(err)
 			}
@@ -134,11 +134,11 @@ func TestCommandDiesWithTheDaemon(t *testing.T) {
 // when it ends well.
 func TestNothingIsLeftOfTheGroup(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []Mode{Stream, Each} {
-		t.Run(mode.String(), func(t *testing.T) {
+	for _, mode := range []string{ModeStream, ModeEach} {
+		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			pid := filepath.Join(t.TempDir(), "pid")
-			s := open(t, Options{Command: script(t, "sleep 1000 & echo $! >"+pid+"\nread x || :"), Mode: mode})
+			s := open(t, Config{Command: script(t, "sleep 1000 & echo $! >"+pid+"\nread x || :"), Mode: mode})
 			write(t, s, "{}\n")
 			eventually(t, "the child starts", func() bool { return strings.HasSuffix(content(t, pid), "\n") })
 			s.Close()
@@ -149,15 +149,19 @@ func TestNothingIsLeftOfTheGroup(t *testing.T) {
 
 func TestStderrIsLogged(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []Mode{Stream, Each} {
-		t.Run(mode.String(), func(t *testing.T) {
+	for _, mode := range []string{ModeStream, ModeEach} {
+		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			s := open(t, Options{
+			s := open(t, Config{
 				Command: script(t, `read x; echo "$x: no route" >&2; printf 'last' >&2; echo out`),
 				Mode:    mode,
-				Log:     func(l string) { got = append(got, l) },
 			})
+			s.Close()
+			s.stderr = newLineLog(func(l string) { got = append(got, l) })
+			if err := s.Open(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			write(t, s, "page\n")
 			s.Close() // after it, nothing is logged
 			if diff := cmp.Diff([]string{"page: no route", "last"}, got); diff != "" {
@@ -170,14 +174,14 @@ func TestStderrIsLogged(t *testing.T) {
 func TestMissingCommandIsAnError(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "missing")
-	s, err := New(Options{Command: []string{missing}})
+	s, err := New(&Config{Command: []string{missing}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Open(context.Background()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("stream: Open: %v, want not exist", err)
 	}
-	s = open(t, Options{Command: []string{missing}, Mode: Each})
+	s = open(t, Config{Command: []string{missing}, Mode: ModeEach})
 	if err := s.Write(context.Background(), line("{}\n")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("each: Write: %v, want not exist", err)
 	}

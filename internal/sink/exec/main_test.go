@@ -122,9 +122,9 @@ func report(args []string) error {
 	return os.WriteFile(args[0], []byte(b.String()), 0o600)
 }
 
-// daemon runs a sink of mode Each, whose command is args, until it is killed.
+// daemon runs a sink of mode ModeEach, whose command is args, until it is killed.
 func daemon(args []string) error {
-	s, err := New(Options{Command: args, Mode: Each})
+	s, err := New(&Config{Command: args, Mode: ModeEach})
 	if err != nil {
 		return err
 	}
@@ -153,9 +153,9 @@ func script(t testing.TB, text string) []string {
 	return []string{"/bin/sh", path}
 }
 
-func open(t testing.TB, o Options) *Sink {
+func open(t testing.TB, o Config) *Sink {
 	t.Helper()
-	s, err := New(o)
+	s, err := New(&o)
 	if err != nil {
 		t.Fatal(err)
 	}

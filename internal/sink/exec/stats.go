@@ -13,11 +13,11 @@ import (
 
 // counters count what the command did since New.
 type counters struct {
-	runs      atomic.Uint64 // started, or tried to, for an event (mode Each)
+	runs      atomic.Uint64 // started, or tried to, for an event (mode each)
 	failed    atomic.Uint64 // runs without exit status 0, and commands that did not start
-	timeouts  atomic.Uint64 // runs that took too long (mode Each)
-	coalesced atomic.Uint64 // events that had no run of their own (mode Each)
-	own       atomic.Uint64 // events that the command's runs caused (mode Each)
+	timeouts  atomic.Uint64 // runs that took too long (mode each)
+	coalesced atomic.Uint64 // events that had no run of their own (mode each)
+	own       atomic.Uint64 // events that the command's runs caused (mode each)
 
 	mu    sync.Mutex
 	exits map[int]uint64 // processes by their exit status; -1 is for those that a signal ended
@@ -36,7 +36,7 @@ func (c *counters) exit(st *os.ProcessState) {
 func (s *Sink) Counters() []sink.Counter {
 	c := &s.stats
 	var list []sink.Counter
-	if s.mode == Each {
+	if s.mode == ModeEach {
 		list = []sink.Counter{
 			{Name: "runs", Help: "Runs of the command.", Count: c.runs.Load()},
 			{Name: "timeouts", Help: "Runs that took too long and were ended.", Count: c.timeouts.Load()},

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// grace is how long a process may take to finish at the end of its input.
-const grace = 2 * time.Second
+// defaultGrace is how long a process may take to finish at the end of its input.
+const defaultGrace = 2 * time.Second
 
 // Between two looks at the pipe in Flush. Nothing tells when a pipe is empty.
 const (
@@ -30,6 +30,7 @@ var (
 // stream is a process that reads all entries.
 type stream struct {
 	timeout time.Duration
+	grace   time.Duration
 	p       *process
 	w       *os.File // its standard input
 	raw     syscall.RawConn
@@ -48,7 +49,7 @@ func newStream(s *Sink) (*stream, error) {
 		return nil, err
 	}
 	defer r.Close()
-	st := &stream{timeout: s.timeout, w: w}
+	st := &stream{timeout: s.timeout, grace: s.grace, w: w}
 	if st.raw, err = w.SyscallConn(); err == nil {
 		st.writer, err = nonblock.New(w, st.some)
 	}
@@ -160,7 +161,7 @@ func (st *stream) stop() {
 		st.p.kill()
 	}
 	st.w.Close()
-	t := time.NewTimer(grace)
+	t := time.NewTimer(st.grace)
 	defer t.Stop()
 	select {
 	case <-st.p.done:

@@ -40,7 +40,7 @@ func TestStreamReportsExit(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, Options{Command: script(t, tt.script)})
+			s := open(t, Config{Command: script(t, tt.script)})
 			err := until(t, func() error {
 				if err := s.Write(context.Background(), line("{}\n")); err != nil {
 					<-s.stream.p.done // Write may know before the process has ended
@@ -62,7 +62,7 @@ func TestFlushWaitsUntilTheProcessHasRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The shell reads byte by byte, so not a byte more than the two lines.
-	s := open(t, Options{Command: script(t, "read x; read x <"+dir+"/go; read y; echo $y >"+dir+"/out; read z")})
+	s := open(t, Config{Command: script(t, "read x; read x <"+dir+"/go; read y; echo $y >"+dir+"/out; read z")})
 	write(t, s, "one\n", "two\n")
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
@@ -78,7 +78,7 @@ func TestFlushWaitsUntilTheProcessHasRead(t *testing.T) {
 
 func TestTimeoutEndsAProcessThatDoesNotRead(t *testing.T) {
 	t.Parallel()
-	s := open(t, Options{Command: []string{"/bin/sleep", "1000"}, Timeout: 20 * time.Millisecond})
+	s := open(t, Config{Command: []string{"/bin/sleep", "1000"}, Timeout: 20 * time.Millisecond})
 	write(t, s, "{}\n")
 	if err := s.Flush(context.Background()); !errors.Is(err, errStuck) {
 		t.Errorf("Flush: got %v, want %v", err, errStuck)
@@ -108,7 +108,7 @@ func TestTornLineIsNeverRead(t *testing.T) {
 			if err := os.WriteFile(dir+"/hang", nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s := open(t, Options{Command: helper(t, "record", dir)})
+			s := open(t, Config{Command: helper(t, "record", dir)})
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			full := make(chan struct{})
@@ -151,7 +151,7 @@ func (s *Sink) process() int {
 func TestCloseLetsTheProcessFinish(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
-	s := open(t, Options{Command: script(t, "x=$(cat); sleep 0.05; echo \"$x\" >"+out)})
+	s := open(t, Config{Command: script(t, "x=$(cat); sleep 0.05; echo \"$x\" >"+out)})
 	write(t, s, "one\n", "two\n")
 	flush(t, s)
 	if err := s.Close(); err != nil {
@@ -167,7 +167,7 @@ func TestCloseLetsTheProcessFinish(t *testing.T) {
 
 func TestCloseKillsAProcessThatDoesNotFinish(t *testing.T) {
 	t.Parallel()
-	s := open(t, Options{Command: []string{"/bin/sleep", "1000"}})
+	s := open(t, Config{Command: []string{"/bin/sleep", "1000"}})
 	pid := s.process()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestStreamWriteDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	s := open(t, Options{Command: []string{"/bin/cat"}})
+	s := open(t, Config{Command: []string{"/bin/cat"}})
 	e := line(strings.Repeat("x", 300) + "\n")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -199,7 +199,7 @@ func TestStreamWriteDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkStream(b *testing.B) {
-	s := open(b, Options{Command: []string{"/bin/cat"}})
+	s := open(b, Config{Command: []string{"/bin/cat"}})
 	e := line(strings.Repeat("x", 300) + "\n")
 	b.ReportAllocs()
 	for b.Loop() {

@@ -33,18 +33,23 @@ const (
 type Config struct {
 	Format string        `yaml:"format"`
 	Path   string        `yaml:"path"`   // absolute
-	Mode   fs.FileMode   `yaml:"mode"`   // permission bits of new files
+	Mode   fs.FileMode   `yaml:"mode"`   // permission bits of new files; 0: DefaultMode
 	Group  string        `yaml:"group"`  // name or number; empty to leave the daemon's own
 	Rotate *RotateConfig `yaml:"rotate"` // nil: never by the daemon itself
 	Sync   bool          `yaml:"sync"`   // delivered means synced to the disk, not only written
 }
 
-// RotateConfig says when a file is put aside and what becomes of it.
+// RotateConfig says when to begin a new file and what becomes of the old ones.
+// The zero value never rotates.
+//
+// A rotated file keeps its directory and gets a suffix, the time of the
+// rotation in UTC: events.json.20261123T133538.497Z, compressed with .gz behind.
+// Only names of this form are ever compressed or removed.
 type RotateConfig struct {
-	Size     units.Size    `yaml:"size"` // 0: at no size
-	Age      time.Duration `yaml:"age"`  // 0: at no age
-	Keep     int           `yaml:"keep"` // files beside the current one, at least 1
-	Compress bool          `yaml:"compress"`
+	Size     units.Size    `yaml:"size"`     // a file only grows beyond it by a single entry larger than that; 0: any
+	Age      time.Duration `yaml:"age"`      // since the file got its first entry, checked when the next one comes; 0: any
+	Keep     int           `yaml:"keep"`     // rotated files; 0: all
+	Compress bool          `yaml:"compress"` // with gzip, in the background
 }
 
 // NewConfig returns the defaults.
@@ -94,15 +99,12 @@ func (c *Config) Target() string {
 
 // Build implements [sink.Settings].
 func (c *Config) Build(e *sink.Environment) (sink.Built, error) {
-	o := Options{
-		Path: c.Path, Mode: c.Mode, Group: c.Group, Sync: c.Sync,
-		Report: func(err error) { e.Warn("sink: trouble that does not stop delivery", err) },
+	s, err := New(c)
+	if err != nil {
+		return sink.Built{}, err
 	}
-	if r := c.Rotate; r != nil {
-		o.Rotate = Rotation{Size: int64(r.Size), Age: r.Age, Keep: r.Keep, Compress: r.Compress}
-	}
-	s, err := New(o)
-	return sink.Built{Sink: s, Format: format.Lines(c.Format)}, err
+	s.report = func(err error) { e.Warn("sink: trouble that does not stop delivery", err) }
+	return sink.Built{Sink: s, Format: format.Lines(c.Format)}, nil
 }
 
 // Probe looks whether the file, or one beside it, could be written.

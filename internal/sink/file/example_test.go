@@ -19,7 +19,7 @@ func Example() {
 	defer os.RemoveAll(dir)
 
 	path := filepath.Join(dir, "events.json")
-	s, err := file.New(file.Options{Path: path, Rotate: file.Rotation{Size: 64 << 20, Keep: 14, Compress: true}})
+	s, err := file.New(&file.Config{Path: path, Rotate: &file.RotateConfig{Size: 64 << 20, Keep: 14, Compress: true}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -24,21 +24,6 @@ const DefaultMode os.FileMode = 0o640
 // being asked to. The runner's batches are not larger.
 const maxBuffer = 256 << 10
 
-// Options says where and how to write. Only Path is needed.
-type Options struct {
-	Path  string      // absolute; its directory must exist
-	Mode  os.FileMode // permission bits of files it creates; 0 is DefaultMode
-	Group string      // name or number of their group; empty is the process's own
-	Sync  bool        // make every Flush wait for the disk
-
-	Rotate Rotation
-
-	// Report is told of troubles that do not stop delivery: a file that could
-	// not be rotated, compressed or removed. It is called from several
-	// goroutines, must not block, and may be nil.
-	Report func(error)
-}
-
 // Sink appends entries to a file.
 type Sink struct {
 	// Set by New.
@@ -46,8 +31,12 @@ type Sink struct {
 	mode       os.FileMode
 	gid        int // -1: the process's own
 	sync       bool
-	rotation   Rotation
-	report     func(error)
+	rotation   RotateConfig
+
+	// report is told of troubles that do not stop delivery: a file that could
+	// not be rotated, compressed or removed. It is called from several
+	// goroutines and must not block.
+	report func(error)
 
 	reopen atomic.Bool // asked for by Reopen, not yet done
 
@@ -69,32 +58,32 @@ type fileID struct{ dev, ino uint64 }
 var _ sink.Sink = (*Sink)(nil)
 
 // New returns a sink, not open. It only looks up the group.
-func New(o Options) (*Sink, error) {
-	s := &Sink{path: filepath.Clean(o.Path), name: filepath.Base(o.Path), mode: o.Mode, gid: -1,
-		sync: o.Sync, rotation: o.Rotate, report: o.Report}
+func New(c *Config) (*Sink, error) {
+	s := &Sink{path: filepath.Clean(c.Path), name: filepath.Base(c.Path), mode: c.Mode, gid: -1,
+		sync: c.Sync, report: func(error) {}}
 	if s.mode == 0 {
 		s.mode = DefaultMode
 	}
-	if s.report == nil {
-		s.report = func(error) {}
+	if c.Rotate != nil {
+		s.rotation = *c.Rotate
 	}
 	switch {
-	case !filepath.IsAbs(o.Path) || s.path == "/":
-		return nil, fmt.Errorf("path %q: want an absolute one of a file", o.Path)
+	case !filepath.IsAbs(c.Path) || s.path == "/":
+		return nil, fmt.Errorf("path %q: want an absolute one of a file", c.Path)
 	case s.mode&^os.ModePerm != 0 || s.mode&0o200 == 0:
 		return nil, fmt.Errorf("mode %#o: want permission bits, with writing for the owner", uint32(s.mode))
 	}
-	if err := o.Rotate.check(); err != nil {
+	if err := s.rotation.check(); err != nil {
 		return nil, err
 	}
-	if o.Group != "" {
-		number := o.Group
-		if g, err := user.LookupGroup(o.Group); err == nil {
+	if c.Group != "" {
+		number := c.Group
+		if g, err := user.LookupGroup(c.Group); err == nil {
 			number = g.Gid
 		}
 		gid, err := strconv.ParseUint(number, 10, 31) // a group need not have a name
 		if err != nil {
-			return nil, fmt.Errorf("group %q: no such group", o.Group)
+			return nil, fmt.Errorf("group %q: no such group", c.Group)
 		}
 		s.gid = int(gid)
 	}
@@ -201,7 +190,7 @@ func (s *Sink) Flush(ctx context.Context) error {
 // and more bytes, so that those belong into the next one.
 func (s *Sink) fills(more int) bool {
 	size := s.written + int64(len(s.buf))
-	return s.rotation.Size > 0 && size > s.flushed && size+int64(more) > s.rotation.Size &&
+	return s.rotation.Size > 0 && size > s.flushed && size+int64(more) > int64(s.rotation.Size) &&
 		!time.Now().Before(s.nextRotate)
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	for _, o := range []Options{{}, {Sync: true}} {
+	for _, o := range []Config{{}, {Sync: true}} {
 		t.Run(fmt.Sprintf("sync %v", o.Sync), func(t *testing.T) {
 			sinktest.Run(t, func(t testing.TB) *sinktest.Place { return newPlace(t, o) })
 		})
@@ -25,7 +25,7 @@ func TestConformance(t *testing.T) {
 }
 
 // newPlace returns a place that breaks by a directory where the file should be.
-func newPlace(t testing.TB, o Options) *sinktest.Place {
+func newPlace(t testing.TB, o Config) *sinktest.Place {
 	o.Path = filepath.Join(t.TempDir(), "events")
 	s := newSink(t, o)
 	aside := o.Path + ".aside"
@@ -52,9 +52,9 @@ func newPlace(t testing.TB, o Options) *sinktest.Place {
 	}
 }
 
-func newSink(t testing.TB, o Options) *Sink {
+func newSink(t testing.TB, o Config) *Sink {
 	t.Helper()
-	s, err := New(o)
+	s, err := New(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,20 +105,20 @@ func TestNewRefusesBadOptions(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
-		in   Options
+		in   Config
 		want string
 	}{
-		{"no path", Options{}, "absolute"},
-		{"relative path", Options{Path: "a/b"}, "absolute"},
-		{"root", Options{Path: "/"}, "absolute"},
-		{"set-user-id", Options{Path: "/a", Mode: fs.ModeSetuid | 0o640}, "permission bits"},
-		{"mode without writing", Options{Path: "/a", Mode: 0o440}, "permission bits"},
-		{"group", Options{Path: "/a", Group: "no such group"}, "no such group"},
-		{"negative size", Options{Path: "/a", Rotate: Rotation{Size: -1}}, "negative"},
-		{"keep without rotation", Options{Path: "/a", Rotate: Rotation{Keep: 3}}, "need size or age"},
+		{"no path", Config{}, "absolute"},
+		{"relative path", Config{Path: "a/b"}, "absolute"},
+		{"root", Config{Path: "/"}, "absolute"},
+		{"set-user-id", Config{Path: "/a", Mode: fs.ModeSetuid | 0o640}, "permission bits"},
+		{"mode without writing", Config{Path: "/a", Mode: 0o440}, "permission bits"},
+		{"group", Config{Path: "/a", Group: "no such group"}, "no such group"},
+		{"negative size", Config{Path: "/a", Rotate: &RotateConfig{Size: -1}}, "negative"},
+		{"keep without rotation", Config{Path: "/a", Rotate: &RotateConfig{Keep: 3}}, "need size or age"},
 	}
 	for _, tt := range tests {
-		if _, err := New(tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := New(&tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want an error that says %q", tt.name, err, tt.want)
 		}
 	}
@@ -126,7 +126,7 @@ func TestNewRefusesBadOptions(t *testing.T) {
 
 func TestGroupMayBeANumberWithoutAName(t *testing.T) {
 	t.Parallel()
-	s, err := New(Options{Path: "/a", Group: "2147480000"})
+	s, err := New(&Config{Path: "/a", Group: "2147480000"})
 	if err != nil || s.gid != 2147480000 {
 		t.Errorf("got %+v, %v", s, err)
 	}
@@ -153,7 +153,7 @@ func TestOpenRepairsTheEnd(t *testing.T) {
 			if err := os.WriteFile(path, []byte(tt.in), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			mustDeliver(t, newSink(t, Options{Path: path}), "new\n")
+			mustDeliver(t, newSink(t, Config{Path: path}), "new\n")
 			checkFile(t, path, tt.want)
 		})
 	}
@@ -186,7 +186,7 @@ func TestFollowsOutsideRotation(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(dir, "events")
-			s := newSink(t, Options{Path: path})
+			s := newSink(t, Config{Path: path})
 			mustDeliver(t, s, "one\n")
 			if err := tt.rotate(path); err != nil {
 				t.Fatal(err)
@@ -203,7 +203,7 @@ func TestFollowsOutsideRotation(t *testing.T) {
 func TestReopenCreatesTheFileAtOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events")
-	s := newSink(t, Options{Path: path})
+	s := newSink(t, Config{Path: path})
 	s.Reopen() // not open: nothing happens
 	mustDeliver(t, s, "one\n")
 	if err := os.Rename(path, path+".1"); err != nil {
@@ -220,7 +220,7 @@ func TestReopenCreatesTheFileAtOnce(t *testing.T) {
 func TestReopenDuringAWriteComesLater(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events")
-	s := newSink(t, Options{Path: path})
+	s := newSink(t, Config{Path: path})
 	mustDeliver(t, s, "one\n")
 	if err := errors.Join(os.Link(path, path+".1"), os.Remove(path), os.WriteFile(path, nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -247,7 +247,7 @@ func TestFullDiskNeverTearsALine(t *testing.T) {
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
 	path := filepath.Join(dir, "events")
-	s := newSink(t, Options{Path: path})
+	s := newSink(t, Config{Path: path})
 	batch := func(i int) []string {
 		var b []string
 		for j := range 30 {
@@ -287,7 +287,7 @@ func TestFullDiskNeverTearsALine(t *testing.T) {
 func TestCloseTakesBackWhatWasNotFlushed(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events")
-	s := newSink(t, Options{Path: path})
+	s := newSink(t, Config{Path: path})
 	mustDeliver(t, s, "one\n")
 	big := &sink.Entry{Bytes: []byte(strings.Repeat("y", maxBuffer) + "\n")}
 	if err := s.Write(context.Background(), big); err != nil {
@@ -306,7 +306,7 @@ func TestCloseTakesBackWhatWasNotFlushed(t *testing.T) {
 func TestUndoLeavesWhatOthersWrote(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events")
-	s := newSink(t, Options{Path: path})
+	s := newSink(t, Config{Path: path})
 	mustDeliver(t, s, "one\n")
 	long := strings.Repeat("y", maxBuffer) + "\n"
 	if err := s.Write(context.Background(), &sink.Entry{Bytes: []byte(long)}); err != nil {
@@ -329,7 +329,7 @@ func TestUndoLeavesWhatOthersWrote(t *testing.T) {
 func BenchmarkFlush(b *testing.B) {
 	for _, n := range []int{1, 64} {
 		b.Run(fmt.Sprintf("%d entries", n), func(b *testing.B) {
-			s := newSink(b, Options{Path: filepath.Join(b.TempDir(), "events")})
+			s := newSink(b, Config{Path: filepath.Join(b.TempDir(), "events")})
 			ctx := context.Background()
 			if err := s.Open(ctx); err != nil {
 				b.Fatal(err)

@@ -79,7 +79,7 @@ func TestOpenRefusesWhatSomebodyElsePlaced(t *testing.T) {
 			dir := t.TempDir()
 			check(t, os.Chmod(dir, 0o700))
 			tt.place(t, dir)
-			s := newSink(t, Options{Path: filepath.Join(dir, tt.path)})
+			s := newSink(t, Config{Path: filepath.Join(dir, tt.path)})
 			err := deliver(s, "one\n")
 			switch {
 			case tt.want == "" && err != nil:
@@ -114,7 +114,7 @@ func TestCreatesWithModeAndGroup(t *testing.T) {
 	}
 	for _, mode := range []os.FileMode{0, 0o600, 0o664} {
 		path := filepath.Join(t.TempDir(), "events")
-		mustDeliver(t, newSink(t, Options{Path: path, Mode: mode, Group: group}), "one\n")
+		mustDeliver(t, newSink(t, Config{Path: path, Mode: mode, Group: group}), "one\n")
 		st, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -134,7 +134,7 @@ func TestOpenLeavesTheModeOfAnExistingFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events")
 	check(t, os.WriteFile(path, nil, 0o600))
-	mustDeliver(t, newSink(t, Options{Path: path, Mode: 0o644}), "one\n")
+	mustDeliver(t, newSink(t, Config{Path: path, Mode: 0o644}), "one\n")
 	st, err := os.Stat(path)
 	check(t, err)
 	if st.Mode() != 0o600 {

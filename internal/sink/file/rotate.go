@@ -11,19 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Rotation says when to begin a new file and what becomes of the old ones. The
-// zero value never rotates.
-//
-// A rotated file keeps its directory and gets a suffix, the time of the
-// rotation in UTC: events.json.20261123T133538.497Z, compressed with .gz behind.
-// Only names of this form are ever compressed or removed.
-type Rotation struct {
-	Size     int64         // in bytes; a file only grows beyond it by a single entry larger than that; 0: any
-	Age      time.Duration // since the file got its first entry, checked when the next one comes; 0: any
-	Keep     int           // number of rotated files to keep; 0: all
-	Compress bool          // with gzip, in the background
-}
-
 const (
 	stampLayout    = "20060102T150405.000Z"
 	gzipSuffix     = ".gz"
@@ -31,7 +18,7 @@ const (
 	rotateInterval = time.Minute // between attempts that fail
 )
 
-func (r *Rotation) check() error {
+func (r *RotateConfig) check() error {
 	switch {
 	case r.Size < 0 || r.Age < 0 || r.Keep < 0:
 		return errors.New("rotate: size, age and keep must not be negative")
@@ -42,12 +29,12 @@ func (r *Rotation) check() error {
 }
 
 // enabled reports whether r ever rotates.
-func (r *Rotation) enabled() bool { return r.Size > 0 || r.Age > 0 }
+func (r *RotateConfig) enabled() bool { return r.Size > 0 || r.Age > 0 }
 
 // due reports whether a file of size bytes and that age is to be rotated before
 // more bytes are written.
-func (r *Rotation) due(size, more int64, age time.Duration) bool {
-	return size > 0 && (r.Size > 0 && size+more > r.Size || r.Age > 0 && age >= r.Age)
+func (r *RotateConfig) due(size, more int64, age time.Duration) bool {
+	return size > 0 && (r.Size > 0 && size+more > int64(r.Size) || r.Age > 0 && age >= r.Age)
 }
 
 // rotate moves the file aside and begins a new one. When it cannot be moved,

@@ -32,7 +32,7 @@ func rotated(t *testing.T, path string) []string {
 func TestRotatesBySize(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events.json")
-	s := newSink(t, Options{Path: path, Rotate: Rotation{Size: 10}})
+	s := newSink(t, Config{Path: path, Rotate: &RotateConfig{Size: 10}})
 	for _, e := range []string{"1111\n", "2222\n", "3333\n", "a line longer than the limit\n", "4444\n"} {
 		mustDeliver(t, s, e)
 	}
@@ -55,7 +55,7 @@ func TestRotatesWithinABatch(t *testing.T) {
 	t.Parallel()
 	const size = 1000
 	path := filepath.Join(t.TempDir(), "events")
-	s := newSink(t, Options{Path: path, Rotate: Rotation{Size: size}})
+	s := newSink(t, Config{Path: path, Rotate: &RotateConfig{Size: size}})
 	var lines []string
 	for i := range 300 {
 		lines = append(lines, fmt.Sprintf("%d %s\n", i, strings.Repeat("x", i%90)))
@@ -80,7 +80,7 @@ func TestRotatesWithinABatch(t *testing.T) {
 func TestTruncatedFileIsNotRotated(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events")
-	s := newSink(t, Options{Path: path, Rotate: Rotation{Size: 10}})
+	s := newSink(t, Config{Path: path, Rotate: &RotateConfig{Size: 10}})
 	mustDeliver(t, s, "1111\n", "2222\n")
 	check(t, os.Truncate(path, 0))
 	mustDeliver(t, s, "3333\n")
@@ -93,7 +93,7 @@ func TestTruncatedFileIsNotRotated(t *testing.T) {
 func TestRotatesByAge(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events")
-	s := newSink(t, Options{Path: path, Rotate: Rotation{Age: time.Hour}})
+	s := newSink(t, Config{Path: path, Rotate: &RotateConfig{Age: time.Hour}})
 	mustDeliver(t, s, "one\n")
 	mustDeliver(t, s, "two\n")
 	s.born = s.born.Add(-time.Hour)
@@ -113,13 +113,13 @@ func TestRotatesByAge(t *testing.T) {
 func TestAgeCountsFromTheCreationOfTheFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events")
-	mustDeliver(t, newSink(t, Options{Path: path}), "one\n")
+	mustDeliver(t, newSink(t, Config{Path: path}), "one\n")
 	var st unix.Statx_t
 	check(t, unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_BTIME, &st))
 	if st.Mask&unix.STATX_BTIME == 0 {
 		t.Skip("needs a file system that knows when files were created")
 	}
-	s := newSink(t, Options{Path: path})
+	s := newSink(t, Config{Path: path})
 	check(t, s.Open(context.Background()))
 	if want := time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)); !s.born.Equal(want) {
 		t.Errorf("got %v, want %v", s.born, want)
@@ -135,7 +135,7 @@ func TestKeepsAndCompresses(t *testing.T) {
 	for _, name := range foreign {
 		check(t, os.WriteFile(filepath.Join(dir, name), []byte("keep\n"), 0o600))
 	}
-	s := newSink(t, Options{Path: path, Mode: 0o604, Rotate: Rotation{Size: 5, Keep: 3, Compress: true}})
+	s := newSink(t, Config{Path: path, Mode: 0o604, Rotate: &RotateConfig{Size: 5, Keep: 3, Compress: true}})
 	for i := range 8 {
 		mustDeliver(t, s, fmt.Sprintf("%04d\n", i))
 	}
@@ -181,7 +181,7 @@ func TestTidyFinishesWhatACrashLeft(t *testing.T) {
 	stem := path + ".20261123T133538.497Z"
 	check(t, os.WriteFile(stem, []byte("one\n"), 0o600))
 	check(t, os.WriteFile(stem+unfinished, []byte("half"), 0o600))
-	s := newSink(t, Options{Path: path, Rotate: Rotation{Size: 1 << 20, Compress: true}})
+	s := newSink(t, Config{Path: path, Rotate: &RotateConfig{Size: 1 << 20, Compress: true}})
 	check(t, s.tidy(context.Background()))
 	if got := rotated(t, path); len(got) != 1 || gunzip(t, got[0]) != "one\n" {
 		t.Errorf("got %q, want one compressed file", got)
@@ -199,7 +199,7 @@ func TestCompressingStopsWithItsContext(t *testing.T) {
 	path := filepath.Join(dir, "events")
 	stem := path + ".20261123T133538.497Z"
 	check(t, os.WriteFile(stem, []byte("one\n"), 0o600))
-	s := newSink(t, Options{Path: path, Rotate: Rotation{Size: 1 << 20, Compress: true}})
+	s := newSink(t, Config{Path: path, Rotate: &RotateConfig{Size: 1 << 20, Compress: true}})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := s.tidy(ctx); !errors.Is(err, context.Canceled) {
@@ -229,11 +229,12 @@ func TestEntriesComeBeforeRotation(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var reports []string
-	s := newSink(t, Options{Path: path, Rotate: Rotation{Size: 5}, Report: func(err error) {
+	s := newSink(t, Config{Path: path, Rotate: &RotateConfig{Size: 5}})
+	s.report = func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		reports = append(reports, err.Error())
-	}})
+	}
 	for range 3 {
 		mustDeliver(t, s, "1234\n")
 	}

@@ -37,7 +37,7 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 		{UDP, remote.LocalAddr().String(), remote.Read},
 		{TCP, l.Addr().String(), func([]byte) (int, error) { return 0, nil }},
 	} {
-		s := newSink(t, Options{Network: tt.network, Address: tt.address})
+		s := newSink(t, Config{Network: tt.network, Target: tt.address})
 		open(t, s)
 		s.history.frames, s.history.marks = make([]byte, 0, maxPending), make([]mark, 0, 1000) // as after the first batches
 		n := testing.AllocsPerRun(500, func() {
@@ -58,13 +58,13 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 func BenchmarkWrite(b *testing.B) {
 	for _, network := range []string{Unix, TCP, TLS} {
 		b.Run(network, func(b *testing.B) {
-			o := Options{Network: network}
+			o := Config{Network: network}
 			var l net.Listener
 			var err error
 			switch network {
 			case Unix:
-				o.Address = b.TempDir() + "/log"
-				c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: o.Address})
+				o.Target = b.TempDir() + "/log"
+				c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: o.Target})
 				check(b, err)
 				defer c.Close()
 				go discard(c)
@@ -72,7 +72,7 @@ func BenchmarkWrite(b *testing.B) {
 				l, err = net.Listen("tcp", "127.0.0.1:0")
 				check(b, err)
 				defer l.Close()
-				o.Address = l.Addr().String()
+				o.Target = l.Addr().String()
 				if network == TLS {
 					p := newPKI(b)
 					l, o.CA = tls.NewListener(l, p.server(b)), p.ca

@@ -170,21 +170,18 @@ func (c *Config) Build(e *sink.Environment) (sink.Built, error) {
 	if err != nil {
 		return sink.Built{}, err
 	}
-	o := c.options()
-	o.Refused = e.Refused
-	o.Shorter = func(octets int) {
+	s, err := New(c)
+	if err != nil {
+		return sink.Built{}, err
+	}
+	if e.Refused != nil {
+		s.refuse = e.Refused
+	}
+	s.shorten = func(octets int) {
 		e.Warn("the receiver ends connections at long messages, so they are shortened from now on: set max_message to what it takes",
 			fmt.Errorf("no more than %d octets were taken", octets))
 	}
-	s, err := New(o)
-	return sink.Built{Sink: s, Format: encode}, err
-}
-
-func (c *Config) options() Options {
-	return Options{
-		Network: c.Network, Address: c.Target, CA: c.CA, Cert: c.Cert, Key: c.Key,
-		MaxMessage: int(c.MaxMessage), Framing: c.Framing,
-	}
+	return sink.Built{Sink: s, Format: encode}, nil
 }
 
 // Probe finds out whether the receiver accepts a connection.
@@ -192,7 +189,7 @@ func (c *Config) Probe(ctx context.Context, h *sink.Host) probe.Finding {
 	if found, ok := h.MayRead("a certificate or key", c.CA, c.Cert, c.Key); !ok {
 		return found
 	}
-	s, err := New(c.options())
+	s, err := New(c)
 	if err == nil {
 		err = s.Probe(ctx)
 	}

@@ -30,7 +30,7 @@ func TestConformanceTLS(t *testing.T) {
 		r := newReceiver(t, TLS)
 		r.tls = pki.server(t)
 		r.begin()
-		return r.place(newSink(t, Options{Network: TLS, Address: r.address, CA: pki.ca}))
+		return r.place(newSink(t, Config{Network: TLS, Target: r.address, CA: pki.ca}))
 	})
 }
 

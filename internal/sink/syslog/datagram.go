@@ -33,7 +33,7 @@ type datagram struct {
 
 func (s *Sink) dialDatagram(ctx context.Context, network string) (conn, error) {
 	var d net.Dialer
-	nc, err := d.DialContext(ctx, network, s.options.Address)
+	nc, err := d.DialContext(ctx, network, s.config.Target)
 	if err != nil {
 		return nil, err
 	}

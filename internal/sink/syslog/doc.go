@@ -49,7 +49,7 @@
 //
 // # Long messages
 //
-// A message that is longer than Options.MaxMessage, or than a datagram socket
+// A message that is longer than Config.MaxMessage, or than a datagram socket
 // takes (65,507 bytes over UDP; on a unix socket the size of the send buffer,
 // 212,960 by default; half of that and so on where the path takes less), is
 // shortened: see shorten. It stays a valid message of the same event.

@@ -26,7 +26,7 @@ func Example() {
 	}
 	defer receiver.Close()
 
-	s, err := syslog.New(syslog.Options{Network: syslog.Unix, Address: path})
+	s, err := syslog.New(&syslog.Config{Network: syslog.Unix, Target: path})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -22,7 +22,7 @@ func TestKilledRsyslogLosesNothing(t *testing.T) {
 			t.Parallel()
 			p := newPKI(t)
 			r := newRsyslog(t, network, p)
-			o := Options{Network: network, Address: r.address()}
+			o := Config{Network: network, Target: r.address()}
 			if network == TLS {
 				o.CA = p.ca
 				o.Cert, o.Key = p.issue("client.test")

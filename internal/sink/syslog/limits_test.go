@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
+	"github.com/ipe-auditd/ipe-auditd/internal/units"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -53,7 +54,7 @@ func TestStockRsyslogTakesLongMessagesWhole(t *testing.T) {
 			t.Parallel()
 			p := newPKI(t)
 			r := newRsyslogWith(t, tt.network, p, tt.module, "")
-			o := Options{Network: tt.network, Address: r.address(), MaxMessage: usualMessage, Framing: tt.framing}
+			o := Config{Network: tt.network, Target: r.address(), MaxMessage: usualMessage, Framing: tt.framing}
 			if tt.network == TLS {
 				o.CA = p.ca
 				o.Cert, o.Key = p.issue("client.test")
@@ -94,13 +95,13 @@ func (r *rsyslog) checkFrom(n int) {
 func TestStockRsyslogTakesLongDatagrams(t *testing.T) {
 	t.Parallel()
 	for _, network := range []string{UDP, Unix} {
-		for _, limit := range []int{0, usualMessage} {
+		for _, limit := range []units.Size{0, usualMessage} {
 			t.Run(fmt.Sprint(network, " ", limit), func(t *testing.T) {
 				t.Parallel()
 				r := newRsyslog(t, network, nil)
-				o := Options{Network: network, Address: r.address(), MaxMessage: limit}
+				o := Config{Network: network, Target: r.address(), MaxMessage: limit}
 				if network == Unix {
-					o.Address = r.unix
+					o.Target = r.unix
 				}
 				s := newSink(t, o)
 				open(t, s)
@@ -127,7 +128,7 @@ func TestNoPathNamesTheHostOfWhatRsyslogCutsOff(t *testing.T) {
 			t.Run(framing+" "+limit, func(t *testing.T) {
 				t.Parallel()
 				r := newRsyslogWith(t, TCP, nil, "imtcp", `maxMessageSize="`+limit+`"`)
-				s := newSink(t, Options{Network: TCP, Address: r.address(), MaxMessage: 1 << 20, Framing: framing})
+				s := newSink(t, Config{Network: TCP, Target: r.address(), MaxMessage: 1 << 20, Framing: framing})
 				open(t, s)
 				f := rfc5424Func(t)
 				for i := range 40 {
@@ -166,7 +167,7 @@ func TestStockSyslogNGTakesLongMessagesWhole(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := newSyslogNG(t, tt.source)
-			s := newSink(t, Options{Network: TCP, Address: r.address(), MaxMessage: usualMessage, Framing: tt.framing})
+			s := newSink(t, Config{Network: TCP, Target: r.address(), MaxMessage: usualMessage, Framing: tt.framing})
 			open(t, s)
 			f := rfc5424Func(t)
 			const n = 20

@@ -22,7 +22,7 @@ func TestProbeSaysWhetherTheReceiverCanBeReached(t *testing.T) {
 	}
 	for _, network := range []string{Unix, UDP, TCP, TLS} {
 		r := serving(network, false)
-		o := Options{Network: network, Address: r.address}
+		o := Config{Network: network, Target: r.address}
 		if network == TLS {
 			o.CA = p.ca
 		}
@@ -49,7 +49,7 @@ func TestProbeSaysWhetherTheReceiverCanBeReached(t *testing.T) {
 
 	// Of TLS 1.3 the server's no comes after the handshake.
 	r := serving(TLS, true)
-	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
+	s := newSink(t, Config{Network: TLS, Target: r.address, CA: p.ca})
 	if err := s.Probe(limited(t)); err == nil || !strings.Contains(err.Error(), "certificate required") {
 		t.Errorf("without a certificate: got %v, want the server's alert", err)
 	}

@@ -304,11 +304,11 @@ func (r *receiver) wait(n int) [][]byte {
 
 // sink returns a sink that sends to r, and whose connections count from the
 // first moment.
-func (r *receiver) sink() *Sink { return newSink(r.t, Options{Network: r.network, Address: r.address}) }
+func (r *receiver) sink() *Sink { return newSink(r.t, Config{Network: r.network, Target: r.address}) }
 
-func newSink(t testing.TB, o Options) *Sink {
+func newSink(t testing.TB, o Config) *Sink {
 	t.Helper()
-	s, err := New(o)
+	s, err := New(&o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,10 +44,10 @@ func TestRsyslogReadsEveryTransport(t *testing.T) {
 			t.Parallel()
 			p := newPKI(t)
 			r := newRsyslog(t, network, p)
-			o := Options{Network: network, Address: r.address()}
+			o := Config{Network: network, Target: r.address()}
 			switch network {
 			case Unix:
-				o.Address = r.unix
+				o.Target = r.unix
 			case TLS:
 				o.CA = p.ca
 				o.Cert, o.Key = p.issue("client.test")
@@ -94,7 +94,7 @@ func TestRsyslogReadsTheLocalForm(t *testing.T) {
 	r := newRsyslog(t, Unix, nil)
 	f, err := format.Syslog{Facility: 10, PID: 77}.RFC3164()
 	check(t, err)
-	s := newSink(t, Options{Network: Unix, Address: r.unix})
+	s := newSink(t, Config{Network: Unix, Target: r.unix})
 	open(t, s)
 	check(t, s.Write(limited(t), message(t, f, 1)))
 	r.wait(1)
@@ -109,7 +109,7 @@ func TestRsyslogRefusesAnUnknownClient(t *testing.T) {
 	p := newPKI(t)
 	r := newRsyslog(t, TLS, p)
 	cert, key := p.issue("stranger.test")
-	s := newSink(t, Options{Network: TLS, Address: r.address(), CA: p.ca, Cert: cert, Key: key})
+	s := newSink(t, Config{Network: TLS, Target: r.address(), CA: p.ca, Cert: cert, Key: key})
 	s.settle = settleTime
 	if err := s.Open(limited(t)); err != nil {
 		return // refused in the handshake

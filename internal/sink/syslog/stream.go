@@ -76,7 +76,7 @@ func (s *Sink) dialStream(ctx context.Context) (conn, error) {
 	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4,
 	}}
-	nc, err := d.DialContext(ctx, "tcp", s.options.Address)
+	nc, err := d.DialContext(ctx, "tcp", s.config.Target)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,8 @@ func (s *Sink) dialStream(ctx context.Context) (conn, error) {
 		nc.Close()
 		return nil, err
 	}
-	if s.options.Network == TLS {
-		if err := c.handshake(ctx, &s.options); err != nil {
+	if s.config.Network == TLS {
+		if err := c.handshake(ctx, &s.config); err != nil {
 			nc.Close()
 			return nil, err
 		}

@@ -47,7 +47,7 @@ func TestStreamCountsOctets(t *testing.T) {
 func TestStreamIsReadByAnotherParser(t *testing.T) {
 	t.Parallel()
 	l := listen(t)
-	s := newSink(t, Options{Network: TCP, Address: l.Addr().String()})
+	s := newSink(t, Config{Network: TCP, Target: l.Addr().String()})
 	open(t, s)
 	c := accept(t, l)
 	f := rfc5424Func(t)
@@ -77,7 +77,7 @@ func TestStreamIsReadByAnotherParser(t *testing.T) {
 func TestConnectionMustLast(t *testing.T) {
 	t.Parallel()
 	l := listen(t)
-	s := newSink(t, Options{Network: TCP, Address: l.Addr().String()})
+	s := newSink(t, Config{Network: TCP, Target: l.Addr().String()})
 	s.settle = settleTime
 	open(t, s)
 	c := accept(t, l)
@@ -137,12 +137,12 @@ func TestSendingIsUnblocked(t *testing.T) {
 			t.Run(network+" by "+how, func(t *testing.T) {
 				t.Parallel()
 				r := newReceiver(t, network)
-				o := Options{Network: network}
+				o := Config{Network: network}
 				if network == TLS {
 					r.tls, o.CA = p.server(t), p.ca
 				}
 				r.begin()
-				o.Address = r.address
+				o.Target = r.address
 				s := newSink(t, o)
 				open(t, s)
 				mustDeliver(t, s, "one")
@@ -279,7 +279,7 @@ func TestUnreadMessagesAreSentAgain(t *testing.T) {
 func TestCloseUnblocksOpen(t *testing.T) {
 	t.Parallel()
 	l := listen(t) // and nobody shakes hands
-	s := newSink(t, Options{Network: TLS, Address: l.Addr().String()})
+	s := newSink(t, Config{Network: TLS, Target: l.Addr().String()})
 	opened := make(chan error, 1)
 	go func() { opened <- s.Open(limited(t)) }()
 	accept(t, l)
@@ -311,17 +311,17 @@ func TestStreamOptionsAreSet(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		in   Options
+		in   Config
 		want string
 	}{
-		{Options{}, "network"},
-		{Options{Network: "http", Address: "a:1"}, "network"},
-		{Options{Network: Unix, Address: "log"}, "absolute"},
-		{Options{Network: TCP, Address: "host"}, "host:port"},
-		{Options{Network: TCP, Address: "a:1", CA: "/x"}, "want tls"},
-		{Options{Network: TLS, Address: "a:1", Cert: "/x"}, "both"},
+		{Config{}, "network"},
+		{Config{Network: "http", Target: "a:1"}, "network"},
+		{Config{Network: Unix, Target: "log"}, "absolute"},
+		{Config{Network: TCP, Target: "host"}, "host:port"},
+		{Config{Network: TCP, Target: "a:1", CA: "/x"}, "want tls"},
+		{Config{Network: TLS, Target: "a:1", Cert: "/x"}, "both"},
 	} {
-		if _, err := New(tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := New(&tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%+v: got %v, want an error that says %q", tt.in, err, tt.want)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // the handshake together.
 const openTimeout = 30 * time.Second
 
-// The networks that Options.Network may name.
+// The networks that Config.Network may name.
 const (
 	Unix = "unix"
 	UDP  = "udp"
@@ -26,42 +26,23 @@ const (
 	TLS  = "tls"
 )
 
-// The framings of streams that Options.Framing may name.
+// The framings of streams that Config.Framing may name.
 const (
 	Octet = "octet" // octet counting: length, blank, message (RFC 6587 section 3.4.1)
 	LF    = "lf"    // message, newline (section 3.4.2)
 )
 
-// Options says where to send. Network and Address are needed.
-type Options struct {
-	Network string // Unix, UDP, TCP or TLS
-	Address string // absolute path of a datagram socket for Unix, else host:port
-
-	// MaxMessage is how long a message may be, in octets, without what frames it; a
-	// longer one is shortened. At least LeastMessage; 0 for as long as the socket
-	// takes, which is no limit on a stream.
-	MaxMessage int
-
-	// Refused is told of each message that was given up because the receiver ends
-	// every connection on which it is sent, and Shorter from which length on it did
-	// so with long ones. They are called from the runner's goroutine, and may be nil.
-	Refused func(sink.Refused)
-	Shorter func(octets int)
-
-	// Framing is how messages are told apart on a stream; empty for Octet.
-	Framing string
-
-	// Files in PEM, for TLS only.
-	CA   string // who signs the server's certificate; empty: whom the system trusts
-	Cert string // our own certificate, and those that lead to its authority; empty: none
-	Key  string // the private key of Cert
-}
-
 // Sink sends entries to one receiver. It follows the contract of [sink.Sink].
 type Sink struct {
 	// Set by New.
-	options Options
-	settle  time.Duration // how long a connection must have lasted to count
+	config Config
+	settle time.Duration // how long a connection must have lasted to count
+
+	// refuse is told of each message that was given up because the receiver ends
+	// every connection on which it is sent, and shorten from which length on it did
+	// so with long ones. They are called from the runner's goroutine.
+	refuse  func(sink.Refused)
+	shorten func(octets int)
 
 	// Owned by the runner's goroutine.
 	history   history
@@ -91,33 +72,36 @@ type conn interface {
 }
 
 // New returns a sink, not open. It touches neither files nor the network.
-func New(o Options) (*Sink, error) {
-	switch o.Network {
+func New(c *Config) (*Sink, error) {
+	switch c.Network {
 	case Unix:
-		if !filepath.IsAbs(o.Address) {
-			return nil, fmt.Errorf("address %q: want the absolute path of a socket", o.Address)
+		if !filepath.IsAbs(c.Target) {
+			return nil, fmt.Errorf("address %q: want the absolute path of a socket", c.Target)
 		}
 	case UDP, TCP, TLS:
-		if _, _, err := net.SplitHostPort(o.Address); err != nil {
-			return nil, fmt.Errorf("address %q: want host:port", o.Address)
+		if _, _, err := net.SplitHostPort(c.Target); err != nil {
+			return nil, fmt.Errorf("address %q: want host:port", c.Target)
 		}
 	default:
-		return nil, fmt.Errorf("network %q: want unix, udp, tcp or tls", o.Network)
+		return nil, fmt.Errorf("network %q: want unix, udp, tcp or tls", c.Network)
 	}
-	stream := o.Network == TCP || o.Network == TLS
+	stream := c.Network == TCP || c.Network == TLS
 	switch {
-	case o.Framing != "" && !stream:
-		return nil, fmt.Errorf("framing on network %q: want tcp or tls", o.Network)
-	case o.Framing != "" && o.Framing != Octet && o.Framing != LF:
-		return nil, fmt.Errorf("framing %q: want octet or lf", o.Framing)
-	case o.MaxMessage != 0 && o.MaxMessage < LeastMessage:
-		return nil, fmt.Errorf("a limit of %d octets for messages: want %d or more", o.MaxMessage, LeastMessage)
-	case o.Network != TLS && (o.CA != "" || o.Cert != "" || o.Key != ""):
-		return nil, fmt.Errorf("certificates on network %q: want tls", o.Network)
-	case (o.Cert == "") != (o.Key == ""):
+	case c.Framing != "" && !stream:
+		return nil, fmt.Errorf("framing on network %q: want tcp or tls", c.Network)
+	case c.Framing != "" && c.Framing != Octet && c.Framing != LF:
+		return nil, fmt.Errorf("framing %q: want octet or lf", c.Framing)
+	case c.MaxMessage != 0 && c.MaxMessage < LeastMessage:
+		return nil, fmt.Errorf("a limit of %d octets for messages: want %d or more", c.MaxMessage, LeastMessage)
+	case c.Network != TLS && (c.CA != "" || c.Cert != "" || c.Key != ""):
+		return nil, fmt.Errorf("certificates on network %q: want tls", c.Network)
+	case (c.Cert == "") != (c.Key == ""):
 		return nil, errors.New("want both a certificate and its key, or neither")
 	}
-	return &Sink{options: o, settle: settleTime, history: history{lf: o.Framing == LF}, acks: acks{while: settleTime}}, nil
+	return &Sink{
+		config: *c, settle: settleTime, history: history{lf: c.Framing == LF}, acks: acks{while: settleTime},
+		refuse: func(sink.Refused) {}, shorten: func(int) {},
+	}, nil
 }
 
 // Open connects, and gives up after 30 seconds. Over UDP that says nothing about
@@ -156,7 +140,7 @@ func (s *Sink) Open(ctx context.Context) error {
 }
 
 func (s *Sink) connect(ctx context.Context) (conn, error) {
-	switch s.options.Network {
+	switch s.config.Network {
 	case Unix:
 		return s.dialDatagram(ctx, "unixgram")
 	case UDP:
@@ -240,16 +224,14 @@ func (s *Sink) limit() int {
 	if s.learned > 0 {
 		return s.learned // below the other one
 	}
-	return s.options.MaxMessage
+	return int(s.config.MaxMessage)
 }
 
 // learn notes that the receiver takes messages of that length, and no longer ones.
 func (s *Sink) learn(limit int) {
 	s.shortened.Add(1)
 	s.learned = limit
-	if s.options.Shorter != nil {
-		s.options.Shorter(limit)
-	}
+	s.shorten(limit)
 }
 
 // isGivenUp reports whether a message was given up that the runner writes again
@@ -263,12 +245,10 @@ func (s *Sink) giveUp(i int) {
 		s.dropped = &id
 		s.refused.Add(1)
 		s.acks.gaveUp(i < s.history.sent)
-		if s.options.Refused != nil {
-			s.options.Refused(sink.Refused{
-				Kind: id.kind, Stage: id.stage, Cursor: id.cursor,
-				Reason: "it ends every connection on which it is sent",
-			})
-		}
+		s.refuse(sink.Refused{
+			Kind: id.kind, Stage: id.stage, Cursor: id.cursor,
+			Reason: "it ends every connection on which it is sent",
+		})
 		s.suspicion.settled()
 	}
 	s.history.replace(i, nil)
@@ -290,7 +270,7 @@ func (s *Sink) Close() error {
 }
 
 // String returns the address as in the configuration.
-func (s *Sink) String() string { return s.options.Network + "://" + s.options.Address }
+func (s *Sink) String() string { return s.config.Network + "://" + s.config.Target }
 
 func (s *Sink) current() conn {
 	s.mu.Lock()

@@ -9,8 +9,8 @@ import (
 )
 
 // handshake makes c a TLS connection.
-func (c *stream) handshake(ctx context.Context, o *Options) error {
-	host, _, err := net.SplitHostPort(o.Address)
+func (c *stream) handshake(ctx context.Context, o *Config) error {
+	host, _, err := net.SplitHostPort(o.Target)
 	if err != nil {
 		return err
 	}

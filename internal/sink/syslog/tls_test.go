@@ -22,15 +22,15 @@ func TestTLSVerifiesTheServer(t *testing.T) {
 	check(t, err)
 	tests := []struct {
 		name string
-		in   Options
+		in   Config
 		want string
 	}{
-		{"another authority", Options{Address: r.address, CA: other.ca}, "unknown authority"},
-		{"the system's authorities", Options{Address: r.address}, "unknown authority"},
-		{"another name", Options{Address: "localhost:" + port, CA: p.ca}, "localhost"},
-		{"no authority in the file", Options{Address: r.address, CA: os.DevNull}, "no certificate in"},
-		{"no file", Options{Address: r.address, CA: p.ca + "x"}, "no such file"},
-		{"no own certificate", Options{Address: r.address, CA: p.ca, Cert: p.ca + "x", Key: p.ca}, "own certificate"},
+		{"another authority", Config{Target: r.address, CA: other.ca}, "unknown authority"},
+		{"the system's authorities", Config{Target: r.address}, "unknown authority"},
+		{"another name", Config{Target: "localhost:" + port, CA: p.ca}, "localhost"},
+		{"no authority in the file", Config{Target: r.address, CA: os.DevNull}, "no certificate in"},
+		{"no file", Config{Target: r.address, CA: p.ca + "x"}, "no such file"},
+		{"no own certificate", Config{Target: r.address, CA: p.ca, Cert: p.ca + "x", Key: p.ca}, "own certificate"},
 	}
 	for _, tt := range tests {
 		tt.in.Network = TLS
@@ -51,7 +51,7 @@ func TestTLSRefusesOldVersions(t *testing.T) {
 	r.tls = p.server(t)
 	r.tls.MaxVersion = tls.VersionTLS11
 	r.begin()
-	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
+	s := newSink(t, Config{Network: TLS, Target: r.address, CA: p.ca})
 	if err := s.Open(limited(t)); err == nil {
 		t.Error("opened with TLS 1.1")
 	}
@@ -64,7 +64,7 @@ func TestTLSRefusedClientIsTold(t *testing.T) {
 	r := newReceiver(t, TLS)
 	r.tls = p.strict(t)
 	r.begin()
-	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
+	s := newSink(t, Config{Network: TLS, Target: r.address, CA: p.ca})
 	s.settle = settleTime
 	open(t, s)
 	if err := deliver(s, "one"); err == nil || !strings.Contains(err.Error(), "certificate required") {
@@ -84,7 +84,7 @@ func TestTLSReadsItsFilesAtEveryOpen(t *testing.T) {
 	}
 	r.begin()
 	cert, key := p.issue("first.test")
-	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca, Cert: cert, Key: key})
+	s := newSink(t, Config{Network: TLS, Target: r.address, CA: p.ca, Cert: cert, Key: key})
 	for _, name := range []string{"first.test", "second.test"} {
 		newCert, newKey := p.issue(name)
 		check(t, os.Rename(newCert, cert))
@@ -106,7 +106,7 @@ func TestTLSCloseWaitsForNoWrite(t *testing.T) {
 	r := newReceiver(t, TLS)
 	r.tls = p.server(t)
 	r.begin()
-	s := newSink(t, Options{Network: TLS, Address: r.address, CA: p.ca})
+	s := newSink(t, Config{Network: TLS, Target: r.address, CA: p.ca})
 	open(t, s)
 	mustDeliver(t, s, "one")
 	r.wait(1)
