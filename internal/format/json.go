@@ -50,7 +50,7 @@ func AppendJSONText(dst []byte, key string, s []byte) []byte {
 // jsonText appends what follows the opening quote of the string of a key: s, the
 // closing quote and, where it is needed, KEY_hex.
 func jsonText(dst []byte, key string, s []byte) []byte {
-	if plainPrefix(s) == len(s) {
+	if isPlain(s) {
 		return append(append(dst, s...), '"')
 	}
 	dst, valid := appendJSONString(dst[:len(dst)-1], s)
@@ -120,18 +120,36 @@ func appendJSONString(dst, s []byte) ([]byte, bool) {
 	}
 }
 
-// plainPrefix returns how many bytes at the start of s are printable ASCII and
-// need no escape in JSON.
-func plainPrefix(s []byte) int {
-	// Eight bytes at a time: the high bit of a byte of odd is set where
-	// that byte is not plain. A borrow may set it in the next one too, but
-	// it comes from a byte that is not plain.
+// notPlain has the high bit of a byte set where that byte of x is not plain: no printable
+// ASCII, or in need of an escape in JSON. A borrow may set it in the next byte too,
+// but it comes from one that is not plain.
+func notPlain(x uint64) uint64 {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
+	return (x | (x - ' '*ones) | (x + ones) | ((x ^ '"'*ones) - ones) | ((x ^ '\\'*ones) - ones)) & high
+}
+
+// isPlain reports whether all of s is plain. It looks at eight bytes at a time, and
+// twice at some of them rather than at the last ones one by one.
+func isPlain(s []byte) bool {
+	n := len(s)
+	switch {
+	case n >= 8:
+		found := notPlain(binary.LittleEndian.Uint64(s[n-8:]))
+		for ; len(s) > 8; s = s[8:] {
+			found |= notPlain(binary.LittleEndian.Uint64(s))
+		}
+		return found == 0
+	case n >= 4:
+		return notPlain(uint64(binary.LittleEndian.Uint32(s))<<32|uint64(binary.LittleEndian.Uint32(s[n-4:]))) == 0
+	}
+	return plainPrefix(s) == n
+}
+
+// plainPrefix returns how many bytes at the start of s are plain.
+func plainPrefix(s []byte) int {
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
-		x := binary.LittleEndian.Uint64(s[i:])
-		odd := x | (x - ' '*ones) | (x + ones) | ((x ^ '"'*ones) - ones) | ((x ^ '\\'*ones) - ones)
-		if odd&high != 0 {
+		if notPlain(binary.LittleEndian.Uint64(s[i:])) != 0 {
 			break
 		}
 	}

@@ -37,7 +37,7 @@ func (t Type) String() string { return typeNames[t] }
 type Kinds uint32
 
 // Has reports whether k is in the set.
-func (s Kinds) Has(k ipe.Kind) bool { return s&kinds(k) != 0 }
+func (s Kinds) Has(k ipe.Kind) bool { return s>>k&1 != 0 }
 
 func kinds(list ...ipe.Kind) (s Kinds) {
 	for _, k := range list {

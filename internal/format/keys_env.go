@@ -13,7 +13,7 @@ var envAccuracy = membersOf[ipe.Accuracy]("IPE_ACCURACY=", "\x00")
 
 // appendEnvKeys appends environment variables, each with a NUL behind it.
 func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
-	f := fields{ev, &c.Identity}
+	f, kind := fields{ev, &c.Identity}, Kinds(1)<<ev.Kind
 	if f.Seq != 0 || f.Kind == ipe.KindRepeated {
 		dst = append(c.spool.append(append(dst, "IPE_SPOOL="...), f.Spool), '\x00')
 	}
@@ -23,7 +23,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 	if f.Has&ipe.HasStamp != 0 {
 		dst = append(c.clock.append(append(dst, "IPE_TIME="...), f.Time), '\x00')
 	}
-	if keys[3].In.Has(ev.Kind) {
+	if keys[3].In&kind != 0 {
 		if f.Has&ipe.HasStamp != 0 && f.HasRecord() {
 			dst = append(appendUint(append(dst, "IPE_SERIAL="...), f.Serial), '\x00')
 		}
@@ -32,10 +32,10 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		}
 	}
 	dst = append(dst, memberOf(envKind, f.Kind)...)
-	if keys[6].In.Has(ev.Kind) {
+	if keys[6].In&kind != 0 {
 		dst = append(dst, memberOf(envDialect, f.Dialect)...)
 	}
-	if keys[7].In.Has(ev.Kind) {
+	if keys[7].In&kind != 0 {
 		dst = append(dst, memberOf(envVerdict, f.Verdict)...)
 		if f.Op != nil {
 			dst = envText(append(dst, "IPE_OP="...), 7, f.Op)
@@ -44,12 +44,12 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_HOOK="...), 9, f.Hook)
 		}
 	}
-	if keys[10].In.Has(ev.Kind) {
+	if keys[10].In&kind != 0 {
 		if f.Comm != nil {
 			dst = envText(append(dst, "IPE_COMM="...), 9, f.Comm)
 		}
 	}
-	if keys[11].In.Has(ev.Kind) {
+	if keys[11].In&kind != 0 {
 		if f.Path != nil {
 			dst = envText(append(dst, "IPE_PATH="...), 9, f.Path)
 		}
@@ -60,7 +60,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_RULE="...), 9, f.Rule)
 		}
 	}
-	if keys[14].In.Has(ev.Kind) {
+	if keys[14].In&kind != 0 {
 		switch f.Enforcing {
 		case ipe.True:
 			dst = append(dst, "IPE_ENFORCING=true\x00"...)
@@ -68,7 +68,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(dst, "IPE_ENFORCING=false\x00"...)
 		}
 	}
-	if keys[15].In.Has(ev.Kind) {
+	if keys[15].In&kind != 0 {
 		switch f.OldEnforcing {
 		case ipe.True:
 			dst = append(dst, "IPE_OLD_ENFORCING=true\x00"...)
@@ -76,17 +76,17 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(dst, "IPE_OLD_ENFORCING=false\x00"...)
 		}
 	}
-	if keys[16].In.Has(ev.Kind) {
+	if keys[16].In&kind != 0 {
 		if f.Has&ipe.HasPID != 0 {
 			dst = append(appendUint(append(dst, "IPE_PID="...), uint64(f.PID)), '\x00')
 		}
 	}
-	if keys[17].In.Has(ev.Kind) {
+	if keys[17].In&kind != 0 {
 		if f.Has&ipe.HasIno != 0 {
 			dst = append(appendUint(append(dst, "IPE_INO="...), uint64(f.Ino)), '\x00')
 		}
 	}
-	if keys[18].In.Has(ev.Kind) {
+	if keys[18].In&kind != 0 {
 		if f.Has&ipe.HasEUID != 0 {
 			dst = append(appendUint(append(dst, "IPE_EUID="...), uint64(f.EUID)), '\x00')
 		}
@@ -106,7 +106,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_SYSCALL="...), 12, f.Syscall)
 		}
 	}
-	if keys[23].In.Has(ev.Kind) {
+	if keys[23].In&kind != 0 {
 		if f.TTY != nil {
 			dst = envText(append(dst, "IPE_TTY="...), 8, f.TTY)
 		}
@@ -114,7 +114,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_EXE="...), 8, f.Exe)
 		}
 	}
-	if keys[25].In.Has(ev.Kind) {
+	if keys[25].In&kind != 0 {
 		if f.Proctitle != nil {
 			dst = envText(append(dst, "IPE_PROCTITLE="...), 14, f.Proctitle)
 		}
@@ -137,7 +137,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(appendContexts(append(dst, "IPE_CONTEXT="...), f.Context), '\x00')
 		}
 	}
-	if keys[32].In.Has(ev.Kind) {
+	if keys[32].In&kind != 0 {
 		dst = append(dst, memberOf(envRuleKind, f.RuleKind)...)
 		dst = append(dst, memberOf(envAction, f.Action)...)
 		if len(f.RuleProperties) != 0 {
@@ -153,7 +153,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_ACTIVE_POLICY_DIGEST="...), 25, f.ActivePolicy.Digest)
 		}
 	}
-	if keys[38].In.Has(ev.Kind) {
+	if keys[38].In&kind != 0 {
 		if f.Policy.Name != nil {
 			dst = envText(append(dst, "IPE_POLICY_NAME="...), 16, f.Policy.Name)
 		}
@@ -164,7 +164,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_POLICY_DIGEST="...), 18, f.Policy.Digest)
 		}
 	}
-	if keys[41].In.Has(ev.Kind) {
+	if keys[41].In&kind != 0 {
 		if f.OldPolicy.Name != nil {
 			dst = envText(append(dst, "IPE_OLD_POLICY_NAME="...), 20, f.OldPolicy.Name)
 		}
@@ -175,7 +175,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_OLD_POLICY_DIGEST="...), 22, f.OldPolicy.Digest)
 		}
 	}
-	if keys[44].In.Has(ev.Kind) {
+	if keys[44].In&kind != 0 {
 		if f.Has&ipe.HasAUID != 0 {
 			dst = append(appendUint(append(dst, "IPE_AUID="...), uint64(f.AUID)), '\x00')
 		}
@@ -186,12 +186,12 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(appendUint(append(dst, "IPE_SES="...), uint64(f.SES)), '\x00')
 		}
 	}
-	if keys[47].In.Has(ev.Kind) {
+	if keys[47].In&kind != 0 {
 		if f.LSM != nil {
 			dst = envText(append(dst, "IPE_LSM="...), 8, f.LSM)
 		}
 	}
-	if keys[48].In.Has(ev.Kind) {
+	if keys[48].In&kind != 0 {
 		switch f.Res {
 		case ipe.True:
 			dst = append(dst, "IPE_RES=true\x00"...)
@@ -199,7 +199,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(dst, "IPE_RES=false\x00"...)
 		}
 	}
-	if keys[49].In.Has(ev.Kind) {
+	if keys[49].In&kind != 0 {
 		if f.Has&ipe.HasErrno != 0 {
 			dst = append(appendInt(append(dst, "IPE_ERRNO="...), f.Errno), '\x00')
 		}
@@ -210,28 +210,28 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 	if len(f.Extra) != 0 {
 		dst = envExtra(append(dst, "IPE_EXTRA="...), 10, f.Extra)
 	}
-	if keys[52].In.Has(ev.Kind) {
+	if keys[52].In&kind != 0 {
 		if raw := rawText(ev, c); raw != nil {
 			dst = envText(append(dst, "IPE_RAW="...), 8, raw)
 		}
 	}
-	if keys[53].In.Has(ev.Kind) {
+	if keys[53].In&kind != 0 {
 		if f.Has&ipe.HasCount != 0 {
 			dst = append(appendUint(append(dst, "IPE_COUNT="...), uint64(f.Count)), '\x00')
 		}
 	}
-	if keys[54].In.Has(ev.Kind) {
+	if keys[54].In&kind != 0 {
 		dst = append(dst, memberOf(envAccuracy, f.Accuracy)...)
 		if f.Stage != nil {
 			dst = envText(append(dst, "IPE_STAGE="...), 10, f.Stage)
 		}
 	}
-	if keys[56].In.Has(ev.Kind) {
+	if keys[56].In&kind != 0 {
 		if f.Sink != nil {
 			dst = envText(append(dst, "IPE_SINK="...), 9, f.Sink)
 		}
 	}
-	if keys[57].In.Has(ev.Kind) {
+	if keys[57].In&kind != 0 {
 		if f.Has&ipe.HasSince != 0 {
 			dst = append(c.clock.append(append(dst, "IPE_SINCE="...), f.Since), '\x00')
 		}
@@ -239,7 +239,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(c.clock.append(append(dst, "IPE_UNTIL="...), f.Until), '\x00')
 		}
 	}
-	if keys[59].In.Has(ev.Kind) {
+	if keys[59].In&kind != 0 {
 		if f.Has&ipe.HasSeqRange != 0 {
 			dst = append(appendUint(append(dst, "IPE_FIRST_SEQ="...), uint64(f.FirstSeq)), '\x00')
 		}
@@ -247,7 +247,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(appendUint(append(dst, "IPE_LAST_SEQ="...), uint64(f.LastSeq)), '\x00')
 		}
 	}
-	if keys[61].In.Has(ev.Kind) {
+	if keys[61].In&kind != 0 {
 		if f.PIDs != 0 {
 			dst = append(appendUint(append(dst, "IPE_PIDS="...), uint64(f.PIDs)), '\x00')
 		}
@@ -255,7 +255,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(appendUint(append(dst, "IPE_COMMS="...), uint64(f.Comms)), '\x00')
 		}
 	}
-	if keys[63].In.Has(ev.Kind) {
+	if keys[63].In&kind != 0 {
 		if f.What != nil {
 			dst = envText(append(dst, "IPE_WHAT="...), 9, f.What)
 		}
@@ -269,7 +269,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_EFFECT="...), 11, f.Effect)
 		}
 	}
-	if keys[67].In.Has(ev.Kind) {
+	if keys[67].In&kind != 0 {
 		if f.Version != nil {
 			dst = envText(append(dst, "IPE_VERSION="...), 12, f.Version)
 		}
@@ -277,7 +277,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_KERNEL="...), 11, f.Kernel)
 		}
 	}
-	if keys[69].In.Has(ev.Kind) {
+	if keys[69].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = envText(append(dst, "IPE_STATUS="...), 11, f.IPEStatus)
 		}

@@ -13,7 +13,7 @@ var jsonAccuracy = membersOf[ipe.Accuracy](`,"accuracy":"`, `"`)
 
 // appendJSONKeys appends the members of an object, a comma before each.
 func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
-	f := fields{ev, &c.Identity}
+	f, kind := fields{ev, &c.Identity}, Kinds(1)<<ev.Kind
 	if f.Seq != 0 || f.Kind == ipe.KindRepeated {
 		dst = append(c.spool.append(append(dst, `,"spool":"`...), f.Spool), '"')
 	}
@@ -23,7 +23,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 	if f.Has&ipe.HasStamp != 0 {
 		dst = append(c.clock.append(append(dst, `,"time":"`...), f.Time), '"')
 	}
-	if keys[3].In.Has(ev.Kind) {
+	if keys[3].In&kind != 0 {
 		if f.Has&ipe.HasStamp != 0 && f.HasRecord() {
 			dst = appendUint(append(dst, `,"serial":`...), f.Serial)
 		}
@@ -32,10 +32,10 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		}
 	}
 	dst = append(dst, memberOf(jsonKind, f.Kind)...)
-	if keys[6].In.Has(ev.Kind) {
+	if keys[6].In&kind != 0 {
 		dst = append(dst, memberOf(jsonDialect, f.Dialect)...)
 	}
-	if keys[7].In.Has(ev.Kind) {
+	if keys[7].In&kind != 0 {
 		dst = append(dst, memberOf(jsonVerdict, f.Verdict)...)
 		if f.Op != nil {
 			dst = jsonText(append(dst, `,"ipe_op":"`...), "ipe_op", f.Op)
@@ -44,12 +44,12 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"ipe_hook":"`...), "ipe_hook", f.Hook)
 		}
 	}
-	if keys[10].In.Has(ev.Kind) {
+	if keys[10].In&kind != 0 {
 		if f.Comm != nil {
 			dst = jsonText(append(dst, `,"comm":"`...), "comm", f.Comm)
 		}
 	}
-	if keys[11].In.Has(ev.Kind) {
+	if keys[11].In&kind != 0 {
 		if f.Path != nil {
 			dst = jsonText(append(dst, `,"path":"`...), "path", f.Path)
 		}
@@ -60,7 +60,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"rule":"`...), "rule", f.Rule)
 		}
 	}
-	if keys[14].In.Has(ev.Kind) {
+	if keys[14].In&kind != 0 {
 		switch f.Enforcing {
 		case ipe.True:
 			dst = append(dst, `,"enforcing":true`...)
@@ -68,7 +68,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(dst, `,"enforcing":false`...)
 		}
 	}
-	if keys[15].In.Has(ev.Kind) {
+	if keys[15].In&kind != 0 {
 		switch f.OldEnforcing {
 		case ipe.True:
 			dst = append(dst, `,"old_enforcing":true`...)
@@ -76,17 +76,17 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(dst, `,"old_enforcing":false`...)
 		}
 	}
-	if keys[16].In.Has(ev.Kind) {
+	if keys[16].In&kind != 0 {
 		if f.Has&ipe.HasPID != 0 {
 			dst = appendUint(append(dst, `,"pid":`...), uint64(f.PID))
 		}
 	}
-	if keys[17].In.Has(ev.Kind) {
+	if keys[17].In&kind != 0 {
 		if f.Has&ipe.HasIno != 0 {
 			dst = appendUint(append(dst, `,"ino":`...), uint64(f.Ino))
 		}
 	}
-	if keys[18].In.Has(ev.Kind) {
+	if keys[18].In&kind != 0 {
 		if f.Has&ipe.HasEUID != 0 {
 			dst = appendUint(append(dst, `,"euid":`...), uint64(f.EUID))
 		}
@@ -106,7 +106,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"syscall":"`...), "syscall", f.Syscall)
 		}
 	}
-	if keys[23].In.Has(ev.Kind) {
+	if keys[23].In&kind != 0 {
 		if f.TTY != nil {
 			dst = jsonText(append(dst, `,"tty":"`...), "tty", f.TTY)
 		}
@@ -114,7 +114,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"exe":"`...), "exe", f.Exe)
 		}
 	}
-	if keys[25].In.Has(ev.Kind) {
+	if keys[25].In&kind != 0 {
 		if f.Proctitle != nil {
 			dst = jsonText(append(dst, `,"proctitle":"`...), "proctitle", f.Proctitle)
 		}
@@ -137,7 +137,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = appendJSONContexts(append(dst, `,"context":`...), f.Context)
 		}
 	}
-	if keys[32].In.Has(ev.Kind) {
+	if keys[32].In&kind != 0 {
 		dst = append(dst, memberOf(jsonRuleKind, f.RuleKind)...)
 		dst = append(dst, memberOf(jsonAction, f.Action)...)
 		if len(f.RuleProperties) != 0 {
@@ -153,7 +153,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"active_policy_digest":"`...), "active_policy_digest", f.ActivePolicy.Digest)
 		}
 	}
-	if keys[38].In.Has(ev.Kind) {
+	if keys[38].In&kind != 0 {
 		if f.Policy.Name != nil {
 			dst = jsonText(append(dst, `,"policy_name":"`...), "policy_name", f.Policy.Name)
 		}
@@ -164,7 +164,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"policy_digest":"`...), "policy_digest", f.Policy.Digest)
 		}
 	}
-	if keys[41].In.Has(ev.Kind) {
+	if keys[41].In&kind != 0 {
 		if f.OldPolicy.Name != nil {
 			dst = jsonText(append(dst, `,"old_policy_name":"`...), "old_policy_name", f.OldPolicy.Name)
 		}
@@ -175,7 +175,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"old_policy_digest":"`...), "old_policy_digest", f.OldPolicy.Digest)
 		}
 	}
-	if keys[44].In.Has(ev.Kind) {
+	if keys[44].In&kind != 0 {
 		if f.Has&ipe.HasAUID != 0 {
 			dst = appendUint(append(dst, `,"auid":`...), uint64(f.AUID))
 		}
@@ -186,12 +186,12 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = appendUint(append(dst, `,"ses":`...), uint64(f.SES))
 		}
 	}
-	if keys[47].In.Has(ev.Kind) {
+	if keys[47].In&kind != 0 {
 		if f.LSM != nil {
 			dst = jsonText(append(dst, `,"lsm":"`...), "lsm", f.LSM)
 		}
 	}
-	if keys[48].In.Has(ev.Kind) {
+	if keys[48].In&kind != 0 {
 		switch f.Res {
 		case ipe.True:
 			dst = append(dst, `,"res":true`...)
@@ -199,7 +199,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(dst, `,"res":false`...)
 		}
 	}
-	if keys[49].In.Has(ev.Kind) {
+	if keys[49].In&kind != 0 {
 		if f.Has&ipe.HasErrno != 0 {
 			dst = appendInt(append(dst, `,"errno":`...), f.Errno)
 		}
@@ -210,28 +210,28 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 	if len(f.Extra) != 0 {
 		dst = jsonExtra(append(dst, `,"extra":`...), "extra", f.Extra)
 	}
-	if keys[52].In.Has(ev.Kind) {
+	if keys[52].In&kind != 0 {
 		if raw := rawText(ev, c); raw != nil {
 			dst = jsonText(append(dst, `,"raw":"`...), "raw", raw)
 		}
 	}
-	if keys[53].In.Has(ev.Kind) {
+	if keys[53].In&kind != 0 {
 		if f.Has&ipe.HasCount != 0 {
 			dst = appendUint(append(dst, `,"count":`...), uint64(f.Count))
 		}
 	}
-	if keys[54].In.Has(ev.Kind) {
+	if keys[54].In&kind != 0 {
 		dst = append(dst, memberOf(jsonAccuracy, f.Accuracy)...)
 		if f.Stage != nil {
 			dst = jsonText(append(dst, `,"stage":"`...), "stage", f.Stage)
 		}
 	}
-	if keys[56].In.Has(ev.Kind) {
+	if keys[56].In&kind != 0 {
 		if f.Sink != nil {
 			dst = jsonText(append(dst, `,"sink":"`...), "sink", f.Sink)
 		}
 	}
-	if keys[57].In.Has(ev.Kind) {
+	if keys[57].In&kind != 0 {
 		if f.Has&ipe.HasSince != 0 {
 			dst = append(c.clock.append(append(dst, `,"since":"`...), f.Since), '"')
 		}
@@ -239,7 +239,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(c.clock.append(append(dst, `,"until":"`...), f.Until), '"')
 		}
 	}
-	if keys[59].In.Has(ev.Kind) {
+	if keys[59].In&kind != 0 {
 		if f.Has&ipe.HasSeqRange != 0 {
 			dst = appendUint(append(dst, `,"first_seq":`...), uint64(f.FirstSeq))
 		}
@@ -247,7 +247,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = appendUint(append(dst, `,"last_seq":`...), uint64(f.LastSeq))
 		}
 	}
-	if keys[61].In.Has(ev.Kind) {
+	if keys[61].In&kind != 0 {
 		if f.PIDs != 0 {
 			dst = appendUint(append(dst, `,"pids":`...), uint64(f.PIDs))
 		}
@@ -255,7 +255,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = appendUint(append(dst, `,"comms":`...), uint64(f.Comms))
 		}
 	}
-	if keys[63].In.Has(ev.Kind) {
+	if keys[63].In&kind != 0 {
 		if f.What != nil {
 			dst = jsonText(append(dst, `,"what":"`...), "what", f.What)
 		}
@@ -269,7 +269,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"effect":"`...), "effect", f.Effect)
 		}
 	}
-	if keys[67].In.Has(ev.Kind) {
+	if keys[67].In&kind != 0 {
 		if f.Version != nil {
 			dst = jsonText(append(dst, `,"version":"`...), "version", f.Version)
 		}
@@ -277,7 +277,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"kernel":"`...), "kernel", f.Kernel)
 		}
 	}
-	if keys[69].In.Has(ev.Kind) {
+	if keys[69].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = jsonText(append(dst, `,"ipe_status":"`...), "ipe_status", f.IPEStatus)
 		}

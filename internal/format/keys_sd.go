@@ -13,7 +13,7 @@ var sdAccuracy = membersOf[ipe.Accuracy](` accuracy="`, `"`)
 
 // appendSDKeys appends the parameters of an element of structured data, RFC 5424 section 6.3.3.
 func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
-	f := fields{ev, &c.Identity}
+	f, kind := fields{ev, &c.Identity}, Kinds(1)<<ev.Kind
 	if f.Seq != 0 || f.Kind == ipe.KindRepeated {
 		dst = append(c.spool.append(append(dst, ` spool="`...), f.Spool), '"')
 	}
@@ -23,7 +23,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 	if f.Has&ipe.HasStamp != 0 {
 		dst = append(c.clock.append(append(dst, ` time="`...), f.Time), '"')
 	}
-	if keys[3].In.Has(ev.Kind) {
+	if keys[3].In&kind != 0 {
 		if f.Has&ipe.HasStamp != 0 && f.HasRecord() {
 			dst = append(appendUint(append(dst, ` serial="`...), f.Serial), '"')
 		}
@@ -32,10 +32,10 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 		}
 	}
 	dst = append(dst, memberOf(sdKind, f.Kind)...)
-	if keys[6].In.Has(ev.Kind) {
+	if keys[6].In&kind != 0 {
 		dst = append(dst, memberOf(sdDialect, f.Dialect)...)
 	}
-	if keys[7].In.Has(ev.Kind) {
+	if keys[7].In&kind != 0 {
 		dst = append(dst, memberOf(sdVerdict, f.Verdict)...)
 		if f.Op != nil {
 			dst = sdText(append(dst, ` ipe_op="`...), "ipe_op", g, f.Op)
@@ -44,12 +44,12 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` ipe_hook="`...), "ipe_hook", g, f.Hook)
 		}
 	}
-	if keys[10].In.Has(ev.Kind) {
+	if keys[10].In&kind != 0 {
 		if f.Comm != nil {
 			dst = sdText(append(dst, ` comm="`...), "comm", g, f.Comm)
 		}
 	}
-	if keys[11].In.Has(ev.Kind) {
+	if keys[11].In&kind != 0 {
 		if f.Path != nil {
 			dst = sdText(append(dst, ` path="`...), "path", g, f.Path)
 		}
@@ -60,7 +60,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` rule="`...), "rule", g.forRule(), f.Rule)
 		}
 	}
-	if keys[14].In.Has(ev.Kind) {
+	if keys[14].In&kind != 0 {
 		switch f.Enforcing {
 		case ipe.True:
 			dst = append(dst, ` enforcing="true"`...)
@@ -68,7 +68,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(dst, ` enforcing="false"`...)
 		}
 	}
-	if keys[15].In.Has(ev.Kind) {
+	if keys[15].In&kind != 0 {
 		switch f.OldEnforcing {
 		case ipe.True:
 			dst = append(dst, ` old_enforcing="true"`...)
@@ -76,17 +76,17 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(dst, ` old_enforcing="false"`...)
 		}
 	}
-	if keys[16].In.Has(ev.Kind) {
+	if keys[16].In&kind != 0 {
 		if f.Has&ipe.HasPID != 0 {
 			dst = append(appendUint(append(dst, ` pid="`...), uint64(f.PID)), '"')
 		}
 	}
-	if keys[17].In.Has(ev.Kind) {
+	if keys[17].In&kind != 0 {
 		if f.Has&ipe.HasIno != 0 {
 			dst = append(appendUint(append(dst, ` ino="`...), uint64(f.Ino)), '"')
 		}
 	}
-	if keys[18].In.Has(ev.Kind) {
+	if keys[18].In&kind != 0 {
 		if f.Has&ipe.HasEUID != 0 {
 			dst = append(appendUint(append(dst, ` euid="`...), uint64(f.EUID)), '"')
 		}
@@ -106,7 +106,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` syscall="`...), "syscall", g, f.Syscall)
 		}
 	}
-	if keys[23].In.Has(ev.Kind) {
+	if keys[23].In&kind != 0 {
 		if f.TTY != nil {
 			dst = sdText(append(dst, ` tty="`...), "tty", g, f.TTY)
 		}
@@ -114,7 +114,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` exe="`...), "exe", g, f.Exe)
 		}
 	}
-	if keys[25].In.Has(ev.Kind) {
+	if keys[25].In&kind != 0 {
 		if f.Proctitle != nil {
 			dst = sdText(append(dst, ` proctitle="`...), "proctitle", g, f.Proctitle)
 		}
@@ -137,7 +137,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(appendContexts(append(dst, ` context="`...), f.Context), '"')
 		}
 	}
-	if keys[32].In.Has(ev.Kind) {
+	if keys[32].In&kind != 0 {
 		dst = append(dst, memberOf(sdRuleKind, f.RuleKind)...)
 		dst = append(dst, memberOf(sdAction, f.Action)...)
 		if len(f.RuleProperties) != 0 {
@@ -153,7 +153,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` active_policy_digest="`...), "active_policy_digest", g, f.ActivePolicy.Digest)
 		}
 	}
-	if keys[38].In.Has(ev.Kind) {
+	if keys[38].In&kind != 0 {
 		if f.Policy.Name != nil {
 			dst = sdText(append(dst, ` policy_name="`...), "policy_name", g, f.Policy.Name)
 		}
@@ -164,7 +164,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` policy_digest="`...), "policy_digest", g, f.Policy.Digest)
 		}
 	}
-	if keys[41].In.Has(ev.Kind) {
+	if keys[41].In&kind != 0 {
 		if f.OldPolicy.Name != nil {
 			dst = sdText(append(dst, ` old_policy_name="`...), "old_policy_name", g, f.OldPolicy.Name)
 		}
@@ -175,7 +175,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` old_policy_digest="`...), "old_policy_digest", g, f.OldPolicy.Digest)
 		}
 	}
-	if keys[44].In.Has(ev.Kind) {
+	if keys[44].In&kind != 0 {
 		if f.Has&ipe.HasAUID != 0 {
 			dst = append(appendUint(append(dst, ` auid="`...), uint64(f.AUID)), '"')
 		}
@@ -186,12 +186,12 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(appendUint(append(dst, ` ses="`...), uint64(f.SES)), '"')
 		}
 	}
-	if keys[47].In.Has(ev.Kind) {
+	if keys[47].In&kind != 0 {
 		if f.LSM != nil {
 			dst = sdText(append(dst, ` lsm="`...), "lsm", g, f.LSM)
 		}
 	}
-	if keys[48].In.Has(ev.Kind) {
+	if keys[48].In&kind != 0 {
 		switch f.Res {
 		case ipe.True:
 			dst = append(dst, ` res="true"`...)
@@ -199,7 +199,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(dst, ` res="false"`...)
 		}
 	}
-	if keys[49].In.Has(ev.Kind) {
+	if keys[49].In&kind != 0 {
 		if f.Has&ipe.HasErrno != 0 {
 			dst = append(appendInt(append(dst, ` errno="`...), f.Errno), '"')
 		}
@@ -210,28 +210,28 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 	if len(f.Extra) != 0 {
 		dst = sdExtra(append(dst, ` extra="`...), "extra", g, f.Extra)
 	}
-	if keys[52].In.Has(ev.Kind) {
+	if keys[52].In&kind != 0 {
 		if raw := rawText(ev, c); raw != nil {
 			dst = sdText(append(dst, ` raw="`...), "raw", g, raw)
 		}
 	}
-	if keys[53].In.Has(ev.Kind) {
+	if keys[53].In&kind != 0 {
 		if f.Has&ipe.HasCount != 0 {
 			dst = append(appendUint(append(dst, ` count="`...), uint64(f.Count)), '"')
 		}
 	}
-	if keys[54].In.Has(ev.Kind) {
+	if keys[54].In&kind != 0 {
 		dst = append(dst, memberOf(sdAccuracy, f.Accuracy)...)
 		if f.Stage != nil {
 			dst = sdText(append(dst, ` stage="`...), "stage", g, f.Stage)
 		}
 	}
-	if keys[56].In.Has(ev.Kind) {
+	if keys[56].In&kind != 0 {
 		if f.Sink != nil {
 			dst = sdText(append(dst, ` sink="`...), "sink", g, f.Sink)
 		}
 	}
-	if keys[57].In.Has(ev.Kind) {
+	if keys[57].In&kind != 0 {
 		if f.Has&ipe.HasSince != 0 {
 			dst = append(c.clock.append(append(dst, ` since="`...), f.Since), '"')
 		}
@@ -239,7 +239,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(c.clock.append(append(dst, ` until="`...), f.Until), '"')
 		}
 	}
-	if keys[59].In.Has(ev.Kind) {
+	if keys[59].In&kind != 0 {
 		if f.Has&ipe.HasSeqRange != 0 {
 			dst = append(appendUint(append(dst, ` first_seq="`...), uint64(f.FirstSeq)), '"')
 		}
@@ -247,7 +247,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(appendUint(append(dst, ` last_seq="`...), uint64(f.LastSeq)), '"')
 		}
 	}
-	if keys[61].In.Has(ev.Kind) {
+	if keys[61].In&kind != 0 {
 		if f.PIDs != 0 {
 			dst = append(appendUint(append(dst, ` pids="`...), uint64(f.PIDs)), '"')
 		}
@@ -255,7 +255,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(appendUint(append(dst, ` comms="`...), uint64(f.Comms)), '"')
 		}
 	}
-	if keys[63].In.Has(ev.Kind) {
+	if keys[63].In&kind != 0 {
 		if f.What != nil {
 			dst = sdText(append(dst, ` what="`...), "what", g, f.What)
 		}
@@ -269,7 +269,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` effect="`...), "effect", g, f.Effect)
 		}
 	}
-	if keys[67].In.Has(ev.Kind) {
+	if keys[67].In&kind != 0 {
 		if f.Version != nil {
 			dst = sdText(append(dst, ` version="`...), "version", g, f.Version)
 		}
@@ -277,7 +277,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` kernel="`...), "kernel", g, f.Kernel)
 		}
 	}
-	if keys[69].In.Has(ev.Kind) {
+	if keys[69].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = sdText(append(dst, ` ipe_status="`...), "ipe_status", g, f.IPEStatus)
 		}

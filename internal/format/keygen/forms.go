@@ -80,7 +80,7 @@ func (f *form) generate(rows []row) ([]byte, error) {
 			body.WriteString("}\n")
 		}
 		if r.in != open && r.in != "every" {
-			fmt.Fprintf(&body, "if keys[%d].In.Has(ev.Kind) {\n", i)
+			fmt.Fprintf(&body, "if keys[%d].In&kind != 0 {\n", i)
 		}
 		open = r.in
 		if err := f.member(&tables, &body, r); err != nil {
@@ -99,7 +99,7 @@ import "github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 %s
 // %s %s.
 func %s(dst []byte, ev *ipe.Event, c *Context%s) []byte {
-f := fields{ev, &c.Identity}
+f, kind := fields{ev, &c.Identity}, Kinds(1)<<ev.Kind
 %sreturn dst
 }
 `, tables.String(), f.function, f.doc, f.function, f.params, body.String())
