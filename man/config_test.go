@@ -19,6 +19,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/console"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/exec"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/otlp"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/syslog"
 	"github.com/ipe-auditd/ipe-auditd/internal/sinks"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
@@ -148,6 +149,7 @@ func TestDefaults(t *testing.T) {
 	console := every.Settings.(*console.Config)
 	file := parse(t, "sinks: [{type: file, path: /f, rotate: {}}]").Settings.(*file.Config)
 	syslog := parse(t, "sinks: [{type: syslog, address: 'udp://h'}]").Settings.(*syslog.Config)
+	otlp := parse(t, "sinks: [{type: otlp, endpoint: 'https://h'}]").Settings.(*otlp.Config)
 	stream := parse(t, "sinks: [{type: exec, command: [/c]}]").Settings.(*exec.Config)
 	each := parse(t, "sinks: [{type: exec, command: [/c], mode: each}]").Settings.(*exec.Config)
 	for _, tt := range []struct {
@@ -172,6 +174,9 @@ func TestDefaults(t *testing.T) {
 		{"sinks.rotate.compress", "Type file", file.Rotate.Compress},
 		{"sinks.facility", "Type syslog", syslog.Facility},
 		{"sinks.sd_id", "Type syslog", syslog.SDID},
+		{"sinks.compression", "Type otlp", otlp.Compression},
+		{"sinks.batch", "Type otlp", otlp.Batch},
+		{"sinks.timeout", "Type otlp", otlp.Timeout},
 		{"sinks.mode", "Type exec", stream.Mode},
 		{"sinks.timeout", "Type exec", stream.Timeout},
 		{"sinks.max_per_minute", "Type exec", each.MaxPerMinute},

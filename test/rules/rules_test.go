@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"internal/config":                    {"internal/match", "internal/schema", "internal/sink", "internal/sink/console", "internal/sink/journald", "internal/sinks", "internal/text", "internal/units", "pkg/ipe"},
 	"internal/probe":                     {},
 	"internal/certs":                     {},
-	"internal/sinks":                     {"internal/sink", "internal/sink/console", "internal/sink/exec", "internal/sink/file", "internal/sink/journald", "internal/sink/syslog"},
+	"internal/sinks":                     {"internal/sink", "internal/sink/console", "internal/sink/exec", "internal/sink/file", "internal/sink/journald", "internal/sink/nats", "internal/sink/otlp", "internal/sink/syslog"},
 	"internal/host":                      {"pkg/ipe"},
 	"internal/statedir":                  {},
 	"internal/fileprops":                 {"internal/text", "pkg/ipe", "pkg/ipe/policy"},
