@@ -11,27 +11,25 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
 func newCheckConfig() *cobra.Command {
 	var asJSON bool
+	var file string
 	cmd := &cobra.Command{
-		Use:   "check-config [FILE]",
+		Use:   "check-config [FILE|-]",
 		Short: "Check a configuration without running it",
 		Long: `check-config reads the configuration and its drop-ins as the daemon would, and
 prints everything that is wrong or dubious with it, for the service: with its
 folders for the state and the feed. It exits with 78 when the daemon would refuse
-it.`,
+it. Of stdin (-) that alone is read, without drop-ins.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := ""
-			switch len(args) {
-			case 0:
-			case 1:
-				path = args[0]
-			default:
-				return usageError{fmt.Errorf("check-config takes one file, but got %d", len(args))}
+			cfg, warnings, err := loadArgument(cmd, file, args)
+			var usage usageError
+			if errors.As(err, &usage) {
+				return err
 			}
-			cfg, warnings, err := config.LoadIn(path, serviceEnvironment)
 			if err == nil {
 				var more []schema.Problem
 				more, err = daemon.CheckSinks(cfg.Sinks)
@@ -56,7 +54,25 @@ it.`,
 		},
 	}
 	addJSON(cmd, &asJSON, "print JSON")
+	cmd.Flags().StringVar(&file, "config", "", "the same as the argument `FILE`")
 	return cmd
+}
+
+// loadArgument reads the configuration that the argument or --config of cmd names,
+// as the service will: stdin where that is "-", and without any the default file.
+func loadArgument(cmd *cobra.Command, file string, args []string) (*config.Config, []schema.Problem, error) {
+	switch {
+	case len(args) > 1:
+		return nil, nil, usageError{fmt.Errorf("%s takes one file, but got %d", cmd.Name(), len(args))}
+	case len(args) == 1 && file != "":
+		return nil, nil, usageError{fmt.Errorf("%s takes one file, but got --config and %s", cmd.Name(), text.Quote(args[0]))}
+	case len(args) == 1:
+		file = args[0]
+	}
+	if file == "-" {
+		return config.ReadIn("stdin", cmd.InOrStdin(), serviceEnvironment)
+	}
+	return config.LoadIn(file, serviceEnvironment)
 }
 
 // verdict is what check-config --json prints.

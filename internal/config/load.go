@@ -43,6 +43,22 @@ func Parse(file string, data []byte) (*Config, []schema.Problem, error) {
 	return l.result()
 }
 
+// ReadIn is Parse of what r has, with the defaults that [LoadIn] takes from the
+// environment.
+func ReadIn(file string, r io.Reader, getenv func(string) string) (*Config, []schema.Problem, error) {
+	l := loader{config: inEnvironment(getenv), main: file}
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	switch {
+	case err != nil:
+		l.refuse(file, fmt.Errorf("cannot be read: %w", err))
+	case len(data) > maxFile:
+		l.refuse(file, fmt.Errorf("is larger than %v", units.Size(maxFile)))
+	default:
+		l.add(file, data)
+	}
+	return l.result()
+}
+
 // loader merges files into one configuration.
 type loader struct {
 	getenv      func(string) string
