@@ -59,11 +59,17 @@ func guarded(f func(dst []byte, ev *ipe.Event, c *Context, g guard) []byte) Func
 	}
 }
 
+// letsPass reports whether nothing in b is forbidden. It may say no of a b that is
+// all right.
+func (g guard) letsPass(b []byte) bool {
+	return (g < guardPriority || bytes.IndexByte(b, '<') < 0) && (g < guardBlanks || bytes.IndexByte(b, ' ') < 0)
+}
+
 // appendQuoted is text.AppendQuoted, and escapes what g forbids. Where that forbids
 // blanks it always writes the quotes.
 func appendQuoted(dst, b []byte, g guard) []byte {
 	switch start := len(dst); {
-	case g == unguarded:
+	case g < guardBlanks && g.letsPass(b):
 		return words.AppendQuoted(dst, b)
 	case g >= guardBlanks:
 		return words.InQuotes(appendGuarded(dst, b, true, g), start)
@@ -86,9 +92,12 @@ func appendEscaped(dst, b []byte, quoted bool) []byte {
 
 // appendGuarded appends b as appendEscaped does, and what g forbids escaped too.
 func appendGuarded(dst, b []byte, quoted bool, g guard) []byte {
+	if g.letsPass(b) {
+		return appendEscaped(dst, b, quoted)
+	}
 	start := 0
 	for i := range b {
-		if g != unguarded && g.forbids(b[i:]) {
+		if g.forbids(b[i:]) {
 			dst = appendEscaped(dst, b[start:i], quoted)
 			dst = words.AppendEscape(dst, 'x', uint32(b[i]), 2)
 			start = i + 1

@@ -2,7 +2,6 @@ package format
 
 import (
 	"bytes"
-	"encoding/binary"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -50,7 +49,7 @@ func AppendJSONText(dst []byte, key string, s []byte) []byte {
 // jsonText appends what follows the opening quote of the string of a key: s, the
 // closing quote and, where it is needed, KEY_hex.
 func jsonText(dst []byte, key string, s []byte) []byte {
-	if isPlain(s) {
+	if words.IsPlain(s) {
 		return append(append(dst, s...), '"')
 	}
 	dst, valid := appendJSONString(dst[:len(dst)-1], s)
@@ -92,7 +91,7 @@ func appendJSONString(dst, s []byte) ([]byte, bool) {
 	valid := true
 	dst = append(dst, '"')
 	for {
-		n := plainPrefix(s)
+		n := words.PlainPrefix(s)
 		dst = append(dst, s[:n]...)
 		if s = s[n:]; len(s) == 0 {
 			return append(dst, '"'), valid
@@ -118,47 +117,6 @@ func appendJSONString(dst, s []byte) ([]byte, bool) {
 		}
 		s = s[n:]
 	}
-}
-
-// notPlain has the high bit of a byte set where that byte of x is not plain: no printable
-// ASCII, or in need of an escape in JSON. A borrow may set it in the next byte too,
-// but it comes from one that is not plain.
-func notPlain(x uint64) uint64 {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	return (x | (x - ' '*ones) | (x + ones) | ((x ^ '"'*ones) - ones) | ((x ^ '\\'*ones) - ones)) & high
-}
-
-// isPlain reports whether all of s is plain. It looks at eight bytes at a time, and
-// twice at some of them rather than at the last ones one by one.
-func isPlain(s []byte) bool {
-	n := len(s)
-	switch {
-	case n >= 8:
-		found := notPlain(binary.LittleEndian.Uint64(s[n-8:]))
-		for ; len(s) > 8; s = s[8:] {
-			found |= notPlain(binary.LittleEndian.Uint64(s))
-		}
-		return found == 0
-	case n >= 4:
-		return notPlain(uint64(binary.LittleEndian.Uint32(s))<<32|uint64(binary.LittleEndian.Uint32(s[n-4:]))) == 0
-	}
-	return plainPrefix(s) == n
-}
-
-// plainPrefix returns how many bytes at the start of s are plain.
-func plainPrefix(s []byte) int {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		if notPlain(binary.LittleEndian.Uint64(s[i:])) != 0 {
-			break
-		}
-	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			break
-		}
-	}
-	return i
 }
 
 func appendJSONHex(dst, b []byte) []byte {
@@ -219,7 +177,7 @@ func appendJSONExtra(dst []byte, extra []ipe.KeyValue) []byte {
 
 // plainKey reports whether k as it is can name a member of "extra".
 func plainKey(k []byte) bool {
-	return len(k) != 0 && plainPrefix(k) == len(k) &&
+	return len(k) != 0 && words.PlainPrefix(k) == len(k) &&
 		bytes.IndexByte(k, '#') < 0 && !bytes.HasSuffix(k, []byte("_hex"))
 }
 

@@ -399,20 +399,3 @@ func BenchmarkAppendJSON(b *testing.B) {
 		}
 	})
 }
-
-func TestPlainPrefixEndsAtEachByteThatNeedsAnEscape(t *testing.T) {
-	t.Parallel()
-	for c := range 256 {
-		for pos := range 20 {
-			s := bytes.Repeat([]byte{'a'}, 20)
-			s[pos] = byte(c)
-			want := len(s)
-			if c < ' ' || c > '~' || c == '"' || c == '\\' {
-				want = pos
-			}
-			if got := plainPrefix(s); got != want {
-				t.Errorf("byte %#x at %d: got %d, want %d", c, pos, got, want)
-			}
-		}
-	}
-}

@@ -1,6 +1,10 @@
 package format
 
-import "iter"
+import (
+	"iter"
+
+	words "github.com/ipe-auditd/ipe-auditd/internal/text"
+)
 
 // scanner goes through a text in JSON (RFC 8259). It accepts what encoding/json
 // accepts, which fuzzing compares, but looks at each byte once, and finds out
@@ -103,7 +107,7 @@ func (s *scanner) key() bool {
 func (s *scanner) string() {
 	s.at++
 	for {
-		s.at += plainPrefix(s.text[s.at:])
+		s.at += words.PlainPrefix(s.text[s.at:])
 		if s.at == len(s.text) || s.text[s.at] < ' ' {
 			s.bad = true
 			return

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -170,6 +171,9 @@ func sdJoined(dst []byte, start int, key string, g guard) []byte {
 // appendSDValue appends b as PARAM-VALUE and reports whether nothing in it had
 // to be replaced.
 func appendSDValue(dst, b []byte, g guard) ([]byte, bool) {
+	if words.IsPlain(b) && bytes.IndexByte(b, ']') < 0 && g.letsPass(b) {
+		return append(dst, b...), true
+	}
 	whole := true
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)

@@ -11,6 +11,9 @@ import (
 // characters come out as they are, and it stands in quotes when it could be
 // mistaken for something else without them.
 func AppendQuoted(dst, b []byte) []byte {
+	if IsPlain(b) && len(b) != 0 && bytes.IndexByte(b, ' ') < 0 {
+		return append(dst, b...)
+	}
 	start := len(dst)
 	dst = AppendInner(dst, b)
 	if len(b) != 0 && !bytes.ContainsAny(dst[start:], ` "\`) {
@@ -37,7 +40,12 @@ func AppendInner(dst, b []byte) []byte { return appendEscaped(dst, b, `\"`) }
 
 // appendEscaped escapes what is not printable, and the characters of special.
 func appendEscaped(dst, b []byte, special string) []byte {
-	for len(b) > 0 {
+	for {
+		n := PlainPrefix(b)
+		dst = append(dst, b[:n]...)
+		if b = b[n:]; len(b) == 0 {
+			return dst
+		}
 		r, n := utf8.DecodeRune(b)
 		switch {
 		case r == utf8.RuneError && n == 1:
@@ -61,7 +69,6 @@ func appendEscaped(dst, b []byte, special string) []byte {
 		}
 		b = b[n:]
 	}
-	return dst
 }
 
 // AppendEscape appends a backslash, a letter and that many hex digits.
