@@ -87,6 +87,9 @@ func printStatus(out io.Writer, st *api.Status, now time.Time) error {
 	if k := st.KernelLosses; k != nil {
 		row("", "%s", describeKernelLosses(k, now))
 	}
+	if a := st.Audit; a != nil {
+		row("audit", "%s", describeAudit(a, now))
+	}
 	row("spool", "%s", describeSpool(&st.Spool, now))
 	row("feed", "%d of %d clients; %d refused, %d events overwritten before a client got them", st.Feed.Clients, st.Feed.MaxClients, st.Feed.Refused, st.Feed.Lost)
 	if err := w.Flush(); err != nil {
@@ -191,6 +194,26 @@ func describeKernelLosses(k *api.KernelLosses, now time.Time) string {
 		line += "; " + k.Error
 	}
 	return line
+}
+
+// describeAudit says how the kernel's audit subsystem stands. What was taken away is
+// among the reasons.
+func describeAudit(a *api.Audit, now time.Time) string {
+	if a.Kernel == nil {
+		return "nobody says how it stands: " + cmp.Or(a.Error, "the first answer has not come yet")
+	}
+	text := map[uint32]string{0: "not enabled", 1: "enabled", 2: "locked"}[a.Kernel.Enabled]
+	if a.Kernel.Auditd != 0 {
+		text += fmt.Sprintf(", auditd is pid %d", a.Kernel.Auditd)
+	}
+	text += fmt.Sprintf(", backlog limit %d, rate limit %d", a.Kernel.BacklogLimit, a.Kernel.RateLimit)
+	if !a.Asked.IsZero() {
+		text += fmt.Sprintf(", asked %s ago", ago(now, a.Asked))
+	}
+	if a.Error != "" {
+		text += "; " + a.Error
+	}
+	return text
 }
 
 func describeSpool(s *api.Spool, now time.Time) string {

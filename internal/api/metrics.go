@@ -43,6 +43,7 @@ func AppendMetrics(dst []byte, st *Status) []byte {
 	}
 	m.accesses(st)
 	m.counter("forged_total", "Messages refused because the kernel did not send them.", st.Forged)
+	m.audit(st.Audit)
 	m.spool(&st.Spool)
 	m.sinks(st.Sinks)
 	m.gauge("feed_clients", "Streams of the feed that are open.", float64(st.Feed.Clients))

@@ -29,6 +29,7 @@ type Status struct {
 	Forged   uint64            `json:"forged"`           // messages refused: not sent by the kernel
 
 	KernelLosses *KernelLosses `json:"kernel_losses,omitempty"` // absent with --input
+	Audit        *Audit        `json:"audit,omitempty"`         // absent with --input
 
 	InForce        InForce                      `json:"in_force"`
 	Accesses       map[string]map[string]uint64 `json:"accesses"`             // by verdict and operation, without those of which there were none
@@ -181,6 +182,11 @@ func (st *Status) Complete(now time.Time) {
 // addReasons adds to Reasons.
 func (st *Status) addReasons(now time.Time) {
 	add := func(format string, args ...any) { st.Reasons = append(st.Reasons, fmt.Sprintf(format, args...)) }
+	if st.Audit != nil {
+		for _, g := range st.Audit.Degraded {
+			add("%s", g.reason())
+		}
+	}
 	for _, l := range st.Lost {
 		if !l.Last.IsZero() && now.Sub(l.Last) < lossIsRecent {
 			add("records were lost at stage %s in the last %v", l.Stage, lossIsRecent)

@@ -43,6 +43,9 @@ func TestStatusJudgesHealth(t *testing.T) {
 			{Name: "a", State: "retrying", LastError: "connection refused"},
 			{Name: "e", State: "starting"},
 		}}, []string{`sink "a" fails: connection refused`, `sink "b" has stopped`, `sink "c" is 3 events and 60 s behind`}},
+		{"audit as it is by default", Status{Audit: &Audit{Kernel: &AuditKernel{}}}, []string{}},
+		{"something taken away", Status{Audit: &Audit{Degraded: []Degraded{{What: "rate_limit", New: "5", Effect: "some are missing"}}}},
+			[]string{"audit: rate_limit is 5: some are missing"}},
 		{"a reason of the daemon", Status{Reasons: []string{"x"}}, []string{"x"}},
 	}
 	for _, tt := range tests {

@@ -16,6 +16,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/accesscount"
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/auditwatch"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
@@ -151,6 +152,7 @@ type daemon struct {
 	receiver *receiver
 	accesses *accesscount.Counter
 	losses   *lossTracker
+	audit    *auditwatch.Watch
 	api      *api.Server // nil too when there is none
 
 	deadline time.Time // start and Timeout; zero: none
@@ -258,6 +260,8 @@ func (d *daemon) serve(ctx context.Context) error {
 
 	d.losses = d.openLossTracker()
 	d.receiver = newReceiver(d.conn, d.annotator)
+	d.audit = d.openAuditWatch()
+	d.receiver.watch = d.audit
 	d.resume()
 	accounts := &dropPoller{
 		conn: d.conn, reporter: d.losses.reporter, kernel: d.losses.kernel, active: d.receiver.active,
@@ -271,6 +275,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	wg.Go(func() { accounts.run(background) })
 	wg.Go(func() { d.accesses.Run(background) })
 	wg.Go(func() { d.losses.watch(background) })
+	wg.Go(func() { d.audit.Run(background) })
 	wg.Go(func() { d.writeTextfile(background) })
 	wg.Go(func() { d.readPolicies(background) })
 	saved := make(chan struct{})

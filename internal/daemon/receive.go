@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
+	"github.com/ipe-auditd/ipe-auditd/internal/auditwatch"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
@@ -17,6 +18,7 @@ type receiver struct {
 	// Set at construction.
 	conn      *netlinkaudit.Conn
 	annotator *activepolicy.Annotator
+	watch     *auditwatch.Watch // hears what concerns it; nil: nobody does
 
 	// Owned by the goroutine that calls run.
 	records []spool.Record
@@ -73,6 +75,9 @@ func (r *receiver) appendBatch(msgs []netlinkaudit.Message, now int64) {
 		class := ipe.Classify(msg.Type, msg.Data)
 		r.classes[class].Add(1)
 		if class != ipe.ClassIPE {
+			continue
+		}
+		if r.watch != nil && msg.Type != ipe.TypeAccess && !r.watch.Record(msg.Type, msg.Data) {
 			continue
 		}
 		r.records = append(r.records, spool.Record{

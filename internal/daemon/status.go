@@ -101,6 +101,7 @@ func (d *daemon) status() api.Status {
 	}
 	d.losses.status(&st)
 	countAccesses(&st, d.accesses.Counts())
+	d.auditStatus(&st)
 	return st
 }
 

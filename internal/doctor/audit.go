@@ -172,33 +172,56 @@ func recordTypes() []uint16 {
 	return []uint16{ipe.TypeMACStatus, ipe.TypeAccess, ipe.TypeConfigChange, ipe.TypePolicyLoad}
 }
 
+// companionTypes are those of the records that say who caused a denial: SYSCALL,
+// EXECVE, EOE and PROCTITLE.
+func companionTypes() []uint16 { return []uint16{1300, 1309, 1320, 1327} }
+
+// excluded returns which of the types exclude rules take away: all records, or
+// some.
+func excluded(rules []host.AuditRule, types []uint16) (all, some string) {
+	var lists [2][]string
+	for _, t := range types {
+		takesAll, takesSome := false, false
+		for _, r := range rules {
+			s, a := r.Excludes(t)
+			takesSome, takesAll = takesSome || s, takesAll || a
+		}
+		switch {
+		case takesAll:
+			lists[0] = append(lists[0], fmt.Sprint(t))
+		case takesSome:
+			lists[1] = append(lists[1], fmt.Sprint(t))
+		}
+	}
+	return strings.Join(lists[0], ", "), strings.Join(lists[1], ", ")
+}
+
 // checkRules looks for filters of the audit rules that take records away.
 func checkRules(f *facts) []Finding {
 	rules := f.audit.rules
 	if rules.err != nil {
 		return cannotTell("whether audit rules take records away", needsControl, rules.err)
 	}
-	var all, some []string
-	for _, t := range recordTypes() {
-		takesAll, takesSome := false, false
-		for _, r := range rules.value {
-			s, a := r.Excludes(t)
-			takesSome, takesAll = takesSome || s, takesAll || a
-		}
-		switch {
-		case takesAll:
-			all = append(all, fmt.Sprint(t))
-		case takesSome:
-			some = append(some, fmt.Sprint(t))
-		}
-	}
 	var found []Finding
 	const advice = "remove the rule: auditctl -l shows it, /etc/audit/rules.d may bring it back"
-	if all != nil {
-		found = append(found, failure(advice, "an exclude rule takes away every record of type %s, for all listeners and without a count", strings.Join(all, ", "))...)
+	all, some := excluded(rules.value, recordTypes())
+	if all != "" {
+		found = append(found, failure(advice, "an exclude rule takes away every record of type %s, for all listeners and without a count", all)...)
 	}
-	if some != nil {
-		found = append(found, warning(advice, "an exclude rule takes away some records of type %s, for all listeners and without a count", strings.Join(some, ", "))...)
+	if some != "" {
+		found = append(found, warning(advice, "an exclude rule takes away some records of type %s, for all listeners and without a count", some)...)
+	}
+	for _, other := range []struct {
+		types []uint16
+		what  string
+	}{
+		{[]uint16{ipe.TypeAuditConfigChange, ipe.TypeEventListener}, "which say who changes audit and who listens"},
+		{companionTypes(), "which say who caused a denial"},
+	} {
+		all, some := excluded(rules.value, other.types)
+		if types := strings.Trim(all+", "+some, ", "); types != "" {
+			found = append(found, warning(advice, "an exclude rule takes away records of type %s, %s", types, other.what)...)
+		}
 	}
 	for _, r := range rules.value {
 		if r.SkipsTasks() {
@@ -208,6 +231,36 @@ func checkRules(f *facts) []Finding {
 	}
 	if found == nil {
 		return ok("no audit rule takes IPE's records away; rules: %d", len(rules.value))
+	}
+	return found
+}
+
+// checkAuditChanges says what the daemon has seen to be taken away.
+func checkAuditChanges(f *facts) []Finding {
+	if f.Daemon == nil || f.Daemon.Audit == nil {
+		return nil
+	}
+	a := f.Daemon.Audit
+	if a.Kernel == nil || a.Error != "" {
+		return warning("systemctl enable --now ipe-auditd-lost.socket",
+			"the daemon cannot ask how audit stands, so while audit is not enabled it does not hear of rules and limits that take denials away: %s", text.Printable(a.Error))
+	}
+	var found []Finding
+	for _, g := range a.Degraded {
+		since := ""
+		if !g.Since.IsZero() {
+			since = " since " + text.Time(g.Since.UnixMilli(), nil)
+		}
+		say := warning
+		ev := ipe.Event{Kind: ipe.KindAuditConfig, What: []byte(g.What), Old: []byte(g.Old), New: []byte(g.New)}
+		if ipe.AuditImpact(&ev) == ipe.ImpactAll {
+			say = failure
+		}
+		found = append(found, say("ipe-auditd tail --events audit_config shows who changed it, as far as that is recorded; auditctl(8) gives it back",
+			"%s is %s%s: %s", text.Printable(g.What), text.Printable(g.New), since, text.Printable(g.Effect))...)
+	}
+	if found == nil {
+		return ok("nothing was taken away from what is recorded since the daemon watches")
 	}
 	return found
 }

@@ -67,6 +67,7 @@ func checks() []check {
 		{"audit_lost", checkAuditLost},
 		{"kernel_losses", checkKernelLosses},
 		{"audit_rules", checkRules},
+		{"audit_changes", checkAuditChanges},
 		{"auditd", checkAuditd},
 		{"audit_socket", checkSocket},
 		{"receive_buffer", checkReceiveBuffer},

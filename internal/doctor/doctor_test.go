@@ -60,6 +60,7 @@ func well(t *testing.T) *facts {
 
 				Spool: api.Spool{Form: api.FormDisk, Dir: state, Limit: 1 << 20},
 				Sinks: []api.Sink{{Name: "local", Type: "file", State: "ok"}},
+				Audit: &api.Audit{Source: "helper", Kernel: &api.AuditKernel{Enabled: 1}},
 			},
 		},
 		root: t.TempDir(), euid: os.Geteuid(), now: time.Date(2026, 11, 23, 18, 0, 0, 0, time.UTC),
@@ -168,6 +169,21 @@ func TestFindings(t *testing.T) {
 		{"audit_rules", "no tasks", func(t *testing.T, f *facts) {
 			f.audit.rules.value = []host.AuditRule{rule(t, task, never)}
 		}, Warning, "task,never"},
+		{"audit_rules", "changes of audit", func(t *testing.T, f *facts) {
+			f.audit.rules.value = []host.AuditRule{rule(t, exclude, always, [3]uint32{msgtype, equal, 1305})}
+		}, Warning, "records of type 1305, which say who changes audit"},
+		{"audit_rules", "companions", func(t *testing.T, f *facts) {
+			f.audit.rules.value = []host.AuditRule{rule(t, exclude, always, [3]uint32{msgtype, equal, 1300})}
+		}, Warning, "records of type 1300, which say who caused a denial"},
+		{"audit_changes", "excluded", func(_ *testing.T, f *facts) {
+			f.Daemon.Audit.Degraded = []api.Degraded{{What: "rule_added", New: "exclude all of 1420", Effect: "from here on denials are not recorded"}}
+		}, Failure, "rule_added is exclude all of 1420: from here on denials are not recorded"},
+		{"audit_changes", "disabled", func(_ *testing.T, f *facts) {
+			f.Daemon.Audit.Degraded = []api.Degraded{{What: "audit_disabled", Old: "1", New: "0", Effect: "\x1bgone", Since: f.now}}
+		}, Warning, "audit_disabled is 0 since 2026"},
+		{"audit_changes", "nobody answers", func(_ *testing.T, f *facts) {
+			f.Daemon.Audit = &api.Audit{Source: "none", Error: "no helper"}
+		}, Warning, "the daemon cannot ask how audit stands"},
 		{"audit_rules", "forbidden", func(_ *testing.T, f *facts) { f.audit.rules.err = errNo }, Warning, "needs CAP_AUDIT_CONTROL"},
 		{"auditd", "stopped", func(_ *testing.T, f *facts) {
 			f.audit.status.value.PID, f.audit.auditd = 5, []auditdLook{{name: "auditd", state: 'T'}}

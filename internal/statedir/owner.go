@@ -72,12 +72,12 @@ func CheckOwner(dir string, uid int) error {
 
 // isState reports whether the daemon keeps something in a file of that name, or
 // in one that gets such a name: the spool its segments and its mark, which are
-// made as .new and set aside as .aside, and beside it what is known of policies
-// and losses.
+// made as .new and set aside as .aside, and beside it what is known of policies,
+// losses and audit, and what was fetched from the kernel log.
 func isState(name string) bool {
 	name = strings.TrimSuffix(strings.TrimSuffix(name, ".new"), ".aside")
 	switch name {
-	case "end", "policies.json", "ledger.json":
+	case "end", "policies.json", "ledger.json", "audit.json", "backfill.json":
 		return true
 	}
 	return strings.HasSuffix(name, ".seg")

@@ -1,0 +1,5 @@
+//go:build race
+
+package auditwatch
+
+const raceEnabled = true
