@@ -72,6 +72,8 @@ func documentedKeys(t *testing.T) map[string][]documented {
 		section, ok := strings.CutPrefix(l.subsection, "Section ")
 		if ok {
 			prefix = section + "."
+		} else if strings.HasPrefix(l.subsection, "Key ") {
+			prefix = "" // a key of the top
 		}
 		names := words(l.text, "Ic")
 		switch {
@@ -275,6 +277,7 @@ func TestBounds(t *testing.T) {
 		{"spool.size", "Section spool", "spool: {%s}", "1MiB", "1TiB", "1048575", "1099511627777"},
 		{"spool.sync", "Section spool", "spool: {%s}", "up", "1h", "", "3600001ms"},
 		{"api.mode", "Section api", "api: {%s}", "0600", "0666", "0400", "0667"},
+		{"heartbeat", "Key heartbeat", "%s", "1s", "24h", "999ms", "24h1s"},
 		{"sinks.mode", "Type file", file, "0600", "0664", "0400", "0666"},
 		{"sinks.rotate.size", "Type file", file, "64KiB", "1TiB", "65535", "1099511627777"},
 		{"sinks.rotate.age", "Type file", file, "1m", "3650d", "59s", "3651d"},

@@ -9,7 +9,7 @@
 //     load and then as an activation (ipe_update_policy, security/ipe/policy.c).
 //     A load alone, the deletion of a policy and a switch of enforcement change
 //     nothing.
-//   - A reading of securityfs, also in an event "started", tells what was in
+//   - A reading of securityfs, also in an event "started" or "heartbeat", tells what was in
 //     force when it was read. It says nothing of records that were queued by
 //     then, so it holds for those whose stamp is later. A stamp is never later
 //     than the judgement: it is the kernel's coarse clock, or the beginning of

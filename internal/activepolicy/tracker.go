@@ -123,7 +123,10 @@ func (t *Tracker) Observe(ev *ipe.Event) *ipe.Policy {
 			t.enforcing = ev.Enforcing
 		}
 	case ipe.KindStarted:
-		t.started(ev)
+		t.gap() // what the daemon does not say may have changed while it was away
+		t.read(ev)
+	case ipe.KindHeartbeat:
+		t.read(ev)
 	case ipe.KindLost:
 		t.lost(ev)
 	case ipe.KindUnparsed:
@@ -183,11 +186,11 @@ func (t *Tracker) believe(b policyState, since int64) {
 	t.settling, t.replaced = false, nil
 }
 
-// started takes what the daemon read at its start. What it could not read may
-// have changed while it was away.
-func (t *Tracker) started(ev *ipe.Event) {
-	t.gap()
-	t.enforcing = ev.Enforcing
+// read takes what the daemon read of securityfs, as far as it could.
+func (t *Tracker) read(ev *ipe.Event) {
+	if ev.Enforcing.Known() {
+		t.enforcing = ev.Enforcing
+	}
 	switch string(ev.IPEStatus) {
 	case "active":
 		if ev.Policy.Name != nil {

@@ -51,6 +51,10 @@ func started(at int64, status, p, want string) step {
 	return step{observe(ipe.Event{Kind: ipe.KindStarted, Has: ipe.HasStamp, Time: at, IPEStatus: []byte(status), Policy: policy(p)}), want}
 }
 
+func heartbeat(at int64, status, p, want string) step {
+	return step{observe(ipe.Event{Kind: ipe.KindHeartbeat, Has: ipe.HasStamp, Time: at, IPEStatus: []byte(status), Policy: policy(p)}), want}
+}
+
 func lost(until int64, stage string, count uint64, want string) step {
 	return step{observe(ipe.Event{
 		Kind: ipe.KindLost, Has: ipe.HasStamp | ipe.HasUntil | ipe.HasCount, Time: until + 900, Until: until,
@@ -142,6 +146,10 @@ func TestTrackerKnowsThePolicyInForce(t *testing.T) {
 		{"a start is a reading, and the end of what was known", []step{
 			activate(10, 1, "", "lab", "lab"), started(100, "active", "boot", ""), access(100, 2, ""), access(101, 3, "boot"),
 			started(200, "unreadable", "", ""), access(201, 4, ""),
+		}},
+		{"a heartbeat is a reading, and ends nothing", []step{
+			activate(10, 1, "", "lab", "lab"), heartbeat(100, "unreadable", "", "lab"), access(101, 2, "lab"),
+			noticed(200, ""), access(201, 3, ""), heartbeat(300, "active", "lab", ""), access(301, 4, "lab"),
 		}},
 		{"losses that the stream tells", []step{
 			activate(10, 1, "", "lab", "lab"), lost(100, "truncated", 3, "lab"), lost(100, "memory", 0, "lab"),

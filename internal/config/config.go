@@ -26,11 +26,34 @@ type Config struct {
 	Metrics Metrics `yaml:"metrics"`
 	Log     Log     `yaml:"log"`
 
+	// Heartbeat is how often the daemon says that it runs and what is in force; 0:
+	// never. Where no file says it, that is DefaultHeartbeat with a sink that goes
+	// to many hosts' engine, and 0 otherwise.
+	Heartbeat Interval `yaml:"heartbeat"`
+
 	// Sinks is nil when no file says anything about sinks: the caller then
 	// takes [DefaultSinks]. It is empty but not nil for "sinks: []", which asks
 	// for none.
 	Sinks []Sink `yaml:"sinks"`
 }
+
+// DefaultHeartbeat is the default of Config.Heartbeat where there is one.
+const DefaultHeartbeat = Interval(5 * time.Minute)
+
+// Interval is how often something is done; 0 is never.
+type Interval time.Duration
+
+// String returns the interval as a configuration has it.
+func (i Interval) String() string {
+	if i == 0 {
+		return "off"
+	}
+	return units.FormatDuration(time.Duration(i))
+}
+
+// fleetTypes are the types of sinks whose receivers hear many hosts, and want to
+// know which are silent.
+var fleetTypes = []string{"otlp", "nats"}
 
 // Source says how records are received.
 type Source struct {

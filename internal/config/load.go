@@ -65,10 +65,11 @@ type loader struct {
 	euid        int
 	defaultFile string
 
-	config   *Config
-	main     string
-	problems []schema.Problem
-	warnings []schema.Problem
+	config    *Config
+	heartbeat bool // a file says it
+	main      string
+	problems  []schema.Problem
+	warnings  []schema.Problem
 }
 
 func (l *loader) load(path string) (*Config, []schema.Problem, error) {
@@ -161,11 +162,12 @@ func (l *loader) warn(file, message string) {
 
 // add merges one file into the configuration.
 func (l *loader) add(file string, data []byte) {
-	d := &decoder{schema.Decoder{File: file}}
+	d := &decoder{Decoder: schema.Decoder{File: file}}
 	if root := d.Parse(data); root != nil {
 		if sinks := d.config(l.config, root); sinks != nil {
 			l.addSinks(d, sinks)
 		}
+		l.heartbeat = l.heartbeat || d.heartbeat
 	}
 	slices.SortStableFunc(d.Problems, func(a, b schema.Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
@@ -199,6 +201,9 @@ func (l *loader) addSinks(d *decoder, sinks []Sink) {
 
 func (l *loader) result() (*Config, []schema.Problem, error) {
 	l.check()
+	if !l.heartbeat && slices.ContainsFunc(l.config.Sinks, func(s Sink) bool { return slices.Contains(fleetTypes, s.Type) }) {
+		l.config.Heartbeat = DefaultHeartbeat
+	}
 	if len(l.problems) > 0 {
 		return nil, l.warnings, &schema.Error{Problems: l.problems}
 	}

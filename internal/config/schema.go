@@ -24,10 +24,16 @@ const (
 	mostSize    = 1 * units.TiB
 
 	mostPause = time.Hour
+
+	leastHeartbeat = time.Second
+	mostHeartbeat  = 24 * time.Hour
 )
 
 // decoder reads the sections of one file.
-type decoder struct{ schema.Decoder }
+type decoder struct {
+	schema.Decoder
+	heartbeat bool // the file says it
+}
 
 // config reads a whole file into c, except for the sinks: those are returned,
 // because they do not replace each other key by key.
@@ -53,9 +59,31 @@ func (d *decoder) config(c *Config, root ast.Node) (sinks []Sink) {
 		"log": d.Section(schema.Keys{
 			"level": d.Text(&c.Log.Level, schema.OneOf("debug", "info", "warn", "error")),
 		}),
-		"sinks": d.sinks(&sinks),
+		"heartbeat": d.interval(&c.Heartbeat),
+		"sinks":     d.sinks(&sinks),
 	})
 	return sinks
+}
+
+// interval reads the time between heartbeats.
+func (d *decoder) interval(dst *Interval) schema.Value {
+	return func(name string, n ast.Node) {
+		d.heartbeat = true
+		word := ""
+		if _, ok := n.(ast.ScalarNode); ok {
+			word = n.GetToken().Value
+		}
+		v, err := units.ParseDuration(word)
+		switch {
+		case word == "off", err == nil && v == 0:
+			*dst = 0
+		case err != nil, v < leastHeartbeat, v > mostHeartbeat:
+			d.Errorf(n, "%s wants a time from %s to %s, as in 5m, or off, not %s", name,
+				units.FormatDuration(leastHeartbeat), units.FormatDuration(mostHeartbeat), schema.What(n))
+		default:
+			*dst = Interval(v)
+		}
+	}
 }
 
 // textfile reads the name of the file for node_exporter, whose textfile

@@ -82,6 +82,8 @@ func (s *shower) show() []byte {
 			for k, v := range fields(section) {
 				line(key+"."+k, "  "+k+": "+string(s.value(nil, v, "", false)))
 			}
+		case section.Kind() != reflect.Slice:
+			line(key, key+": "+string(s.value(nil, section, "", false)))
 		case section.IsNil():
 		case section.Len() == 0:
 			line(key, key+": []")
@@ -149,6 +151,8 @@ func isNil(v reflect.Value) bool {
 func (s *shower) value(dst []byte, v reflect.Value, name string, asJSON bool) []byte {
 	switch x := v.Interface().(type) {
 	case units.Size:
+		return appendText(dst, x.String(), asJSON)
+	case Interval:
 		return appendText(dst, x.String(), asJSON)
 	case time.Duration:
 		return appendText(dst, units.FormatDuration(x), asJSON)

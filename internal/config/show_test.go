@@ -88,7 +88,7 @@ func TestDefaultsAreShown(t *testing.T) {
 	t.Parallel()
 	c := Defaults()
 	c.Sinks = DefaultSinks(true)
-	for _, want := range []string{"receive_buffer: 128MiB", "  sync: 1s\n", `  mode: "0660"`, "  level: info", "  - name: journald\n    type: journald\n    from: end\n    raw: false\n    coalesce: 0s\n"} {
+	for _, want := range []string{"receive_buffer: 128MiB", "  sync: 1s\n", `  mode: "0660"`, "  level: info", "heartbeat: \"off\"\n", "  - name: journald\n    type: journald\n    from: end\n    raw: false\n    coalesce: 0s\n"} {
 		if shown := string(c.AppendYAML(nil)); !strings.Contains(shown, want) {
 			t.Errorf("%q is missing:\n%s", want, shown)
 		}

@@ -151,9 +151,12 @@ type daemon struct {
 	conn     *netlinkaudit.Conn
 	receiver *receiver
 	accesses *accesscount.Counter
+	kernel   string // its release
 	losses   *lossTracker
 	audit    *auditwatch.Watch
 	api      *api.Server // nil too when there is none
+
+	heartbeats chan time.Duration // how often, when that changes; one slot
 
 	deadline time.Time // start and Timeout; zero: none
 }
@@ -249,13 +252,13 @@ func (d *daemon) tellDisk(ev ipe.Event) {
 
 // serve receives from the kernel until ctx ends.
 func (d *daemon) serve(ctx context.Context) error {
-	kernel := host.KernelRelease()
+	d.kernel = host.KernelRelease()
 	entries := d.spool.NewReader(spool.Start{End: true})
 	defer entries.Close()
 	d.accesses = accesscount.New(entries, d.share.Task(fairshare.Sinks))
 	state := d.observeState()
-	logIPE(d.log, kernel, state)
-	started := startedEvent(d.Version, kernel, state)
+	logIPE(d.log, d.kernel, state)
+	started := stateEvent(ipe.KindStarted, d.Version, d.kernel, state)
 	d.emitter.emit(&started)
 
 	d.losses = d.openLossTracker()
@@ -278,6 +281,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	wg.Go(func() { d.audit.Run(background) })
 	wg.Go(func() { d.writeTextfile(background) })
 	wg.Go(func() { d.readPolicies(background) })
+	d.heartbeats = make(chan time.Duration, 1)
+	d.setHeartbeat(time.Duration(d.Config.Heartbeat))
+	wg.Go(func() { d.sendHeartbeats(background) })
 	saved := make(chan struct{})
 	go func() { defer close(saved); d.savePolicies(background) }()
 	d.serveAPI()
@@ -318,7 +324,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	case <-saved:
 	case <-time.After(saveTimeout): // the disk hangs
 	}
-	d.emitter.emit(&ipe.Event{Kind: ipe.KindStopped, Version: []byte(d.Version), Kernel: []byte(kernel)})
+	d.emitter.emit(&ipe.Event{Kind: ipe.KindStopped, Version: []byte(d.Version), Kernel: []byte(d.kernel)})
 	return err
 }
 

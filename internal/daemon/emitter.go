@@ -32,10 +32,10 @@ func (t *emitter) emit(ev *ipe.Event) {
 	t.spool.Append([]spool.Record{{Type: entry.TypeInternal, Time: now.UnixNano(), Data: t.buf, Urgent: true}})
 }
 
-// startedEvent says where and in which state of IPE the daemon begins.
-func startedEvent(version, kernel string, state host.IPE) ipe.Event {
+// stateEvent says where the daemon runs and in which state IPE is.
+func stateEvent(kind ipe.Kind, version, kernel string, state host.IPE) ipe.Event {
 	return ipe.Event{
-		Kind:         ipe.KindStarted,
+		Kind:         kind,
 		Version:      []byte(version),
 		Kernel:       []byte(kernel),
 		IPEStatus:    []byte(state.Status),

@@ -140,6 +140,15 @@ func (d *daemon) logLoss(ev *ipe.Event) {
 	}
 }
 
+// total returns how many records were lost before the spool, as far as that is known.
+func (b *lossTracker) total() (n uint64) {
+	for _, a := range []losses.Stage{losses.Socket, losses.Kernel, losses.Truncated} {
+		count, _ := b.reporter.Total(a)
+		n += count
+	}
+	return n
+}
+
 // save writes what was told so far.
 func (b *lossTracker) save() {
 	dir := b.d.dir("")

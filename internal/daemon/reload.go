@@ -72,7 +72,10 @@ func (d *daemon) reload(ctx context.Context) {
 			d.log.Error("sink could not be started", zap.Error(err))
 		}
 	}
-	d.Config.Sinks = next.Sinks
+	d.Config.Sinks, d.Config.Heartbeat = next.Sinks, next.Heartbeat
+	if d.heartbeats != nil {
+		d.setHeartbeat(time.Duration(next.Heartbeat))
+	}
 	d.log.Info("configuration reloaded", zap.Strings("added", changes.Added), zap.Strings("removed", changes.Removed),
 		zap.Strings("changed", changes.Changed), zap.Strings("unchanged", changes.Unchanged))
 }

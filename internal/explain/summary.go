@@ -30,6 +30,8 @@ func summary(ev *ipe.Event) []string {
 		return []string{"Enforcement was switched off" + by(ev) + ": what the policy denies is recorded, but happens."}
 	case ipe.KindStarted:
 		return []string{"The daemon started. On this host IPE was: " + text.Name(ev.IPEStatus) + "."}
+	case ipe.KindHeartbeat:
+		return []string{"The daemon says that it runs. On this host IPE was: " + text.Name(ev.IPEStatus) + "."}
 	case ipe.KindStopped:
 		return []string{"The daemon stopped in order."}
 	case ipe.KindLost:

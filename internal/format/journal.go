@@ -22,6 +22,7 @@ var messageIDs = [...]string{
 	ipe.KindForged:         "97a6d8ae4ef0a848c933b238adb8f4e6",
 	ipe.KindRepeated:       "24c5c09f2ab01ec64c39292a7652ebd6",
 	ipe.KindAuditConfig:    "c1f6ea54c1d34d0b9d2a5b1c37e0f86a",
+	ipe.KindHeartbeat:      "7fe466288e654fcd8dcc64eba5ae7c28",
 }
 
 // MessageID returns the MESSAGE_ID of the journal entries of a kind, 32 hex

@@ -56,8 +56,9 @@ var (
 	changes    = policies | kinds(ipe.KindEnforcement)
 	losses     = kinds(ipe.KindLost, ipe.KindForged)
 	counts     = losses | kinds(ipe.KindRepeated)
-	atStart    = kinds(ipe.KindStarted)
-	runs       = kinds(ipe.KindStarted, ipe.KindStopped)
+	beats      = kinds(ipe.KindHeartbeat)
+	states     = kinds(ipe.KindStarted) | beats
+	runs       = states | kinds(ipe.KindStopped)
 	auditConf  = kinds(ipe.KindAuditConfig)
 	fromRecord = fromKernel | auditConf
 )
@@ -87,7 +88,7 @@ var keys = [...]Key{
 	{Name: "path", In: accesses, Doc: "path of the file", value: text(func(f *fields) *[]byte { return &f.Path })},
 	{Name: "dev", In: accesses, Doc: "name of the file system's super block", value: text(func(f *fields) *[]byte { return &f.Dev })},
 	{Name: "rule", In: accesses, Doc: "rule that decided", value: fromPolicy(text(func(f *fields) *[]byte { return &f.Rule }))},
-	{Name: "enforcing", In: accesses | kinds(ipe.KindEnforcement) | atStart, Doc: "whether IPE is enforcing", value: boolean(func(f *fields) *ipe.Bool { return &f.Enforcing })},
+	{Name: "enforcing", In: accesses | kinds(ipe.KindEnforcement) | states, Doc: "whether IPE is enforcing", value: boolean(func(f *fields) *ipe.Bool { return &f.Enforcing })},
 	{Name: "old_enforcing", In: kinds(ipe.KindEnforcement), Doc: "whether it was before", value: boolean(func(f *fields) *ipe.Bool { return &f.OldEnforcing })},
 	{Name: "pid", In: accesses | auditConf, Doc: "thread group id of the process", value: number(func(f *fields) *uint64 { return &f.PID }, ipe.HasPID)},
 	{Name: "ino", In: accesses, Doc: "inode of the file", value: number(func(f *fields) *uint64 { return &f.Ino }, ipe.HasIno)},
@@ -111,9 +112,9 @@ var keys = [...]Key{
 	{Name: "active_policy_name", In: accesses, Doc: "name of the policy that judged it", value: text(func(f *fields) *[]byte { return &f.ActivePolicy.Name })},
 	{Name: "active_policy_version", In: accesses, Doc: "version of the policy that judged it", value: text(func(f *fields) *[]byte { return &f.ActivePolicy.Version })},
 	{Name: "active_policy_digest", In: accesses, Doc: "digest of the policy that judged it", value: text(func(f *fields) *[]byte { return &f.ActivePolicy.Digest })},
-	{Name: "policy_name", In: policies | atStart, Doc: "name of the policy loaded or active now", value: text(func(f *fields) *[]byte { return &f.Policy.Name })},
-	{Name: "policy_version", In: policies | atStart, Doc: "version of the policy loaded or active now", value: text(func(f *fields) *[]byte { return &f.Policy.Version })},
-	{Name: "policy_digest", In: policies | atStart, Doc: "digest of the policy loaded or active now", value: text(func(f *fields) *[]byte { return &f.Policy.Digest })},
+	{Name: "policy_name", In: policies | states, Doc: "name of the policy loaded or active now", value: text(func(f *fields) *[]byte { return &f.Policy.Name })},
+	{Name: "policy_version", In: policies | states, Doc: "version of the policy loaded or active now", value: text(func(f *fields) *[]byte { return &f.Policy.Version })},
+	{Name: "policy_digest", In: policies | states, Doc: "digest of the policy loaded or active now", value: text(func(f *fields) *[]byte { return &f.Policy.Digest })},
 	{Name: "old_policy_name", In: kinds(ipe.KindPolicyActivate), Doc: "name of the policy that was replaced", value: text(func(f *fields) *[]byte { return &f.OldPolicy.Name })},
 	{Name: "old_policy_version", In: kinds(ipe.KindPolicyActivate), Doc: "version of the policy that was replaced", value: text(func(f *fields) *[]byte { return &f.OldPolicy.Version })},
 	{Name: "old_policy_digest", In: kinds(ipe.KindPolicyActivate), Doc: "digest of the policy that was replaced", value: text(func(f *fields) *[]byte { return &f.OldPolicy.Digest })},
@@ -136,14 +137,18 @@ var keys = [...]Key{
 	{Name: "last_seq", In: kinds(ipe.KindLost, ipe.KindRepeated), Doc: "seq of the last of them", value: number(func(f *fields) *uint64 { return &f.LastSeq }, ipe.HasSeqRange)},
 	{Name: "pids", In: kinds(ipe.KindRepeated), Doc: "how many processes", value: number(func(f *fields) *uint64 { return &f.PIDs }, 0)},
 	{Name: "comms", In: kinds(ipe.KindRepeated), Doc: "how many names of threads", value: number(func(f *fields) *uint64 { return &f.Comms }, 0)},
+	{Name: "denied", In: beats, Doc: "accesses denied since the start", value: number(func(f *fields) *uint64 { return &f.Totals.Denied }, ipe.HasTotals)},
+	{Name: "would_deny", In: beats, Doc: "accesses that enforcement would have denied, since the start", value: number(func(f *fields) *uint64 { return &f.Totals.WouldDeny }, ipe.HasTotals)},
+	{Name: "allowed", In: beats, Doc: "accesses allowed and recorded since the start", value: number(func(f *fields) *uint64 { return &f.Totals.Allowed }, ipe.HasTotals)},
+	{Name: "lost", In: beats, Doc: "records lost since the start", value: number(func(f *fields) *uint64 { return &f.Totals.Lost }, ipe.HasTotals)},
 	{Name: "what", In: auditConf, Doc: "what was changed", value: text(func(f *fields) *[]byte { return &f.What })},
 	{Name: "old", In: auditConf, Doc: "how it was before", value: text(func(f *fields) *[]byte { return &f.Old })},
 	{Name: "new", In: auditConf, Doc: "how it is now", value: text(func(f *fields) *[]byte { return &f.New })},
 	{Name: "effect", In: auditConf, Doc: "what that means, in words", value: text(func(f *fields) *[]byte { return &f.Effect })},
 	{Name: "version", In: runs, Doc: "version of ipe-auditd", value: text(func(f *fields) *[]byte { return &f.Version })},
 	{Name: "kernel", In: runs, Doc: "release of the running kernel", value: text(func(f *fields) *[]byte { return &f.Kernel })},
-	{Name: "ipe_status", In: atStart, Doc: "whether there is IPE, and a policy", value: text(func(f *fields) *[]byte { return &f.IPEStatus })},
-	{Name: "success_audit", In: atStart, Doc: "whether allowed accesses are recorded", value: boolean(func(f *fields) *ipe.Bool { return &f.SuccessAudit })},
+	{Name: "ipe_status", In: states, Doc: "whether there is IPE, and a policy", value: text(func(f *fields) *[]byte { return &f.IPEStatus })},
+	{Name: "success_audit", In: states, Doc: "whether allowed accesses are recorded", value: boolean(func(f *fields) *ipe.Bool { return &f.SuccessAudit })},
 	{Name: "host", In: every, Doc: "name of the host", value: name(func(f *fields) *[]byte { return &f.Host })},
 	{Name: "boot_id", In: every, Doc: "id of the boot", value: name(func(f *fields) *[]byte { return &f.BootID })},
 	{Name: "prev_seq", In: every, Doc: "seq of the event that a reader with a match was given before", value: prevSeq()},

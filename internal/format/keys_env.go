@@ -256,6 +256,20 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		}
 	}
 	if keys[63].In&kind != 0 {
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, "IPE_DENIED="...), uint64(f.Totals.Denied)), '\x00')
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, "IPE_WOULD_DENY="...), uint64(f.Totals.WouldDeny)), '\x00')
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, "IPE_ALLOWED="...), uint64(f.Totals.Allowed)), '\x00')
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, "IPE_LOST="...), uint64(f.Totals.Lost)), '\x00')
+		}
+	}
+	if keys[67].In&kind != 0 {
 		if f.What != nil {
 			dst = envText(append(dst, "IPE_WHAT="...), 9, f.What)
 		}
@@ -269,7 +283,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_EFFECT="...), 11, f.Effect)
 		}
 	}
-	if keys[67].In&kind != 0 {
+	if keys[71].In&kind != 0 {
 		if f.Version != nil {
 			dst = envText(append(dst, "IPE_VERSION="...), 12, f.Version)
 		}
@@ -277,7 +291,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_KERNEL="...), 11, f.Kernel)
 		}
 	}
-	if keys[69].In&kind != 0 {
+	if keys[73].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = envText(append(dst, "IPE_STATUS="...), 11, f.IPEStatus)
 		}

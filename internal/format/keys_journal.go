@@ -256,6 +256,20 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		}
 	}
 	if keys[63].In&kind != 0 {
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, "IPE_DENIED="...), uint64(f.Totals.Denied)), '\n')
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, "IPE_WOULD_DENY="...), uint64(f.Totals.WouldDeny)), '\n')
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, "IPE_ALLOWED="...), uint64(f.Totals.Allowed)), '\n')
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, "IPE_LOST="...), uint64(f.Totals.Lost)), '\n')
+		}
+	}
+	if keys[67].In&kind != 0 {
 		if f.What != nil {
 			dst = journalText(append(dst, "IPE_WHAT="...), f.What)
 		}
@@ -269,7 +283,7 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = journalText(append(dst, "IPE_EFFECT="...), f.Effect)
 		}
 	}
-	if keys[67].In&kind != 0 {
+	if keys[71].In&kind != 0 {
 		if f.Version != nil {
 			dst = journalText(append(dst, "IPE_VERSION="...), f.Version)
 		}
@@ -277,7 +291,7 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = journalText(append(dst, "IPE_KERNEL="...), f.Kernel)
 		}
 	}
-	if keys[69].In&kind != 0 {
+	if keys[73].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = journalText(append(dst, "IPE_STATUS="...), f.IPEStatus)
 		}

@@ -256,6 +256,20 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		}
 	}
 	if keys[63].In&kind != 0 {
+		if f.Has&ipe.HasTotals != 0 {
+			dst = appendUint(append(dst, `,"denied":`...), uint64(f.Totals.Denied))
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = appendUint(append(dst, `,"would_deny":`...), uint64(f.Totals.WouldDeny))
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = appendUint(append(dst, `,"allowed":`...), uint64(f.Totals.Allowed))
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = appendUint(append(dst, `,"lost":`...), uint64(f.Totals.Lost))
+		}
+	}
+	if keys[67].In&kind != 0 {
 		if f.What != nil {
 			dst = jsonText(append(dst, `,"what":"`...), "what", f.What)
 		}
@@ -269,7 +283,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"effect":"`...), "effect", f.Effect)
 		}
 	}
-	if keys[67].In&kind != 0 {
+	if keys[71].In&kind != 0 {
 		if f.Version != nil {
 			dst = jsonText(append(dst, `,"version":"`...), "version", f.Version)
 		}
@@ -277,7 +291,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"kernel":"`...), "kernel", f.Kernel)
 		}
 	}
-	if keys[69].In&kind != 0 {
+	if keys[73].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = jsonText(append(dst, `,"ipe_status":"`...), "ipe_status", f.IPEStatus)
 		}

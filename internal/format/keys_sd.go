@@ -256,6 +256,20 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 		}
 	}
 	if keys[63].In&kind != 0 {
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, ` denied="`...), uint64(f.Totals.Denied)), '"')
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, ` would_deny="`...), uint64(f.Totals.WouldDeny)), '"')
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, ` allowed="`...), uint64(f.Totals.Allowed)), '"')
+		}
+		if f.Has&ipe.HasTotals != 0 {
+			dst = append(appendUint(append(dst, ` lost="`...), uint64(f.Totals.Lost)), '"')
+		}
+	}
+	if keys[67].In&kind != 0 {
 		if f.What != nil {
 			dst = sdText(append(dst, ` what="`...), "what", g, f.What)
 		}
@@ -269,7 +283,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` effect="`...), "effect", g, f.Effect)
 		}
 	}
-	if keys[67].In&kind != 0 {
+	if keys[71].In&kind != 0 {
 		if f.Version != nil {
 			dst = sdText(append(dst, ` version="`...), "version", g, f.Version)
 		}
@@ -277,7 +291,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` kernel="`...), "kernel", g, f.Kernel)
 		}
 	}
-	if keys[69].In&kind != 0 {
+	if keys[73].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = sdText(append(dst, ` ipe_status="`...), "ipe_status", g, f.IPEStatus)
 		}

@@ -22,7 +22,7 @@ const (
 //	4 warning  would_deny and unknown; a policy load that failed; unparsed
 //	5 notice   policy loaded, activated; enforcement switched on; stopped
 //	1 to 5     audit_config, by what it takes away: see [ipe.AuditImpact]
-//	6 info     allowed; started
+//	6 info     allowed; started; heartbeat
 //
 // A repeated event is as grave as those that it counts.
 //
@@ -51,7 +51,7 @@ func Severity(ev *ipe.Event) int {
 			return severityNotice
 		}
 		return severityAlert
-	case ipe.KindStarted:
+	case ipe.KindStarted, ipe.KindHeartbeat:
 		return severityInfo
 	case ipe.KindLost:
 		if !ev.IsLoss() {

@@ -85,6 +85,10 @@ func (t *line) event(ev *ipe.Event, c *Context) {
 		t.enforcement(ev)
 	case ipe.KindStarted:
 		t.started(ev)
+	case ipe.KindHeartbeat:
+		t.head(plain, "HEARTBEAT")
+		t.state(ev)
+		t.totals(ev)
 	case ipe.KindStopped:
 		t.head(news, "STOPPED")
 		t.str(" ipe-auditd")
@@ -246,6 +250,33 @@ func (t *line) auditConfig(ev *ipe.Event) {
 
 func (t *line) started(ev *ipe.Event) {
 	t.head(news, "STARTED")
+	t.state(ev)
+}
+
+// totals writes what was counted since the start.
+func (t *line) totals(ev *ipe.Event) {
+	if ev.Has&ipe.HasTotals == 0 {
+		return
+	}
+	n := &ev.Totals
+	for _, part := range [...]struct {
+		before string
+		count  uint64
+		behind string
+	}{
+		{"; since the start ", n.Denied, " denied"},
+		{", ", n.WouldDeny, " would be denied"},
+		{", ", n.Allowed, " allowed"},
+		{", ", n.Lost, " lost"},
+	} {
+		t.str(part.before)
+		t.dst = strconv.AppendUint(t.dst, part.count, 10)
+		t.str(part.behind)
+	}
+}
+
+// state writes what is in force, and where.
+func (t *line) state(ev *ipe.Event) {
 	t.str(" ipe-auditd")
 	t.value(" ", ev.Version)
 	t.value(" on Linux ", ev.Kernel)

@@ -43,7 +43,7 @@ type (
 
 // The kinds of events and the verdicts, as pkg/ipe has them.
 const (
-	lastKind    = ipe.KindAuditConfig
+	lastKind    = ipe.KindHeartbeat
 	lastVerdict = ipe.VerdictUnknown
 
 	allKinds   = 1<<(lastKind+1) - 1

@@ -77,7 +77,7 @@ type audit struct {
 // add takes the next event; counts says that it lies in the window.
 func (a *audit) add(ev *eventsource.Event, counts bool) {
 	switch {
-	case ev.Kind == ipe.KindStarted:
+	case ev.Kind == ipe.KindStarted, ev.Kind == ipe.KindHeartbeat && ev.SuccessAudit.Known():
 		a.state = ev.SuccessAudit
 	case (ev.Kind == ipe.KindAccess || ev.Kind == ipe.KindRepeated) && ev.Action == ipe.ActionAllow:
 		// It was switched on: what came before is not known.

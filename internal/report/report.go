@@ -83,6 +83,7 @@ func (r *Report) Add(ev *eventsource.Event) {
 		if ev.Action == ipe.ActionDeny {
 			r.groups.Add(&ev.Event, tally.Times(&ev.Event), ev.On)
 		}
+	case ipe.KindHeartbeat: // nothing happened
 	default:
 		r.timeline.add(ev)
 	}

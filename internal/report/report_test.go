@@ -233,6 +233,26 @@ func TestTimelineFoldsOnlyWhatChangesNothing(t *testing.T) {
 	}
 }
 
+func TestHeartbeatsAreNoNewsButTellWhatIsInForce(t *testing.T) {
+	t.Parallel()
+	const beat = `{"spool":"0000000000000001","seq":%d,"time":"2026-11-23T%02d:00:00.000Z","event":"heartbeat","enforcing":true,"policy_name":"p","policy_version":"1.0.0","policy_digest":"sha256:aa","denied":1,"would_deny":0,"allowed":0,"lost":0,"version":"1","ipe_status":"active","host":"h","boot_id":"b"}` + "\n"
+	var lines strings.Builder
+	for i := range 10 {
+		fmt.Fprintf(&lines, beat, i+1, i+1)
+	}
+	doc := whole(t, read(t, []string{"-"}, lines.String()))
+	if n := len(doc["timeline"].([]any)); n != 0 {
+		t.Errorf("%d entries in the timeline, want none: %v", n, doc["timeline"])
+	}
+	force := doc["in_force"].(map[string]any)
+	if force["active_policy_name"] != "p" || force["enforcing"] != true {
+		t.Errorf("in force is %v", force)
+	}
+	if doc["events"] != 10.0 || doc["last"] != "2026-11-23T10:00:00.000Z" {
+		t.Errorf("%v events, the last at %v", doc["events"], doc["last"])
+	}
+}
+
 func TestTimelineNamesTheSinkThatWasRefused(t *testing.T) {
 	t.Parallel()
 	refused := func(sink string) *eventsource.Event {

@@ -20,6 +20,7 @@ const (
 	KindForged                     // a process other than the kernel sent records
 	KindRepeated                   // accesses of one kind, counted instead of told
 	KindAuditConfig                // who records, or what is recorded, was changed: from a record, or found by the daemon
+	KindHeartbeat                  // the daemon runs: what is in force, and what was counted since its start
 )
 
 var kindNames = [...]string{
@@ -34,6 +35,7 @@ var kindNames = [...]string{
 	KindForged:         "forged",
 	KindRepeated:       "repeated",
 	KindAuditConfig:    "audit_config",
+	KindHeartbeat:      "heartbeat",
 }
 
 // String returns the kind as in the JSON key "event".
@@ -192,6 +194,7 @@ const (
 	HasEUID                     // EUID
 	HasPPID                     // PPID
 	HasExit                     // Exit
+	HasTotals                   // Totals
 )
 
 // KeyValue is a key of a record that the decoder does not know, with the text
@@ -263,7 +266,7 @@ type Event struct {
 
 	Caller // KindAccess: who asked
 
-	// KindAccess, KindEnforcement and KindStarted.
+	// KindAccess, KindEnforcement, KindStarted and KindHeartbeat.
 	Enforcing    Bool
 	OldEnforcing Bool
 
@@ -271,7 +274,7 @@ type Event struct {
 	ActivePolicy Policy
 
 	// KindPolicyLoad and KindPolicyActivate: the policy loaded or now active,
-	// and the one it replaced. KindStarted: the policy in force.
+	// and the one it replaced. KindStarted and KindHeartbeat: the policy in force.
 	Policy    Policy
 	OldPolicy Policy
 
@@ -299,17 +302,26 @@ type Event struct {
 	PIDs  uint64
 	Comms uint64
 
+	// KindHeartbeat: what was counted since the daemon started, with HasTotals.
+	Totals Totals
+
 	// KindAuditConfig. Words of ours are constants, and view nothing.
 	What   []byte // one of the What constants
 	Old    []byte // what was the case before; nil where that is not known
 	New    []byte // what is now
 	Effect []byte // what that means, in words
 
-	// KindStarted and KindStopped.
+	// KindStarted, KindHeartbeat and KindStopped.
 	Version      []byte // of the daemon
 	Kernel       []byte // release of the running kernel
 	IPEStatus    []byte // absent, no_policy, active, unreadable
 	SuccessAudit Bool   // whether allowed accesses are recorded too
+}
+
+// Totals are numbers since the start of a daemon: accesses by what became of them, and
+// records that were lost before it could keep them.
+type Totals struct {
+	Denied, WouldDeny, Allowed, Lost uint64
 }
 
 // Reset makes ev the zero Event but keeps the capacity of its lists.
