@@ -30,20 +30,3 @@ var unhex = func() (t [256]byte) {
 }()
 
 const upperHex = "0123456789ABCDEF"
-
-// AppendUntrusted appends s as audit_log_n_untrustedstring of kernel/audit.c
-// prints it: quoted, or in hex when it holds a double quote, a blank, a
-// control byte or a byte above 0x7e.
-func AppendUntrusted(dst, s []byte) []byte {
-	for _, c := range s {
-		if c == '"' || c < 0x21 || c > 0x7e {
-			for _, c := range s {
-				dst = append(dst, upperHex[c>>4], upperHex[c&0xf])
-			}
-			return dst
-		}
-	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
-}

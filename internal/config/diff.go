@@ -48,11 +48,6 @@ func Diff(before, after *Config) Changes {
 	return ch
 }
 
-// None reports whether both configurations ask for the same.
-func (ch Changes) None() bool {
-	return len(ch.Sections)+len(ch.Changed)+len(ch.Added)+len(ch.Removed) == 0
-}
-
 // sink returns the sink of that name, or nil.
 func (c *Config) sink(name string) *Sink {
 	if i := slices.IndexFunc(c.Sinks, func(s Sink) bool { return s.Name == name }); i >= 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/auditwatch"
+	"github.com/ipe-auditd/ipe-auditd/internal/bootid"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
@@ -137,7 +138,7 @@ type daemon struct {
 	since    time.Time
 	managed  bool // somebody listens to Notify
 	hostname host.Hostname
-	boot     host.BootID
+	boot     bootid.ID
 	spool    *spool.Spool
 	emitter  emitter
 	sinks    *sinkSet
@@ -190,7 +191,7 @@ func (d *daemon) listen() error {
 // openSpool opens the spool where the configuration says.
 func (d *daemon) openSpool() error {
 	var err error
-	if d.boot, err = host.CurrentBootID(); err != nil {
+	if d.boot, err = bootid.Current(); err != nil {
 		d.log.Warn("the boot is not known, so the spool begins anew after every start", zap.Error(err))
 	}
 	cfg := d.Config.Spool

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/bootid"
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
@@ -81,7 +82,7 @@ func (d *daemon) lastContext() uint16 {
 	r := d.spool.NewReader(spool.Start{After: &spool.Cursor{ID: end.ID, Seq: end.Seq - 1}})
 	defer r.Close()
 	e, ok, _ := r.TryNext()
-	if !ok || e.Cursor() != end || e.BootID != d.boot || d.boot == (host.BootID{}) {
+	if !ok || e.Cursor() != end || e.BootID != d.boot || d.boot == (bootid.ID{}) {
 		return 0
 	}
 	var decoder entry.Decoder

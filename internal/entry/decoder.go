@@ -1,9 +1,9 @@
 package entry
 
 import (
-	"encoding/hex"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/bootid"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -130,15 +130,7 @@ func (d *Decoder) bootText(boot [16]byte) []byte {
 	}
 	if boot != d.boot {
 		d.boot = boot
-		at := 0
-		for i, b := range boot {
-			if i == 4 || i == 6 || i == 8 || i == 10 {
-				d.bootID[at] = '-'
-				at++
-			}
-			hex.Encode(d.bootID[at:], []byte{b})
-			at += 2
-		}
+		bootid.ID(boot).AppendTo(d.bootID[:0])
 	}
 	return d.bootID[:]
 }

@@ -8,9 +8,9 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/bootid"
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
-	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -30,7 +30,7 @@ type stored struct {
 
 // openDirectory reads a spool directory.
 func openDirectory(dir string, since time.Time) (*stored, error) {
-	boot, _ := host.CurrentBootID() // without it, less can be said of the end
+	boot, _ := bootid.Current() // without it, less can be said of the end
 	entries, err := segment.OpenOffline(dir, boot, since)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/bootid"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -235,7 +236,7 @@ func (h *Stream) gather() {
 	if h.list, err = h.sort(); err != nil {
 		h.errs = append(h.errs, err)
 	}
-	if current, err := host.CurrentBootID(); h.live && err == nil {
+	if current, err := bootid.Current(); h.live && err == nil {
 		markLive(h.list, current.String()) // the daemon is on this machine
 	}
 	h.follow.blind = h.blind

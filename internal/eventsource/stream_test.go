@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/bootid"
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
@@ -77,7 +78,7 @@ func zip(b []byte) []byte {
 // running returns a spool on disk that is open, and its directory.
 func running(t *testing.T) (*spool.Spool, string) {
 	t.Helper()
-	boot, err := host.CurrentBootID()
+	boot, err := bootid.Current()
 	if err != nil {
 		t.Skipf("needs the id of the boot: %v", err)
 	}
@@ -213,7 +214,7 @@ func TestEventsOfAnInputKeepTheirOrigin(t *testing.T) {
 		imported(entry.Imported{Type: ipe.TypeMACStatus, Host: []byte("db"), BootID: []byte("b")}, switched(3)),
 		imported(entry.Imported{}, []byte(`{"spool":"00000000000000aa","seq":4,"time":"1970-01-01T00:00:09.000Z","event":"stopped","host":"db"}`)),
 	})
-	boot, err := host.CurrentBootID()
+	boot, err := bootid.Current()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/auditrec"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -21,7 +22,7 @@ func AppendRaw(dst []byte, ev *ipe.Event, _ *Context) []byte {
 		return dst
 	}
 	dst = append(dst, "type="...)
-	if name := auditdName(ev.Type); name != "" {
+	if name := auditrec.TypeName(ev.Type); name != "" {
 		dst = append(dst, name...)
 	} else {
 		dst = append(dst, "UNKNOWN["...)
@@ -41,39 +42,11 @@ func AppendRaw(dst []byte, ev *ipe.Event, _ *Context) []byte {
 	return append(dst, '\n')
 }
 
-// auditdName returns the name that auditd 3 and 4 have for a record type
-// that can be an event (audit-userspace, lib/msg_typetab.h). It has none for 1420 to 1422.
-func auditdName(typ uint16) string {
-	switch typ {
-	case 1305:
-		return "CONFIG_CHANGE"
-	case 1335:
-		return "EVENT_LISTENER"
-	case 1403:
-		return "MAC_POLICY_LOAD"
-	case 1404:
-		return "MAC_STATUS"
-	case 1405:
-		return "MAC_CONFIG_CHANGE"
-	case 1802:
-		return "INTEGRITY_STATUS"
-	case 1807:
-		return "INTEGRITY_POLICY_RULE"
-	}
-	return ""
-}
-
-// appendStamp appends "audit(1795440956.605:590): ", as in audit_log_start,
-// kernel/audit.c.
+// appendStamp appends the stamp of the event as the kernel prints it.
 func appendStamp(dst []byte, ev *ipe.Event) []byte {
-	var ms int64
+	var ms uint64
 	if ev.Has&ipe.HasStamp != 0 && ev.Time > 0 {
-		ms = ev.Time
+		ms = uint64(ev.Time)
 	}
-	dst = append(dst, "audit("...)
-	dst = strconv.AppendInt(dst, ms/1000, 10)
-	milli := ms % 1000
-	dst = append(dst, '.', byte('0'+milli/100), byte('0'+milli/10%10), byte('0'+milli%10), ':')
-	dst = strconv.AppendUint(dst, ev.Serial, 10)
-	return append(dst, "): "...)
+	return auditrec.AppendStamp(dst, ms, ev.Serial)
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strconv"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/auditrec"
 )
 
 // The fields of a journal entry that matter (systemd.journal-fields(7); what
@@ -197,15 +199,14 @@ func (r *Reader) passEntry(text []byte) {
 // number.
 func appendStamp(dst, micros, serial []byte) []byte {
 	us, err := strconv.ParseUint(string(micros), 10, 64)
-	if err != nil || len(serial) == 0 || len(serial) > 20 || digits(serial) < len(serial) {
+	if err != nil || digits(serial) < len(serial) {
 		return dst
 	}
-	ms := us / 1000
-	dst = append(dst, "audit("...)
-	dst = strconv.AppendUint(dst, ms/1000, 10)
-	dst = append(dst, '.', '0'+byte(ms/100%10), '0'+byte(ms/10%10), '0'+byte(ms%10), ':')
-	dst = append(dst, serial...)
-	return append(dst, "): "...)
+	number, err := strconv.ParseUint(string(serial), 10, 64)
+	if err != nil {
+		return dst
+	}
+	return auditrec.AppendStamp(dst, us/1000, number)
 }
 
 // maxField is the largest field that a journal can hold (DATA_SIZE_MAX in

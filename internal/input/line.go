@@ -218,54 +218,7 @@ func typeByName(name []byte) (uint16, bool) {
 	if n, ok := bytes.CutPrefix(name, []byte("AUDIT")); ok && len(n) >= 4 && n[0] != '_' {
 		return parseType(n)
 	}
-	name = bytes.TrimPrefix(name, []byte("AUDIT_"))
-	var typ uint16
-	switch string(name) {
-	// include/uapi/linux/audit.h
-	case "CONFIG_CHANGE":
-		typ = 1305
-	case "EVENT_LISTENER":
-		typ = 1335
-	case "MAC_POLICY_LOAD": // of RFC v8 and v9
-		typ = 1403
-	case "MAC_STATUS":
-		typ = 1404
-	case "MAC_CONFIG_CHANGE": // of RFC v8 and v9
-		typ = 1405
-	case "IPE_ACCESS":
-		typ = 1420
-	case "IPE_CONFIG_CHANGE":
-		typ = 1421
-	case "IPE_POLICY_LOAD":
-		typ = 1422
-	case "LANDLOCK_ACCESS":
-		typ = 1423
-	case "LANDLOCK_DOMAIN":
-		typ = 1424
-	// RFC v7
-	case "TRUST_RESULT":
-		typ = 1420
-	case "TRUST_POLICY_LOAD":
-		typ = 1421
-	case "TRUST_POLICY_ACTIVATE":
-		typ = 1422
-	case "TRUST_STATUS":
-		typ = 1423
-	// before and in RFC v1 to v6
-	case "INTEGRITY_STATUS":
-		typ = 1802
-	case "INTEGRITY_POLICY_RULE":
-		typ = 1807
-	case "INTEGRITY_POLICY_LOAD":
-		typ = 1808
-	case "INTEGRITY_POLICY_ACTIVATE":
-		typ = 1809
-	case "INTEGRITY_EVENT":
-		typ = 1810
-	case "INTEGRITY_MODE":
-		typ = 1811
-	}
-	return typ, typ != 0
+	return auditrec.TypeByName(bytes.TrimPrefix(name, []byte("AUDIT_")))
 }
 
 // parseType returns the record type that the decimal digits p stand for.
