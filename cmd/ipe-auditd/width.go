@@ -6,7 +6,7 @@ import (
 	"os"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // terminalSize returns how many columns and lines out has, zeros when it is no
@@ -16,11 +16,11 @@ func terminalSize(out io.Writer) (columns, lines int) {
 	if !ok {
 		return 0, 0
 	}
-	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	columns, lines, err := term.GetSize(int(f.Fd()))
 	if err != nil {
 		return 0, 0
 	}
-	return int(size.Col), int(size.Row)
+	return columns, lines
 }
 
 // terminalWidth returns how many columns out has, or 0 when it is no terminal.
