@@ -38,6 +38,27 @@ func (id *Identity) AppendUID(dst []byte, ev *ipe.Event) []byte {
 	return strconv.AppendUint(dst, ev.LastSeq, 10)
 }
 
+// AppendID appends what a line of text calls the event, and explain takes:
+// SPOOL:SEQ, that of the first one for an event that stands for several, or the
+// stamp and serial of a record that comes from no spool, as audit(STAMP:SERIAL) has
+// them. Nothing where nothing names it.
+func (id *Identity) AppendID(dst []byte, ev *ipe.Event) []byte {
+	seq := id.Seq
+	if seq == 0 && ev.Kind == ipe.KindRepeated && ev.Has&ipe.HasSeqRange != 0 {
+		seq = ev.FirstSeq
+	}
+	switch {
+	case id.Spool != 0 && seq != 0:
+		return strconv.AppendUint(append(appendHex64(dst, id.Spool), ':'), seq, 10)
+	case id.Spool == 0 && ev.Has&ipe.HasStamp != 0 && ev.Serial != 0 && ev.Time >= 0:
+		start := len(dst)
+		dst = appendStamp(dst, ev)
+		n := copy(dst[start:], dst[start+len("audit("):len(dst)-len("): ")])
+		return dst[:start+n]
+	}
+	return dst
+}
+
 // Behind says that the reader is given only some events, and seq of spool was the
 // last one, which may be of another spool: an input can hold events of many.
 func (id *Identity) Behind(spool, seq uint64) {
@@ -53,6 +74,13 @@ func (id *Identity) Behind(spool, seq uint64) {
 type Context struct {
 	Identity
 	Raw bool // add the record text, where it is known, to every event of the kernel
+
+	// IDs says that lines of text end with the id of the event (AppendID).
+	IDs bool
+
+	// User returns the name of a user for lines of text, empty where it has none. Nil:
+	// users are numbers, as they must be for events of other hosts.
+	User func(uid uint32) string
 
 	// Zone is that of the times in text; nil for the local one. Other formats have
 	// UTC.

@@ -30,7 +30,7 @@ func AppendTextColour(dst []byte, ev *ipe.Event, c *Context) []byte {
 }
 
 func appendLine(dst []byte, ev *ipe.Event, c *Context, colour bool) []byte {
-	t := line{dst: dst, loc: c.Zone, colour: colour, columns: true}
+	t := line{dst: dst, loc: c.Zone, user: c.User, colour: colour, columns: true}
 	if ev.Has&ipe.HasStamp != 0 {
 		t.instant(ev.Time)
 	} else {
@@ -38,7 +38,28 @@ func appendLine(dst []byte, ev *ipe.Event, c *Context, colour bool) []byte {
 	}
 	t.str(" ")
 	t.event(ev, c)
+	if c.IDs {
+		t.dst = AppendTextID(t.dst, ev, c, colour)
+	}
 	return append(t.dst, '\n')
+}
+
+// AppendTextID appends a blank and the id of the event as the end of a line of text
+// has them, dimmed with colour. Nothing where the event has none.
+func AppendTextID(dst []byte, ev *ipe.Event, c *Context, colour bool) []byte {
+	start := len(dst)
+	dst = append(dst, ' ')
+	if colour {
+		dst = append(dst, dim...)
+	}
+	begin := len(dst)
+	if dst = c.AppendID(dst, ev); len(dst) == begin {
+		return dst[:start]
+	}
+	if colour {
+		dst = append(dst, plain...)
+	}
+	return dst
 }
 
 // appendMessage appends the text of ev without time and newline, for places
@@ -58,6 +79,7 @@ const (
 	odd   = "\x1b[1;35m"    // bold magenta
 	good  = "\x1b[32m"      // green
 	news  = "\x1b[1;36m"    // bold cyan
+	dim   = "\x1b[2m"
 	plain = "\x1b[0m"
 )
 
@@ -65,6 +87,7 @@ const (
 type line struct {
 	dst     []byte
 	loc     *time.Location
+	user    func(uint32) string
 	colour  bool
 	columns bool // make the verdicts equally wide
 	guard   guard
@@ -169,7 +192,8 @@ func (t *line) access(ev *ipe.Event) {
 		t.str(" ino=")
 		t.num(ev.Ino)
 	}
-	t.origin(ev)
+	t.caller(ev)
+	t.extra(ev)
 	t.interval(ev)
 	// Not the policy: it is the same in line after line, and where it changes is
 	// a line of its own.
@@ -349,6 +373,10 @@ func (t *line) origin(ev *ipe.Event) {
 	if ev.Res == ipe.False && ev.Kind != ipe.KindPolicyLoad {
 		t.str(" res=0")
 	}
+	t.extra(ev)
+}
+
+func (t *line) extra(ev *ipe.Event) {
 	for _, kv := range ev.Extra {
 		t.str(" ")
 		t.rest(kv.Key)

@@ -93,14 +93,74 @@ func TestAppendText(t *testing.T) {
 
 func TestAppendTextColourOnlyAddsColours(t *testing.T) {
 	t.Parallel()
-	codes := strings.NewReplacer(alarm, "", bad, "", warn, "", odd, "", good, "", news, "", plain, "")
+	codes := strings.NewReplacer(alarm, "", bad, "", warn, "", odd, "", good, "", news, "", dim, "", plain, "")
 	for name, ev := range all() {
-		got := string(AppendTextColour(nil, ev, inSpool()))
+		c := inSpool()
+		c.IDs = true
+		got := string(AppendTextColour(nil, ev, c))
 		if !strings.HasSuffix(strings.SplitAfter(got, plain)[0], plain) {
 			t.Errorf("%s: no colour in %q", name, got)
 		}
-		if want := string(AppendText(nil, ev, inSpool())); codes.Replace(got) != want {
+		if want := string(AppendText(nil, ev, c)); codes.Replace(got) != want {
 			t.Errorf("%s: got %q, want %q and colours", name, got, want)
+		}
+	}
+}
+
+func TestTextSaysWhoAsked(t *testing.T) {
+	t.Parallel()
+	names := func(uid uint32) string { return map[uint32]string{0: "root"}[uid] }
+	for _, tt := range []struct {
+		name  string
+		has   ipe.Has
+		users [3]uint32 // uid, auid, euid
+		who   ipe.Caller
+		user  func(uint32) string
+		want  string
+	}{
+		{"nobody knows", 0, [3]uint32{}, ipe.Caller{}, names, ""},
+		{"a service", ipe.HasUID, [3]uint32{}, ipe.Caller{Exe: []byte("/usr/bin/bash"), Unit: []byte("nginx.service")}, names, " by root /usr/bin/bash in nginx.service"},
+		{"after a login", ipe.HasUID | ipe.HasAUID, [3]uint32{0, 1000}, ipe.Caller{Exe: []byte("/usr/bin/bash"), Unit: []byte("nginx.service")}, names, " by root (auid 1000) /usr/bin/bash in nginx.service"},
+		{"of another host", ipe.HasUID | ipe.HasAUID, [3]uint32{0, 1000}, ipe.Caller{}, nil, " by uid 0 (auid 1000)"},
+		{"a user without a name", ipe.HasUID | ipe.HasAUID, [3]uint32{1000, 1000}, ipe.Caller{}, names, " by uid 1000"},
+		{"set user id", ipe.HasUID | ipe.HasAUID | ipe.HasEUID, [3]uint32{1000, 1001, 0}, ipe.Caller{}, nil, " by uid 1000 (auid 1001, euid 0)"},
+		{"only the login", ipe.HasAUID, [3]uint32{0, 1000}, ipe.Caller{Exe: []byte("/a b")}, nil, ` by auid 1000 "/a b"`},
+		{"only the program", 0, [3]uint32{}, ipe.Caller{Exe: []byte("/b")}, nil, " by /b"},
+		{"a session", 0, [3]uint32{}, ipe.Caller{Unit: []byte("user@1000.service"), UserUnit: []byte("app.service")}, nil, " in app.service of user@1000.service"},
+		{"a container", 0, [3]uint32{}, ipe.Caller{Container: []byte("0123"), Pod: []byte("4567"), Context: ipe.ContextParent}, nil, " in container 0123 in pod 4567 (its parent)"},
+		{"no line of its own", 0, [3]uint32{}, ipe.Caller{Unit: []byte("a\n\x1b rule: x")}, nil, ` in "a\n\x1b rule: x"`},
+	} {
+		ev := denied()
+		ev.Has |= tt.has
+		ev.UID, ev.AUID, ev.Caller = tt.users[0], tt.users[1], tt.who
+		ev.EUID = tt.users[2]
+		got := string(AppendText(nil, ev, &Context{Zone: zone, User: tt.user}))
+		want := "2026-11-23T14:35:56.605+01:00 DENIED     EXECUTE BPRM_CHECK /usr/local/bin/tool comm=bash pid=2204 dev=vda2 ino=1024" + tt.want + " rule: DEFAULT op=EXECUTE action=DENY\n"
+		if got != want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, want)
+		}
+	}
+}
+
+func TestLinesEndWithTheIDOfTheEvent(t *testing.T) {
+	t.Parallel()
+	several := denied()
+	several.Kind, several.Has, several.FirstSeq, several.LastSeq = ipe.KindRepeated, several.Has|ipe.HasSeqRange, 7, 9
+	spool := Identity{Spool: 0x4f3a9c21d06b7e58}
+	for _, tt := range []struct {
+		name string
+		ev   *ipe.Event
+		id   Identity
+		want string
+	}{
+		{"in a spool", denied(), inSpool().Identity, "=DENY 4f3a9c21d06b7e58:12345\n"},
+		{"of a log", denied(), Identity{}, "=DENY 1795440956.605:590\n"},
+		{"stands for several", several, spool, "=DENY 4f3a9c21d06b7e58:7\n"},
+		{"told to one reader", lost(), spool, "+01:00\n"},
+	} {
+		got := string(AppendText(nil, tt.ev, &Context{Identity: tt.id, IDs: true, Zone: zone}))
+		if !strings.HasSuffix(got, tt.want) {
+			t.Errorf("%s: got %q, want ...%q", tt.name, got, tt.want)
 		}
 	}
 }
