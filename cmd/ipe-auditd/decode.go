@@ -10,13 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
-	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 func newDecode() *cobra.Command {
 	var asJSON, raw bool
+	var o lineOptions
 	cmd := &cobra.Command{
 		Use:   "decode [-o json|text] [FILE...]",
 		Short: "Decode IPE records from captures and logs",
@@ -32,7 +32,8 @@ that cannot be read, that is told and the exit status is 1.`,
   dmesg | ipe-auditd decode --format text
   journalctl -o export _TRANSPORT=audit | ipe-auditd decode`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			d := decoder{encode: eventFormat(cmd, asJSON), context: format.Context{Raw: raw}, out: bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)}
+			d := decoder{eventLines: newEventLines(cmd, &o, asJSON), out: bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)}
+			d.context.Raw = raw
 			if len(args) == 0 {
 				args = []string{"-"}
 			}
@@ -46,27 +47,15 @@ that cannot be read, that is told and the exit status is 1.`,
 	asJSON = true
 	addJSON(cmd, &asJSON, "print a JSON object for each event (the default)")
 	cmd.Flags().BoolVar(&raw, "raw", false, "add the record text as received to every event in JSON")
+	o.addTo(cmd)
 	return cmd
-}
-
-// eventFormat returns the format of lines of events.
-func eventFormat(cmd *cobra.Command, asJSON bool) format.Func {
-	switch {
-	case asJSON:
-		return format.AppendJSON
-	case wantColour(cmd):
-		return format.AppendTextColour
-	}
-	return format.AppendText
 }
 
 // decoder turns records into lines without a spool or an identity.
 type decoder struct {
-	encode  format.Func
-	context format.Context
-	out     *bufio.Writer
-	event   ipe.Event
-	line    []byte
+	eventLines
+	out   *bufio.Writer
+	event ipe.Event
 }
 
 // file decodes one file; everything before a damage is printed.
@@ -90,8 +79,7 @@ func (d *decoder) file(name string, stdin io.Reader) error {
 		case err != nil:
 			return fmt.Errorf("%s: %w", displayName(name), err)
 		}
-		d.line = d.encode(d.line[:0], &d.event, &d.context)
-		_, _ = d.out.Write(d.line) // the error stays and comes back from Flush
+		_, _ = d.out.Write(d.of(&d.event)) // the error stays and comes back from Flush
 		if prompt {
 			if err := d.out.Flush(); err != nil {
 				return err

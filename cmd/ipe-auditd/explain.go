@@ -6,121 +6,155 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/explain"
-	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
 
+// explainOptions are the flags of explain.
+type explainOptions struct {
+	pastOptions
+	lineOptions
+	filterOptions
+	last int
+	json bool
+}
+
 func newExplain() *cobra.Command {
-	var o pastOptions
-	var asJSON bool
+	var o explainOptions
 	cmd := &cobra.Command{
-		Use:   "explain [--host GLOB] [--json] [SPOOL:SEQ [FILE...]]",
+		Use:   "explain [last | SEQ | SPOOL:SEQ] [filters] [-n N] [-o json|text] [FILE...]",
 		Short: "Say in words what one event means",
-		Long: `explain says of one event what happened, which rule decided and where it stands
-in the policy, why the rules before it did not match, and what would allow it.
-SPOOL:SEQ is the identity of an event, the keys spool and seq. Without it the
-records on stdin are explained, in any form that decode reads.
+		Long: `explain says of an event what happened, which rule decided and where it stands in
+the policy, why the rules before it did not match, and what would allow it.
+
+The event is called by the id at the end of its line in tail, decode and report:
+SPOOL:SEQ, or SEQ alone in the newest spool. last is the newest one; with filters
+the newest that matches, and with -n as many. Without any of these the records on
+stdin are explained, in any form that decode reads.
 
 The event comes from the running daemon, from its spool directory when no daemon
 runs, or from FILE. The text of the policy is read from securityfs. The object
 is measured now, on this host; what cannot be known is said to be unknown.`,
-		Example: `  ipe-auditd explain 5f1c9a0277d8e3b4:9
+		Example: `  ipe-auditd explain last
+  ipe-auditd explain 5f1c9a0277d8e3b4:9
+  ipe-auditd explain --path '/opt/**' --verdict denied -n 3
   journalctl -o export -n 1 _TRANSPORT=audit | ipe-auditd explain`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			names := []string{"-"}
-			var at spool.Cursor
-			if len(args) > 0 {
-				var err error
-				if at, err = spool.ParseCursor(args[0]); err != nil || at.Seq == 0 {
-					return usageError{fmt.Errorf("%q is not an event: give its spool and seq, such as 5f1c9a0277d8e3b4:9", args[0])}
-				}
-				names, o.after = args[1:], &spool.Cursor{ID: at.ID, Seq: at.Seq - 1}
-			}
-			h, err := o.open(cmd, names, time.Time{})
-			if err != nil {
-				return err
-			}
-			defer h.Close()
-			e := explainer{
-				Explainer: explain.Explainer{Measure: fileprops.New().Measure, Securityfs: &host.Securityfs{Root: "/sys"}},
-				host:      host.Name(), json: asJSON, out: cmd.OutOrStdout(),
-			}
-			if len(args) == 0 {
-				return e.all(h)
-			}
-			return e.one(h, at)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
-	addJSON(cmd, &asJSON, "print a JSON object for each event")
+	addJSON(cmd, &o.json, "print a JSON object for each event")
+	cmd.Flags().IntVarP(&o.last, "lines", "n", 1, "explain the last `N` events that match")
+	o.filterOptions.addTo(cmd)
 	o.addHostTo(cmd)
+	o.lineOptions.addTo(cmd)
 	o.clientOptions.addTo(cmd)
 	return cmd
 }
 
-// explainer explains events of a history.
+// run explains what args ask for.
+func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
+	matcher, err := o.matcher(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	finder := explain.Finder{N: o.last}
+	if matcher != nil {
+		finder.Match = matcher.Match
+	}
+	chosen := matcher != nil || cmd.Flags().Changed("lines")
+	names := args
+	switch {
+	case o.last < 1:
+		return usageError{fmt.Errorf("--lines %d: want a number from 1", o.last)}
+	case len(args) == 0 && !chosen:
+		names = []string{"-"}
+	case len(args) == 0:
+		finder.ID.Last = true
+	default:
+		finder.ID, err = explain.ParseID(args[0])
+		switch _, absent := os.Stat(args[0]); {
+		case err == nil:
+			names = args[1:]
+		case chosen && (absent == nil || args[0] == "-"):
+			finder.ID.Last = true
+		default:
+			return usageError{fmt.Errorf("%s is %w; write SPOOL:SEQ, as shown at the end of a line, or last", text.Quote(args[0]), err)}
+		}
+	}
+	if at, ok := finder.ID.Cursor(); ok {
+		o.after = &spool.Cursor{ID: at.ID, Seq: at.Seq - 1}
+	}
+	h, err := o.open(cmd, names, time.Time{})
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	e := explainer{
+		Explainer: explain.Explainer{Measure: o.lineOptions.measure(), Securityfs: &host.Securityfs{Root: "/sys"}},
+		host:      host.Name(), json: o.json, out: cmd.OutOrStdout(), lines: newEventLines(cmd, &o.lineOptions, false),
+	}
+	if len(args) == 0 && !chosen {
+		return e.all(h)
+	}
+	return e.found(h, &finder)
+}
+
+// explainer explains events of the past.
 type explainer struct {
 	explain.Explainer
-	host string // the name of this one
-	json bool
-	out  io.Writer
-	n    int // how many were explained
+	host  string // the name of this one
+	json  bool
+	out   io.Writer
+	lines eventLines
+	n     int // how many were explained
 }
 
 // all explains every event.
 func (e *explainer) all(h *eventsource.Stream) error {
-	var failed error
-	for {
-		ev, err := h.Next()
-		switch {
-		case errors.Is(err, io.EOF) && failed == nil && e.n == 0:
-			return errors.New("there is no record of IPE in stdin")
-		case errors.Is(err, io.EOF):
-			return failed
-		case err != nil:
-			failed = errors.Join(failed, err)
-		default:
-			if err := e.explain(ev); err != nil {
-				return err
-			}
+	var broken error
+	failed := readAll(h, func(ev *eventsource.Event) {
+		if broken == nil {
+			broken = e.explain(ev)
 		}
+	}, func(error) {})
+	if broken == nil && failed == nil && e.n == 0 {
+		return errors.New("there is no record of IPE in stdin")
 	}
+	return errors.Join(failed, broken)
 }
 
-// one explains the event of that identity, which is to be that of one host.
-func (e *explainer) one(h *eventsource.Stream, at spool.Cursor) error {
-	var failed error
-	var hosts []string
-	var found bytes.Buffer
-	out := e.out
-	e.out = &found
-	for {
-		ev, err := h.Next()
-		switch {
-		case errors.Is(err, io.EOF) && len(hosts) == 0:
-			return errors.Join(failed, fmt.Errorf("%s has no event %v: it was overwritten, or never there", h.Origin(), at))
-		case errors.Is(err, io.EOF) && len(hosts) > 1:
-			return errors.Join(failed, fmt.Errorf("%v is an event of %d hosts: %s; --host says which is meant", at, len(hosts), text.List(hosts, 5, len(hosts))))
-		case errors.Is(err, io.EOF):
-			_, err := out.Write(found.Bytes())
+// found explains the events that the finder picks.
+func (e *explainer) found(h *eventsource.Stream, finder *explain.Finder) error {
+	failed := readAll(h, finder.Add, func(error) {})
+	lines, err := finder.Found(h.Origin(), h.Hosts())
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	var parser format.Parser
+	for _, line := range lines {
+		var ev eventsource.Event
+		var id format.Identity
+		if err := parser.Parse(&ev.Event, &id, line); err != nil {
 			return err
-		case err != nil:
-			failed = errors.Join(failed, err)
-		case ev.At == at:
-			hosts = append(hosts, text.Host(ev.Host))
-			if err := e.explain(ev); err != nil {
-				return err
-			}
+		}
+		ev.At = spool.Cursor{ID: spool.ID(id.Spool), Seq: id.Seq}
+		ev.Host, ev.BootID = id.Host, id.BootID
+		if err := e.explain(&ev); err != nil {
+			return err
 		}
 	}
+	if !finder.ID.Last && finder.ID.Serial == 0 {
+		return nil // whatever could not be read, the event is there
+	}
+	return failed
 }
 
 // explain prints one explanation.
@@ -141,11 +175,12 @@ func (e *explainer) explain(ev *eventsource.Event) error {
 			explain.Explanation
 		}{event, x})
 	}
-	var lines []byte
+	var page []byte
 	if e.n > 1 {
-		lines = append(lines, '\n')
+		page = append(page, '\n')
 	}
-	lines = format.AppendText(lines, &ev.Event, &c)
-	_, err := e.out.Write(x.AppendText(lines))
+	e.lines.context.Identity = c.Identity
+	page = append(page, e.lines.of(&ev.Event)...)
+	_, err := e.out.Write(x.AppendText(page))
 	return err
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/match"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
@@ -42,6 +44,23 @@ func (o *filterOptions) filters() []filter {
 		{"hook", "hooks", &o.hooks, match.Hooks(), true, "only accesses at these `HOOKS`: BPRM_CHECK, MMAP, ..."},
 		{"path", "paths", &o.paths, nil, true, "only accesses to paths like these `GLOBS`: '/usr/**'"},
 	}
+}
+
+// matcher returns what the flags select, nil where none is given. It warns of words
+// that no kernel is known to write.
+func (o *filterOptions) matcher(stderr io.Writer) (*match.Matcher, error) {
+	parameters := url.Values{}
+	for _, f := range o.filters() {
+		if *f.values != nil {
+			parameters[f.parameter] = *f.values
+		}
+	}
+	m, err := api.Matcher(parameters)
+	if err != nil {
+		return nil, usageError{o.named(err)}
+	}
+	o.warnUnknown(stderr)
+	return m, nil
 }
 
 // named says a mistake in a parameter of the feed with the name of its flag.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
@@ -25,6 +26,7 @@ const memoryLimit = 180 << 20
 // pastOptions are the flags of the commands that read what happened before.
 type pastOptions struct {
 	clientOptions
+	zoneOption
 	since string
 	until string
 	host  string
@@ -38,11 +40,19 @@ func (o *pastOptions) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.since, "since", "", "leave out what is older than this `TIME`: 10m, \"1 hour ago\", yesterday, \"2026-11-23 19:33\", ...")
 	cmd.Flags().StringVar(&o.until, "until", "", "leave out what is not older than this `TIME`: the answer is that of then")
 	o.addHostTo(cmd)
+	o.zoneOption.addTo(cmd)
 	o.clientOptions.addTo(cmd)
 }
 
 func (o *pastOptions) addHostTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.host, "host", "", "only of hosts whose name matches `GLOB`, as web*; what names no host does not match")
+}
+
+// measure returns what measures objects, with times as the flags ask for.
+func (z *zoneOption) measure() func(fileprops.Object) fileprops.Result {
+	m := fileprops.New()
+	m.Zone = z.zone()
+	return m.Measure
 }
 
 // wanted returns which hosts --host asks for, nil for all.

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/explain"
-	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/readiness"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
@@ -72,7 +71,7 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 		since = now.Add(-defaultReadiness)
 	}
 	head := readiness.Heading{Since: since, Candidate: candidate}
-	ask := readiness.Options{Since: since, Now: now, Measure: fileprops.New().Measure}
+	ask := readiness.Options{Since: since, Now: now, Measure: o.measure()}
 	if cmd.Flags().Changed("policy") { // an empty name is no file, and not no wish
 		var lines []byte
 		if lines, ask.Candidate, err = readPolicy(cmd.ErrOrStderr(), candidate); err != nil {
@@ -97,7 +96,7 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	if asJSON {
 		_, err = out.Write(answer.AppendJSON(nil, &head))
 	} else {
-		err = writeFitting(out, answer.AppendText(nil, &head, terminalHeight(out, pipeHeight), time.Local))
+		err = writeFitting(out, answer.AppendText(nil, &head, terminalHeight(out, pipeHeight), o.zone()))
 	}
 	if err != nil {
 		return 0, err

@@ -54,7 +54,7 @@ goes to a temporary file in TMPDIR, or /var/tmp.`,
 			if asJSON {
 				_, err = out.Write(r.AppendJSON(nil))
 			} else {
-				err = writeFitting(out, r.AppendText(nil, terminalHeight(out, pipeHeight), time.Local))
+				err = writeFitting(out, r.AppendText(nil, terminalHeight(out, pipeHeight), o.zone()))
 			}
 			return errors.Join(failed, err)
 		},

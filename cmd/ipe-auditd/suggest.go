@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/suggest"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
@@ -58,7 +57,7 @@ runs, or from FILE, as with report.`,
 
 // run prints the policy that allows what was denied in names.
 func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
-	s := suggest.Options{Name: o.name, BaseName: o.base, Signature: o.signature, Measure: fileprops.New().Measure}
+	s := suggest.Options{Name: o.name, BaseName: o.base, Signature: o.signature, Measure: o.measure(), Zone: o.zone()}
 	if cmd.Flags().Changed("name") {
 		if err := policy.CheckName(o.name); err != nil {
 			return usageError{fmt.Errorf("--name: %w", err)}

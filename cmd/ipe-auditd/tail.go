@@ -19,11 +19,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // tailOptions are the flags of tail.
 type tailOptions struct {
 	clientOptions
+	lineOptions
 	json     bool
 	since    string
 	until    string
@@ -74,9 +77,10 @@ that are kept. Of several filters all must hold, of several values of one filter
 			t := tail{
 				client: api.NewClient(socket), socket: socket, parameters: parameters, follow: parameters.Get("follow") == "true",
 				out: bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10), stderr: cmd.ErrOrStderr(),
+				json: o.json, lines: newEventLines(cmd, &o.lineOptions, false),
 			}
-			if !o.json && !o.full {
-				t.width = func() int { return terminalWidth(cmd.OutOrStdout()) }
+			if !o.full {
+				t.lines.width = func() int { return terminalWidth(cmd.OutOrStdout()) }
 			}
 			return t.run(ctx)
 		},
@@ -89,6 +93,7 @@ that are kept. Of several filters all must hold, of several values of one filter
 	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with the events to come (the default)")
 	flags.BoolVar(&o.noFollow, "no-follow", false, "end with the newest event there is")
 	flags.BoolVar(&o.full, "full", false, "do not cut lines to the width of the terminal")
+	o.lineOptions.addTo(cmd)
 	o.filterOptions.addTo(cmd)
 	o.clientOptions.addTo(cmd)
 	return cmd
@@ -106,14 +111,6 @@ func (o *tailOptions) parameters(cmd *cobra.Command, now time.Time) (url.Values,
 	}
 	follow := !o.noFollow && (until.IsZero() || until.After(now))
 	p := url.Values{"cursor": {"true"}, "follow": {strconv.FormatBool(follow)}}
-	switch {
-	case o.json:
-		p.Set("format", "json")
-	case wantColour(cmd):
-		p.Set("format", "colour")
-	default:
-		p.Set("format", "text")
-	}
 	for key, t := range map[string]time.Time{"since": since, "until": until} {
 		if !t.IsZero() {
 			p.Set(key, t.UTC().Format(time.RFC3339Nano))
@@ -140,8 +137,12 @@ type tail struct {
 	parameters url.Values
 	follow     bool
 	out        *bufio.Writer
-	width      func() int // to cut lines to, 0 not to; nil: never
 	stderr     io.Writer
+
+	json   bool // print what the feed says
+	lines  eventLines
+	parser format.Parser
+	event  ipe.Event
 
 	place string        // up to which everything was printed; empty when that is not known
 	pause time.Duration // before the next attempt to reach the daemon
@@ -248,9 +249,10 @@ func (t *tail) copy(stream io.Reader) (broken, err error) {
 	}
 }
 
+// print prints an event of the feed. One that this release cannot read stays JSON.
 func (t *tail) print(line []byte) {
-	if t.width != nil {
-		line = fit(line, t.width())
+	if !t.json && t.parser.Parse(&t.event, &t.lines.context.Identity, line) == nil {
+		line = t.lines.of(&t.event)
 	}
 	_, _ = t.out.Write(line) // the error stays and comes back from Flush
 }

@@ -154,9 +154,19 @@ func TestTailPrintsTextAsEverybody(t *testing.T) {
 	f.spool.Append([]spool.Record{{Type: ipe.TypeMACStatus, Data: text}})
 	var ev ipe.Event
 	new(ipe.Decoder).Decode(&ev, ipe.TypeMACStatus, text)
-	want := string(format.AppendText(nil, &ev, &format.Context{}))
-	if _, got, _ := command("tail", "--no-follow", "--socket", f.path); got != want {
-		t.Errorf("got %q, want %q", got, want)
+	id := f.spool.Stats().ID
+	for _, tt := range []struct {
+		flag string
+		c    format.Context
+	}{
+		{"--full", format.Context{IDs: true, Identity: format.Identity{Spool: uint64(id), Seq: 1}}},
+		{"--no-ids", format.Context{}},
+		{"--utc", format.Context{IDs: true, Identity: format.Identity{Spool: uint64(id), Seq: 1}, Zone: time.UTC}},
+	} {
+		want := string(format.AppendText(nil, &ev, &tt.c))
+		if _, got, _ := command("tail", "--no-follow", tt.flag, "--socket", f.path); got != want {
+			t.Errorf("%s: got %q, want %q", tt.flag, got, want)
+		}
 	}
 }
 

@@ -184,7 +184,6 @@ func TestStreamHasTheFormThatIsAsked(t *testing.T) {
 		{"", string(format.AppendJSON(nil, &ev, &context))},
 		{"raw=true", string(format.AppendJSON(nil, &ev, &withRaw))},
 		{"format=text", string(format.AppendText(nil, &ev, &context))},
-		{"format=colour", string(format.AppendTextColour(nil, &ev, &context))},
 		{"format=text&cursor=true", c.String() + " " + string(format.AppendText(nil, &ev, &context))},
 		{"cursor=true&paths=/none", c.String() + "\n"},
 		{"cursor=true&last=0", c.String() + "\n"},

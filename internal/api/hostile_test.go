@@ -244,7 +244,7 @@ func TestWrongRequestsAreRefusedInOneLine(t *testing.T) {
 		{"GET", "/events?since=tomorrow", 400, `since "tomorrow" lies in the future`},
 		{"GET", "/events?last=-1", 400, "want a number from 0 to 10000"},
 		{"GET", "/events?last=10001", 400, "want a number from 0 to 10000"},
-		{"GET", "/events?format=xml", 400, `format="xml": want json, text, colour or spool`},
+		{"GET", "/events?format=xml", 400, `format="xml": want json, text or spool`},
 		{"GET", "/events?format=spool&raw=true", 400, "leave out raw and cursor"},
 		{"GET", "/events?format=spool&cursor=true", 400, "leave out raw and cursor"},
 		{"GET", "/events?events=acess", 400, `events="acess": unknown; did you mean "access"?`},

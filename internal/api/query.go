@@ -40,6 +40,16 @@ func Check(parameters url.Values) error {
 	return err
 }
 
+// Matcher returns what parameters for /events select, nil where that is everything.
+// The error is in one line.
+func Matcher(parameters url.Values) (*match.Matcher, error) {
+	q, err := parseQuery(parameters.Encode(), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return q.match, nil
+}
+
 // parseQuery reads the part of a URL behind the question mark. Errors are for
 // the client, in one line.
 func parseQuery(raw string, now time.Time) (*query, error) {
@@ -69,7 +79,7 @@ func parseQuery(raw string, now time.Time) (*query, error) {
 	case q.form == formSpool && (q.raw || q.cursor):
 		return nil, errors.New("format=spool has every record and its place; leave out raw and cursor")
 	case q.format == nil && q.form != formSpool:
-		return nil, fmt.Errorf("format=%q: want json, text, colour or spool", q.form)
+		return nil, fmt.Errorf("format=%q: want json, text or spool", q.form)
 	}
 	if q.after != nil && (!q.since.IsZero() || q.last >= 0) {
 		return nil, errors.New("after says where to begin; leave out since and last")
@@ -127,9 +137,8 @@ const formSpool = "spool"
 // formats returns the formats in which events are written.
 func formats() map[string]format.Func {
 	return map[string]format.Func{
-		"json":   format.AppendJSON,
-		"text":   format.AppendText,
-		"colour": format.AppendTextColour,
+		"json": format.AppendJSON,
+		"text": format.AppendText,
 	}
 }
 

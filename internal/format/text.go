@@ -39,23 +39,22 @@ func appendLine(dst []byte, ev *ipe.Event, c *Context, colour bool) []byte {
 	t.str(" ")
 	t.event(ev, c)
 	if c.IDs {
-		t.dst = AppendTextID(t.dst, ev, c, colour)
+		var scratch [64]byte
+		if id := c.AppendID(scratch[:0], ev); len(id) > 0 {
+			t.dst = AppendTextID(t.dst, id, colour)
+		}
 	}
 	return append(t.dst, '\n')
 }
 
-// AppendTextID appends a blank and the id of the event as the end of a line of text
-// has them, dimmed with colour. Nothing where the event has none.
-func AppendTextID(dst []byte, ev *ipe.Event, c *Context, colour bool) []byte {
-	start := len(dst)
+// AppendTextID appends a blank and the id of an event as the end of a line of text
+// has them, dimmed with colour.
+func AppendTextID(dst, id []byte, colour bool) []byte {
 	dst = append(dst, ' ')
 	if colour {
 		dst = append(dst, dim...)
 	}
-	begin := len(dst)
-	if dst = c.AppendID(dst, ev); len(dst) == begin {
-		return dst[:start]
-	}
+	dst = append(dst, id...)
 	if colour {
 		dst = append(dst, plain...)
 	}

@@ -63,7 +63,7 @@ var allowed = map[string][]string{
 	"internal/report":                    {"internal/format", "internal/eventsource", "internal/activepolicy", "internal/spool", "internal/tally", "internal/text", "pkg/ipe"},
 	"internal/readiness":                 {"internal/format", "internal/eventsource", "internal/activepolicy", "internal/fileprops", "internal/tally", "internal/text", "pkg/..."},
 	"internal/suggest":                   {"internal/eventsource", "internal/fileprops", "internal/tally", "internal/text", "pkg/..."},
-	"internal/explain":                   {"internal/host", "internal/fileprops", "internal/suggest", "internal/tally", "internal/text", "pkg/..."},
+	"internal/explain":                   {"internal/eventsource", "internal/format", "internal/host", "internal/fileprops", "internal/spool", "internal/suggest", "internal/tally", "internal/text", "pkg/..."},
 	"internal/audittest":                 {},
 	"test/bench":                         {"internal/...", "pkg/..."},
 	"internal/doctor":                    {"internal/api", "internal/auditstate", "internal/config", "internal/host", "internal/probe", "internal/schema", "internal/sink", "internal/sink/journald", "internal/sink/syslog", "internal/statedir", "internal/text", "internal/units", "pkg/ipe", "pkg/netlinkaudit"},
