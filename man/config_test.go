@@ -19,6 +19,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/console"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/exec"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/nats"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/otlp"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/syslog"
 	"github.com/ipe-auditd/ipe-auditd/internal/sinks"
@@ -152,6 +153,7 @@ func TestDefaults(t *testing.T) {
 	file := parse(t, "sinks: [{type: file, path: /f, rotate: {}}]").Settings.(*file.Config)
 	syslog := parse(t, "sinks: [{type: syslog, address: 'udp://h'}]").Settings.(*syslog.Config)
 	otlp := parse(t, "sinks: [{type: otlp, endpoint: 'https://h'}]").Settings.(*otlp.Config)
+	nats := parse(t, "sinks: [{type: nats, servers: ['tls://h']}]").Settings.(*nats.Config)
 	stream := parse(t, "sinks: [{type: exec, command: [/c]}]").Settings.(*exec.Config)
 	each := parse(t, "sinks: [{type: exec, command: [/c], mode: each}]").Settings.(*exec.Config)
 	for _, tt := range []struct {
@@ -179,6 +181,11 @@ func TestDefaults(t *testing.T) {
 		{"sinks.compression", "Type otlp", otlp.Compression},
 		{"sinks.batch", "Type otlp", otlp.Batch},
 		{"sinks.timeout", "Type otlp", otlp.Timeout},
+		{"sinks.stream", "Type nats", nats.Stream},
+		{"sinks.create", "Type nats", nats.Create},
+		{"sinks.format", "Type nats", nats.Format},
+		{"sinks.batch", "Type nats", nats.Batch},
+		{"sinks.timeout", "Type nats", nats.Timeout},
 		{"sinks.mode", "Type exec", stream.Mode},
 		{"sinks.timeout", "Type exec", stream.Timeout},
 		{"sinks.max_per_minute", "Type exec", each.MaxPerMinute},

@@ -30,7 +30,7 @@ func (l *loader) check() {
 		}
 		file := o.Target()
 		if other, ok := writers[file]; ok {
-			l.problems = append(l.problems, s.Problem(fmt.Sprintf("writes to the same file as sink %q; give each its own", other)))
+			l.problems = append(l.problems, s.Problem(fmt.Sprintf("writes to the same place as sink %q; give each its own", other)))
 		}
 		writers[file] = s.Name
 	}

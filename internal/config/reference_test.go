@@ -69,6 +69,7 @@ sinks:
   - {type: journald}
   - {type: syslog, address: tls://logs.example.com, ca: /etc/ipe-auditd/ca.pem, cert: /etc/ipe-auditd/client.pem, key: /etc/ipe-auditd/client.key}
   - {type: otlp, endpoint: "https://collector.example.com:4318/v1/logs", headers_file: /etc/ipe-auditd/otlp.headers, ca: /etc/ipe-auditd/ca.pem, cert: /etc/ipe-auditd/client.pem, key: /etc/ipe-auditd/client.key}
+  - {type: nats, servers: ["tls://nats.example.com:4222"], credentials: /etc/ipe-auditd/nats.creds, ca: /etc/ipe-auditd/ca.pem, cert: /etc/ipe-auditd/client.pem, key: /etc/ipe-auditd/client.key}
   - {type: exec, command: [/usr/local/libexec/page, --severity, high]}
   - {name: page, type: exec, command: [/usr/local/libexec/page], mode: each}
 `))

@@ -11,6 +11,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/exec"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/file"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/journald"
+	"github.com/ipe-auditd/ipe-auditd/internal/sink/nats"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/otlp"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/syslog"
 )
@@ -24,6 +25,7 @@ func Types() []sink.Type {
 		{Name: journald.Type, Settings: journald.NewConfig},
 		{Name: syslog.Type, Settings: syslog.NewConfig},
 		{Name: otlp.Type, Settings: otlp.NewConfig},
+		{Name: nats.Type, Settings: nats.NewConfig},
 		{Name: exec.Type, Settings: exec.NewConfig},
 	}
 }
