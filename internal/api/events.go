@@ -56,7 +56,8 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		out:     w, control: http.NewResponseController(w), timeout: s.timeouts.write,
 		context: format.Context{Raw: q.raw},
 		host:    s.options.host,
-		frames:  frames{policy: s.options.Policy},
+		join:    s.options.Join, expect: s.options.Expect,
+		frames: frames{policy: s.options.Policy},
 	}
 	defer st.task.Leave()
 	if err := st.run(r.Context(), s.closing); err != nil {
@@ -76,6 +77,9 @@ type stream struct {
 	task    *fairshare.Task // left while the client, or an entry, is waited for
 
 	reader *spool.Reader
+	joiner *entry.Joiner // of reader; nil where attachments are passed on as they stand
+	join   time.Duration
+	expect entry.Expectation
 	end    spool.Cursor // newest entry when the stream began
 
 	decoder entry.Decoder
@@ -141,7 +145,7 @@ func (st *stream) run(ctx, closing context.Context) error {
 // next returns the next entry, or io.EOF when there is none and none is waited
 // for. Before it waits, everything is sent.
 func (st *stream) next(idle context.Context) (*spool.Entry, error) {
-	e, ok, err := st.reader.TryNext()
+	e, ok, err := st.source().TryNext()
 	if ok || err != nil {
 		return e, err
 	}
@@ -152,9 +156,17 @@ func (st *stream) next(idle context.Context) (*spool.Entry, error) {
 	if err := st.flush(); err != nil {
 		return nil, err
 	}
-	e, err = st.reader.Next(idle)
+	e, err = st.source().Next(idle)
 	st.rename()
 	return e, err
+}
+
+// source is where entries are read.
+func (st *stream) source() entry.Source {
+	if st.joiner != nil {
+		return st.joiner
+	}
+	return st.reader
 }
 
 // rename asks for the name of the host again, which may have changed.
@@ -191,6 +203,9 @@ func (st *stream) interrupted(ctx context.Context, err error) (done bool, _ erro
 		// The server closes, or it is later than what is wanted: see once more
 		// whether there is something.
 		st.follow, st.end = false, spool.Cursor{}
+		if st.joiner != nil {
+			st.joiner.Hurry()
+		}
 		return false, nil
 	}
 	return false, err
@@ -261,6 +276,11 @@ func (st *stream) tellGap(g *spool.GapError) {
 func (st *stream) append(e *spool.Entry) {
 	if st.form == formSpool {
 		st.buf = st.frames.appendEntry(st.buf, e)
+		for _, a := range e.Attachments {
+			st.buf = st.frames.appendEntry(st.buf, &spool.Entry{
+				ID: e.ID, Seq: e.Seq, Time: e.Time, BootID: e.BootID, Type: a.Type, Data: a.Data, Attachment: true, Event: e.Seq,
+			})
+		}
 	} else {
 		if st.cursor {
 			st.buf = append(st.place.AppendTo(st.buf), ' ')

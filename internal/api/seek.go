@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 )
 
@@ -25,8 +26,14 @@ func (st *stream) seek(ctx context.Context) error {
 // open opens the reader.
 func (st *stream) open(ctx context.Context, start spool.Start) {
 	start.Passed = st.passed(ctx)
-	start.Attachments = st.form == formSpool
+	start.Attachments = true
 	st.reader = st.spool.NewReader(start)
+	if st.form != formSpool || st.match != nil {
+		st.joiner = entry.NewJoiner(st.reader)
+		if st.follow {
+			st.joiner.Wait, st.joiner.Expect = st.join, st.expect
+		}
+	}
 }
 
 // seekLast opens the reader before the last events that are wanted. The spool
@@ -67,14 +74,16 @@ func (st *stream) passed(ctx context.Context) func() error {
 // the places before the last events that are wanted.
 func (st *stream) look(ctx context.Context, start spool.Start) (*ring, error) {
 	start.Passed = st.passed(ctx)
+	start.Attachments = true // a client may ask for what they say
 	r := st.spool.NewReader(start)
 	defer r.Close()
+	joined := entry.NewJoiner(r)
 	found := &ring{size: st.last}
 	for n := 1; ; n++ {
 		if n%1024 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		e, ok, err := r.TryNext()
+		e, ok, err := joined.TryNext()
 		switch {
 		case isGap(err):
 			continue // the stream meets it again, if it lies behind its begin

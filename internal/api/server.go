@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -37,6 +38,11 @@ type Options struct {
 	// Policy returns the policy that an entry's context stands for, nil where
 	// it says nothing. Any goroutine calls it.
 	Policy func(context uint16) *ipe.Policy
+
+	// Join is for how long an access waits for what belongs to it, and Expect says
+	// what that can be, as in [entry.Joiner].
+	Join   time.Duration
+	Expect entry.Expectation
 
 	// Status is asked for the state of the daemon, from any goroutine but from
 	// one at a time. The server fills in Feed, and calls Status.Complete.

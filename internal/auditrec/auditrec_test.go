@@ -198,7 +198,7 @@ func TestUntrustedStrings(t *testing.T) {
 		{"UTF-8", "é", `C3A9`},
 	}
 	for _, tt := range tests {
-		got := appendUntrusted([]byte("kept"), []byte(tt.str))
+		got := AppendUntrusted([]byte("kept"), []byte(tt.str))
 		if string(got) != "kept"+tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got[4:], tt.want)
 		}
@@ -208,21 +208,4 @@ func TestUntrustedStrings(t *testing.T) {
 			t.Errorf("AppendHex(%q) = %q, %v", text, got, ok)
 		}
 	}
-}
-
-// appendUntrusted appends s as audit_log_n_untrustedstring of kernel/audit.c
-// prints it: quoted, or in hex when it holds a double quote, a blank, a
-// control byte or a byte above 0x7e.
-func appendUntrusted(dst, s []byte) []byte {
-	for _, c := range s {
-		if c == '"' || c < 0x21 || c > 0x7e {
-			for _, c := range s {
-				dst = append(dst, upperHex[c>>4], upperHex[c&0xf])
-			}
-			return dst
-		}
-	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
 }

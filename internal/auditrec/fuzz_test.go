@@ -88,7 +88,7 @@ func FuzzUntrusted(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, s []byte) {
-		v, rest, ok := CutValue(appendUntrusted(nil, s))
+		v, rest, ok := CutValue(AppendUntrusted(nil, s))
 		if !ok || len(rest) != 0 || v.Absent() {
 			t.Fatalf("%q became %q", s, v)
 		}

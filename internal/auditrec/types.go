@@ -1,13 +1,20 @@
 package auditrec
 
-// typeNames are the names of record types that can be IPE's events, or have the
-// number of one, without AUDIT_. Where several types have had one number, the
+// typeNames are the names of record types that can be IPE's events, have the
+// number of one, or belong to one, without AUDIT_. Where several types have had one number, the
 // first is the one of include/uapi/linux/audit.h today.
 var typeNames = [...]struct {
 	name   string
 	typ    uint16
 	auditd bool // auditd 3 and 4 write it (audit-userspace, lib/msg_typetab.h)
 }{
+	// companions of an access
+	{"SYSCALL", 1300, true},
+	{"PATH", 1302, true},
+	{"CWD", 1307, true},
+	{"EXECVE", 1309, true},
+	{"EOE", 1320, true},
+	{"PROCTITLE", 1327, true},
 	{"CONFIG_CHANGE", 1305, true},
 	{"EVENT_LISTENER", 1335, true},
 	{"MAC_POLICY_LOAD", 1403, true}, // IPE's in RFC v8 and v9
@@ -33,7 +40,7 @@ var typeNames = [...]struct {
 }
 
 // TypeByName returns the record type of that name, without AUDIT_. Only those
-// that can be IPE's, or have the number of one, are known.
+// that can be IPE's, have the number of one, or belong to one are known.
 func TypeByName(name []byte) (typ uint16, ok bool) {
 	for i := range typeNames {
 		if t := &typeNames[i]; t.name == string(name) {

@@ -18,6 +18,21 @@ func AppendHex(dst, text []byte) (_ []byte, ok bool) {
 	return dst, true
 }
 
+// AppendUntrusted appends str as the kernel prints an untrusted string: between
+// quotes, or in hex where it has a byte that is not printable ASCII, a blank or a
+// quote (audit_string_contains_control, kernel/audit.c).
+func AppendUntrusted(dst, str []byte) []byte {
+	for _, c := range str {
+		if c == '"' || c < 0x21 || c > 0x7e {
+			for _, c := range str {
+				dst = append(dst, upperHex[c>>4], upperHex[c&15])
+			}
+			return dst
+		}
+	}
+	return append(append(append(dst, '"'), str...), '"')
+}
+
 // unhex is the value of an upper-case hex digit, and 0xff for other bytes.
 var unhex = func() (t [256]byte) {
 	for i := range t {

@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
-	"github.com/ipe-auditd/ipe-auditd/internal/entry"
-	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
 	"github.com/ipe-auditd/ipe-auditd/internal/losses"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -30,6 +29,8 @@ type feeder struct {
 	records   []spool.Record
 	text      []byte // of records; the input reuses its own
 	now       int64  // when the first of records was read
+	events    int    // in records
+	batch     int    // of events that are appended at once
 }
 
 // errInterrupted says that a signal came before the end of the input.
@@ -65,49 +66,25 @@ func (d *daemon) feed(ctx context.Context) error {
 
 // read reads the whole input. Everything before a damage gets into the spool.
 func (d *daemon) read(ctx context.Context) error {
-	f := feeder{spool: d.spool, annotator: d.annotator, policies: d.policies, save: func() { d.savePolicyTable(false) }, records: make([]spool.Record, 0, feedBatch)}
+	f := feeder{spool: d.spool, annotator: d.annotator, policies: d.policies, save: func() { d.savePolicyTable(false) }, batch: feedBatch}
 	if input.Live(d.Input) {
-		f.records = make([]spool.Record, 0, 1) // whoever writes it may pause
+		f.batch = 1 // whoever writes it may pause
 	}
-	r := input.NewReader(d.Input)
-	var record input.Record
-	var lines format.Parser
-	var event ipe.Event
-	var id format.Identity
-	var forged, truncated uint64
+	in := eventsource.NewInput(d.Input)
 	for {
-		err := r.Next(&record)
+		e, err := in.Next()
 		if err != nil {
 			if flushErr := f.flush(ctx); flushErr != nil {
 				return flushErr
 			}
-			d.emitInputLoss(losses.Forged, forged)
-			d.emitInputLoss(losses.Truncated, truncated)
+			d.emitInputLoss(losses.Forged, in.Forged)
+			d.emitInputLoss(losses.Truncated, in.Truncated)
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return fmt.Errorf("%s: %w", d.InputName, err)
 		}
-		if record.Forged {
-			forged++
-			continue
-		}
-		class := ipe.ClassForeign
-		if record.Event {
-			if !errors.Is(lines.Parse(&event, &id, record.Text), format.ErrForeign) {
-				class = ipe.ClassIPE // if only one that cannot be read
-			}
-		} else {
-			class = ipe.Classify(record.Type, record.Text)
-		}
-		if record.Truncated && (class == ipe.ClassIPE || class == ipe.ClassEmpty) {
-			truncated++
-		}
-		if class != ipe.ClassIPE {
-			r.Reject(&record)
-			continue
-		}
-		if err := f.add(ctx, &record); err != nil {
+		if err := f.add(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -124,28 +101,36 @@ func (d *daemon) emitInputLoss(a losses.Stage, n uint64) {
 	d.logLoss(&ev)
 }
 
-// add copies a record, or an event in JSON, into the batch, with what the input says
-// of its origin.
-func (f *feeder) add(ctx context.Context, r *input.Record) error {
+// add copies an entry of the input into the batch, with its companions behind it.
+func (f *feeder) add(ctx context.Context, e *spool.Entry) error {
 	if len(f.records) == 0 {
 		f.now = time.Now().UnixNano()
 	}
-	im := entry.Imported{Type: r.Type, Cut: r.Truncated, Host: r.Host, BootID: r.BootID, Data: r.Text}
-	if r.Event {
-		im.Type = entry.TypeInternal
+	f.records = append(f.records, spool.Record{Type: e.Type, Time: f.now, Data: f.keep(e.Data)})
+	f.events++
+	for i := range e.Attachments {
+		a := &e.Attachments[i]
+		f.records = append(f.records, spool.Record{Type: a.Type, Time: f.now, Data: f.keep(a.Data), Attachment: true})
 	}
-	start := len(f.text)
-	f.text = entry.AppendImported(f.text, &im)
-	f.records = append(f.records, spool.Record{Type: entry.TypeImported, Time: f.now, Data: f.text[start:len(f.text):len(f.text)]})
-	if len(f.records) < cap(f.records) {
+	if f.events < f.batch {
 		return nil
 	}
 	return f.flush(ctx)
 }
 
+// keep returns a copy that lives until the next flush.
+func (f *feeder) keep(text []byte) []byte {
+	start := len(f.text)
+	f.text = append(f.text, text...)
+	return f.text[start:len(f.text):len(f.text)]
+}
+
 // flush appends the batch.
 func (f *feeder) flush(ctx context.Context) error {
 	for i := range f.records {
+		if f.records[i].Attachment {
+			continue
+		}
 		f.annotator.Annotate(f.records[i : i+1])
 		select {
 		case <-f.policies.Changed():
@@ -154,7 +139,7 @@ func (f *feeder) flush(ctx context.Context) error {
 		}
 	}
 	_, err := f.spool.AppendWait(ctx, f.records)
-	f.records, f.text = f.records[:0], f.text[:0]
+	f.records, f.text, f.events = f.records[:0], f.text[:0], 0
 	if err != nil {
 		return fmt.Errorf("append to the spool: %w", err)
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,8 +26,11 @@ func TestInputThatPausesDoesNotHoldUpTheEnd(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r, w := io.Pipe()
-			t.Cleanup(func() { w.Close() })
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { r.Close(); w.Close() })
 			dir := t.TempDir()
 			o := options(dir, "a")
 			o.Input, o.InputName, o.Timeout = r, "pipe", test.timeout

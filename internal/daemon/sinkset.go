@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
@@ -76,9 +77,11 @@ func (f *sinkSet) start(c *config.Sink, begin spool.Start) error {
 	tried := make(chan struct{})
 	tell := sync.OnceFunc(func() { close(tried) })
 	begin.Blocking = f.d.Input != nil
+	begin.Attachments = true
 	reader := f.d.spool.NewReader(begin)
+	joiner := entry.NewJoiner(reader)
 	rc := sink.Config{
-		Name: c.Name, Sink: built.Sink, Source: reader, Match: matcher, Format: built.Format,
+		Name: c.Name, Sink: built.Sink, Source: joiner, Match: matcher, Format: built.Format,
 		Context: format.Context{Raw: c.Raw}, Batch: built.Batch,
 		Host:      f.d.hostname.Bytes,
 		Policy:    f.d.policies.Policy,

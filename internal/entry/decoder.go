@@ -5,6 +5,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/bootid"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/procinfo"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -20,6 +21,7 @@ type Decoder struct {
 	Host []byte
 
 	records ipe.Decoder
+	process procinfo.Joiner
 	lines   format.Parser
 	said    format.Identity // by a line
 	boot    [16]byte        // what bootID says
@@ -40,12 +42,33 @@ func (d *Decoder) Decode(ev *ipe.Event, id *format.Identity, e *spool.Entry) ipe
 	default:
 		class = d.records.Decode(ev, e.Type, e.Data)
 	}
-	if ev.Kind == ipe.KindAccess && d.Policy != nil {
-		if p := d.Policy(e.Context); p != nil {
+	if ev.Kind == ipe.KindAccess {
+		d.annotate(ev, e)
+	}
+	return class
+}
+
+// annotate adds to an access what stands beside its record.
+func (d *Decoder) annotate(ev *ipe.Event, e *spool.Entry) {
+	if d.Policy != nil {
+		if p := d.Policy(e.Context &^ ContextOff); p != nil {
 			ev.ActivePolicy = *p
 		}
 	}
-	return class
+	if e.Context&ContextOff != 0 {
+		ev.Context |= ipe.ContextOff
+	}
+	for i := range e.Attachments {
+		if a := &e.Attachments[i]; a.Type != TypeProcess {
+			d.records.Join(ev, a.Type, a.Data)
+		}
+	}
+	// Behind the companions, which know better: they are of the moment.
+	for i := range e.Attachments {
+		if a := &e.Attachments[i]; a.Type == TypeProcess {
+			d.process.Join(ev, a.Data)
+		}
+	}
 }
 
 // line reads an event in JSON.

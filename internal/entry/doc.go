@@ -16,6 +16,11 @@
 // that it stays the same event wherever it is copied to. Where the input does
 // not say it, the host is that of the Decoder, and the boot is not known.
 //
+// What belongs to an access stands in the spool as attachments, frames without a
+// number of their own: its companions as the kernel sent them, and what /proc said
+// of the process ([TypeProcess]). Stamp and serial say to which. A [Joiner] gives
+// entries with their attachments, and a Decoder adds what they say to the event.
+//
 // Gaps between entries become events too, by [Decoder.Missed].
 //
 // # Memory

@@ -7,8 +7,13 @@ import "encoding/binary"
 // (include/uapi/linux/audit.h).
 const (
 	TypeInternal = 0      // an event that the daemon itself tells, in JSON
+	TypeProcess  = 1      // an attachment: what /proc said of the process, see package procinfo
 	TypeImported = 0xffff // what an input had: see Imported
 )
+
+// ContextOff is set in the context of an access that was received while companions
+// were shut out. The rest of a context is the number of a policy.
+const ContextOff uint16 = 1 << 15
 
 // Imported is a record or an event that an input had.
 type Imported struct {

@@ -19,13 +19,34 @@ import (
 // stored is a source that reads entries of a spool: from the daemon that has it,
 // or from its directory.
 type stored struct {
-	entries interface {
-		Next() (*spool.Entry, error)
-		Close() error
-	}
+	entries entries
+	joined  *entry.Joiner // of entries
 	decoder entry.Decoder
 	host    func() []byte // of the entries; nil if that is not known
 	origin  string        // for errors
+}
+
+// entries are those of a spool.
+type entries interface {
+	Next() (*spool.Entry, error)
+	Close() error
+}
+
+// past makes entries a source that never has to wait.
+type past struct{ entries }
+
+func (p past) TryNext() (*spool.Entry, bool, error) {
+	e, err := p.entries.Next()
+	return e, err == nil, err
+}
+
+func (p past) Next(context.Context) (*spool.Entry, error) { return p.entries.Next() }
+
+// Rewind is never called.
+func (past) Rewind(spool.Cursor) {}
+
+func newStored(list entries, d entry.Decoder, origin string) *stored {
+	return &stored{entries: list, joined: entry.NewJoiner(past{list}), decoder: d, origin: origin}
 }
 
 // openDirectory reads a spool directory.
@@ -39,7 +60,7 @@ func openDirectory(dir string, since time.Time) (*stored, error) {
 	if err != nil {
 		policies = activepolicy.NewTable() // the order of the events still tells something
 	}
-	return &stored{entries: entries, decoder: entry.Decoder{Policy: policies.Policy}, origin: dir}, nil
+	return newStored(entries, entry.Decoder{Policy: policies.Policy}, dir), nil
 }
 
 // openFeed reads the feed of the running daemon.
@@ -55,23 +76,20 @@ func openFeed(ctx context.Context, socket string, since time.Time, after *spool.
 	if err != nil {
 		return nil, err
 	}
-	return &stored{
-		entries: entries, decoder: entry.Decoder{Policy: entries.Policy}, host: entries.Host,
-		origin: "the daemon at " + socket + " broke off",
-	}, nil
+	s := newStored(entries, entry.Decoder{Policy: entries.Policy}, "the daemon at "+socket+" broke off")
+	s.host = entries.Host
+	return s, nil
 }
 
 func (s *stored) next(ev *Event) error {
 	for {
 		*ev = Event{Event: ev.Event}
-		e, err := s.entries.Next()
+		e, _, err := s.joined.TryNext()
 		if s.host != nil {
 			s.decoder.Host = s.host()
 		}
 		var id format.Identity
 		switch {
-		case err == nil && e.Attachment:
-			continue
 		case err != nil:
 			if err = s.missed(ev, &id, err); err != nil {
 				return err

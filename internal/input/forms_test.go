@@ -136,7 +136,7 @@ func TestLinesThatLostTheirEnd(t *testing.T) {
 		"load and access":      {p + a, []record{load, access}},
 		"with nodes":           {"node=a " + p + "node=b " + a, []record{load, access}},
 		"syslog":               {"Nov 23 13:35:38 vm kernel: audit: type=1420 " + text + "Nov 23 13:35:38 vm kernel: audit: type=1420 " + text, []record{access, access}},
-		"behind another type":  {"type=PROCTITLE msg=" + stamp + "proctitle=2F62" + a, []record{access}},
+		"behind another type":  {"type=PROCTITLE msg=" + stamp + "proctitle=2F62" + a, []record{{Type: 1327, Text: stamp + "proctitle=2F62"}, access}},
 		"quoted by user space": {"type=USER_CMD msg=" + stamp + "pid=1 msg='cmd=" + a + "'", nil},
 		"in the journal, with an entry behind": {
 			"__CURSOR=1\n_TRANSPORT=syslog\n_UID=0\nSYSLOG_IDENTIFIER=audispd\nMESSAGE=" + a + a + "\n" +

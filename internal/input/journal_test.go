@@ -118,7 +118,7 @@ func TestExportEntries(t *testing.T) {
 		{"CR LF", strings.ReplaceAll(auditFields+"MESSAGE=AUDIT1420 "+body+"\n\n", "\n", "\r\n"), []record{whole}, 0},
 
 		{"no message", auditFields + "\n", nil, 1},
-		{"no type", "_TRANSPORT=audit\nMESSAGE=SYSCALL arch=1\n\n", nil, 1},
+		{"no type", "_TRANSPORT=audit\nMESSAGE=SERVICE_START pid=1\n\n", nil, 1},
 		{"type too large", "_TRANSPORT=audit\n_AUDIT_TYPE=66956\nMESSAGE=AUDIT1420 x\n\n", nil, 1},
 		{"client", "_TRANSPORT=journal\n_AUDIT_TYPE=1420\nMESSAGE=AUDIT1420 " + body + "\n\n", nil, 1},
 		{"syslog", "_TRANSPORT=syslog\nSYSLOG_IDENTIFIER=kernel\nMESSAGE=audit: type=1420 " + text + "\n\n", nil, 1},

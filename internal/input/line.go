@@ -208,7 +208,7 @@ func recordLine(p []byte, rec *Record) bool {
 // typeByName returns the record type that name stands for: AUDIT1420, as
 // journald calls what it does not know (src/basic/audit-util.h, AUDIT%04i),
 // UNKNOWN[1420], as auditd does (lib/audit_logging.c), or the name of a type
-// that can be IPE's or has the number of one. Other names are not known here.
+// that can be IPE's, has the number of one or may belong to one. Other names are not known here.
 func typeByName(name []byte) (uint16, bool) {
 	if n, ok := bytes.CutPrefix(name, []byte("UNKNOWN[")); ok {
 		n, ok = bytes.CutSuffix(n, []byte("]"))

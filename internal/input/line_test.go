@@ -133,7 +133,7 @@ func TestOtherLinesArePassedOver(t *testing.T) {
 	for _, tt := range []struct{ name, line string }{
 		{"prose", "see type=1420 in the manual"},
 		{"inside another record's text", "type=USER_AVC msg=audit(1.000:2): pid=1 msg='type=1420 " + text + "'"},
-		{"a name that is not IPE's", "type=SYSCALL msg=" + stamp + "arch=c000003e"},
+		{"a name that is not IPE's", "type=USER_LOGIN msg=" + stamp + "arch=c000003e"},
 		{"no type", "type= " + text},
 		{"type 0", "type=0 " + text},
 		{"type too large", "type=66956 " + text},

@@ -1,8 +1,12 @@
 package input
 
 import (
+	"errors"
 	"io"
 	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Live reports whether r may pause before it gives more, as a pipe or a
@@ -15,4 +19,31 @@ func Live(r io.Reader) bool {
 	}
 	info, err := f.Stat()
 	return err != nil || !info.Mode().IsRegular()
+}
+
+// Pauses reports whether nothing more can be read without waiting longer than
+// patience for it. Of a plain file, of something else than a file, and of compressed
+// data it is never said.
+func (r *Reader) Pauses(patience time.Duration) bool {
+	f, ok := r.input.r.(*os.File)
+	if !ok || !Live(f) || r.next == nil || r.br.Buffered() > 0 || r.again || len(r.rest) > 0 || r.layered {
+		return false
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	pauses := false
+	err = raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for end := time.Now().Add(patience); ; {
+			n, err := unix.Poll(fds, int(max(time.Until(end), 0)/time.Millisecond))
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			pauses = n == 0 && err == nil
+			return
+		}
+	})
+	return err == nil && pauses
 }

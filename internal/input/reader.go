@@ -34,13 +34,14 @@ type Record struct {
 
 // Reader yields the records of one input. One goroutine at a time may use it.
 type Reader struct {
-	input  packed
-	br     *bufio.Reader
-	next   func(*Reader, *Record) error // nil until the form is found out
-	err    error                        // what ended the input; Next returns it for ever
-	passed uint64
-	unread unread
-	limit  int64 // of decompression, maxUnpacked but in tests
+	input   packed
+	br      *bufio.Reader
+	layered bool                         // br does not read from input itself
+	next    func(*Reader, *Record) error // nil until the form is found out
+	err     error                        // what ended the input; Next returns it for ever
+	passed  uint64
+	unread  unread
+	limit   int64 // of decompression, maxUnpacked but in tests
 
 	off int64 // of the datagram, line or binary field that is read next
 
@@ -103,6 +104,7 @@ func (r *Reader) detect() error {
 		if depth == maxNesting {
 			return r.damage(string(errNesting))
 		}
+		r.layered = true
 		r.br = bufio.NewReaderSize(&unpacker{in: r.br, input: &r.input, limit: r.limit}, bufferSize)
 	}
 	if p, err := r.br.Peek(1); len(p) == 0 {
@@ -122,6 +124,7 @@ func (r *Reader) detect() error {
 		return r.damage("the header of the first datagram of the capture is damaged")
 	}
 	if order := utf16Order(r.br); order != nil {
+		r.layered = true
 		r.br = bufio.NewReaderSize(&utf16Reader{br: r.br, order: order}, bufferSize)
 	}
 	r.next = (*Reader).nextLine

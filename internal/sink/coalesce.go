@@ -157,7 +157,7 @@ func (c *coalescer) count(w *window, e *spool.Entry, ev *ipe.Event) {
 			entry: *e, policy: ev.ActivePolicy,
 			pid: ev.PID, comm: slices.Clone(ev.Comm),
 		}
-		t.entry.Data = slices.Clone(e.Data)
+		t.entry.Data, t.entry.Attachments = slices.Clone(e.Data), nil // they are of one access
 		w.size += len(t.entry.Data)
 		w.inCounted = insert(&c.counted, w, func(other *window) bool { return other.first.Seq > w.first.Seq })
 	}

@@ -115,6 +115,9 @@ func (r *Runner) room() bool {
 // next returns the next entry. With nothing to flush it waits for one; when the
 // runner drains, it returns nil instead, and errWindow when a window ends.
 func (r *Runner) next(ctx, idle context.Context) (*spool.Entry, error) {
+	if j, ok := r.config.Source.(interface{ Hurry() }); ok && r.draining.Err() != nil {
+		j.Hurry() // what waits is to be delivered too
+	}
 	e, ok, err := r.config.Source.TryNext()
 	if ok || err != nil || r.batch.begun() {
 		return e, err

@@ -48,7 +48,8 @@ var ErrUndelivered = errors.New("stopped before everything was delivered")
 // them do not become longer.
 var ErrSuspect = errors.New("the receiver may refuse one event")
 
-// Source is where a runner reads. A *spool.Reader is one.
+// Source is where a runner reads. A *spool.Reader is one, and an *entry.Joiner, of
+// which Hurry is called once the runner drains.
 type Source interface {
 	Next(ctx context.Context) (*spool.Entry, error)
 	TryNext() (e *spool.Entry, ok bool, err error)

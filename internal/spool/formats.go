@@ -13,6 +13,8 @@ type (
 	// Entry is one record at rest. The entry and its Data live until the
 	// reader's next call.
 	Entry = segment.Entry
+	// Attachment is a record that belongs to an event.
+	Attachment = segment.Attachment
 	// GapError says that entries are gone which a reader should have got.
 	GapError = segment.GapError
 )

@@ -12,6 +12,7 @@ import (
 // was long. One goroutine may use it at a time.
 type Decoder struct {
 	scratch []byte
+	argv    bool // the Proctitle that Join has given the event is from a TypeExecve
 }
 
 // Decode reads one record of the given type into ev and returns whose record

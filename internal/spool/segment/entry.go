@@ -34,6 +34,16 @@ type Entry struct {
 	// belongs to, or 0 where Data says which that is.
 	Attachment bool
 	Event      uint64
+
+	// Attachments is what belongs to an event, where whoever gives the entry has
+	// put that together. A Reader has not: it gives attachments as they stand.
+	Attachments []Attachment
+}
+
+// Attachment is a record that belongs to an event.
+type Attachment struct {
+	Type uint16
+	Data []byte
 }
 
 // Set takes over what f says.
