@@ -62,6 +62,9 @@ func described(text string, several bool) string {
 	if strings.HasPrefix(rest, "all events from the kernel") {
 		return typ + "; all events from the kernel"
 	}
+	if strings.HasPrefix(rest, "all events from a record, lost") {
+		return typ + "; all events from a record, lost"
+	}
 	if strings.HasPrefix(rest, "all events from a record") {
 		return typ + "; all events from a record"
 	}
@@ -80,13 +83,16 @@ func described(text string, several bool) string {
 
 // kindsOf names the kinds of events in a set.
 func kindsOf(set format.Kinds) string {
-	var kinds, kernel, recorded []string
+	var kinds, kernel, recorded, recordedOrLost []string
 	for k := ipe.Kind(0); k.String() != ""; k++ {
 		if k.FromKernel() {
 			kernel = append(kernel, k.String())
 		}
 		if k.FromKernel() || k == ipe.KindAuditConfig {
 			recorded = append(recorded, k.String())
+		}
+		if k.FromKernel() || k == ipe.KindAuditConfig || k == ipe.KindLost {
+			recordedOrLost = append(recordedOrLost, k.String())
 		}
 		if set.Has(k) {
 			kinds = append(kinds, k.String())
@@ -99,6 +105,8 @@ func kindsOf(set format.Kinds) string {
 		return "all events from the kernel"
 	case slices.Equal(kinds, recorded):
 		return "all events from a record"
+	case slices.Equal(kinds, recordedOrLost):
+		return "all events from a record, lost"
 	}
 	return strings.Join(sorted(kinds), ", ")
 }

@@ -104,7 +104,13 @@ func (t *Tracker) State() State {
 // that says itself by which policy it was judged is believed; in a stream where
 // one does, of one that does not it is not known. Records of another boot begin
 // another stream.
+//
+// What was fetched from a log later says nothing of what was, or is, in force:
+// records are missing in logs.
 func (t *Tracker) Observe(ev *ipe.Event) *ipe.Policy {
+	if ev.IsBackfill() {
+		return nil
+	}
 	if ev.Has&ipe.HasStamp != 0 && ev.Kind.FromKernel() {
 		if ev.Serial < t.lastSerial && ev.Time-t.lastTime > reboot {
 			t.Forget()

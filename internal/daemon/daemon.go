@@ -70,11 +70,13 @@ type Options struct {
 	Watchdog time.Duration
 
 	// For tests: the netlink protocol and network namespace in place of those of
-	// the audit group, as in netlinkaudit.Config, what stands for /sys, and where
-	// the helper is that is asked even where we may ask ourselves.
+	// the audit group, as in netlinkaudit.Config, what stands for /sys, where the
+	// helper is that is asked even where we may ask ourselves, and what is read line
+	// by line for the time before the socket.
 	Protocol, NetNS int
 	Sysfs           string
 	AuditState      string
+	Kmsg            func([]byte) (int, error)
 }
 
 // Run is the daemon. It returns when ctx ends and everything was delivered that
@@ -271,6 +273,8 @@ func (d *daemon) serve(ctx context.Context) error {
 		conn: d.conn, reporter: d.losses.reporter, kernel: d.losses.kernel, active: d.receiver.active,
 		drops: d.losses.state.Drops, checked: d.losses.state.At,
 	}
+
+	d.backfill(ctx, state.Status == host.StatusActive || state.Status == host.StatusUnreadable)
 
 	received := make(chan error, 1)
 	go func() { received <- d.receiver.run() }()

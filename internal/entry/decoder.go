@@ -39,6 +39,8 @@ func (d *Decoder) Decode(ev *ipe.Event, id *format.Identity, e *spool.Entry) ipe
 		d.line(ev, &d.said, e.Data)
 	case TypeImported:
 		class = d.imported(ev, id, e)
+	case TypeBackfill:
+		class = d.backfill(ev, e)
 	default:
 		class = d.records.Decode(ev, e.Type, e.Data)
 	}
@@ -100,6 +102,25 @@ func (d *Decoder) imported(ev *ipe.Event, id *format.Identity, e *spool.Entry) i
 	id.BootID = first(said.BootID, im.BootID)
 	return class
 }
+
+// backfill reads a record that was found in a log of this boot. It says nothing of
+// the policy that judged it.
+func (d *Decoder) backfill(ev *ipe.Event, e *spool.Entry) ipe.Class {
+	im, ok := ParseImported(e.Data)
+	if !ok {
+		im = Imported{Type: ipe.TypeAccess, Data: e.Data, Cut: true} // which cannot be read: that is said
+	}
+	class := d.records.Decode(ev, im.Type, im.Data)
+	if class == ipe.ClassIPE {
+		if im.Cut {
+			MakeUnparsed(ev)
+		}
+		ev.Source = sourceBackfill
+	}
+	return class
+}
+
+var sourceBackfill = []byte(ipe.SourceBackfill)
 
 // first returns the first that is not empty, nil if all are.
 func first(list ...[]byte) []byte {

@@ -9,6 +9,7 @@ const (
 	TypeInternal = 0      // an event that the daemon itself tells, in JSON
 	TypeProcess  = 1      // an attachment: what /proc said of the process, see package procinfo
 	TypeImported = 0xffff // what an input had: see Imported
+	TypeBackfill = 0xfffe // a record of this boot that a log had: an Imported without Host and BootID
 )
 
 // ContextOff is set in the context of an access that was received while companions

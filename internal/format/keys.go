@@ -127,6 +127,7 @@ var keys = [...]Key{
 	{Name: "error", In: kinds(ipe.KindPolicyLoad), Doc: "name of that error", value: errorOf()},
 	{Name: "extra", In: every, Doc: "keys of the record that are not known", value: extra()},
 	{Name: "raw", In: fromRecord, Doc: "text of the record", value: raw()},
+	{Name: "source", In: fromRecord | kinds(ipe.KindLost), Doc: "log that the record was fetched from later", value: text(func(f *fields) *[]byte { return &f.Source })},
 	{Name: "count", In: counts, Doc: "how many", value: number(func(f *fields) *uint64 { return &f.Count }, ipe.HasCount)},
 	{Name: "accuracy", In: losses, Doc: "how well the count is known", value: wordOf(func(f *fields) *ipe.Accuracy { return &f.Accuracy })},
 	{Name: "stage", In: losses, Doc: "where they were lost", value: text(func(f *fields) *[]byte { return &f.Stage })},

@@ -216,22 +216,27 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		}
 	}
 	if keys[53].In&kind != 0 {
+		if f.Source != nil {
+			dst = journalText(append(dst, "IPE_SOURCE="...), f.Source)
+		}
+	}
+	if keys[54].In&kind != 0 {
 		if f.Has&ipe.HasCount != 0 {
 			dst = append(appendUint(append(dst, "IPE_COUNT="...), uint64(f.Count)), '\n')
 		}
 	}
-	if keys[54].In&kind != 0 {
+	if keys[55].In&kind != 0 {
 		dst = append(dst, memberOf(journalAccuracy, f.Accuracy)...)
 		if f.Stage != nil {
 			dst = journalText(append(dst, "IPE_STAGE="...), f.Stage)
 		}
 	}
-	if keys[56].In&kind != 0 {
+	if keys[57].In&kind != 0 {
 		if f.Sink != nil {
 			dst = journalText(append(dst, "IPE_SINK="...), f.Sink)
 		}
 	}
-	if keys[57].In&kind != 0 {
+	if keys[58].In&kind != 0 {
 		if f.Has&ipe.HasSince != 0 {
 			dst = append(c.clock.append(append(dst, "IPE_SINCE="...), f.Since), '\n')
 		}
@@ -239,7 +244,7 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(c.clock.append(append(dst, "IPE_UNTIL="...), f.Until), '\n')
 		}
 	}
-	if keys[59].In&kind != 0 {
+	if keys[60].In&kind != 0 {
 		if f.Has&ipe.HasSeqRange != 0 {
 			dst = append(appendUint(append(dst, "IPE_FIRST_SEQ="...), uint64(f.FirstSeq)), '\n')
 		}
@@ -247,7 +252,7 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(appendUint(append(dst, "IPE_LAST_SEQ="...), uint64(f.LastSeq)), '\n')
 		}
 	}
-	if keys[61].In&kind != 0 {
+	if keys[62].In&kind != 0 {
 		if f.PIDs != 0 {
 			dst = append(appendUint(append(dst, "IPE_PIDS="...), uint64(f.PIDs)), '\n')
 		}
@@ -255,7 +260,7 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(appendUint(append(dst, "IPE_COMMS="...), uint64(f.Comms)), '\n')
 		}
 	}
-	if keys[63].In&kind != 0 {
+	if keys[64].In&kind != 0 {
 		if f.Has&ipe.HasTotals != 0 {
 			dst = append(appendUint(append(dst, "IPE_DENIED="...), uint64(f.Totals.Denied)), '\n')
 		}
@@ -269,7 +274,7 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(appendUint(append(dst, "IPE_LOST="...), uint64(f.Totals.Lost)), '\n')
 		}
 	}
-	if keys[67].In&kind != 0 {
+	if keys[68].In&kind != 0 {
 		if f.What != nil {
 			dst = journalText(append(dst, "IPE_WHAT="...), f.What)
 		}
@@ -283,7 +288,7 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = journalText(append(dst, "IPE_EFFECT="...), f.Effect)
 		}
 	}
-	if keys[71].In&kind != 0 {
+	if keys[72].In&kind != 0 {
 		if f.Version != nil {
 			dst = journalText(append(dst, "IPE_VERSION="...), f.Version)
 		}
@@ -291,7 +296,7 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = journalText(append(dst, "IPE_KERNEL="...), f.Kernel)
 		}
 	}
-	if keys[73].In&kind != 0 {
+	if keys[74].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = journalText(append(dst, "IPE_STATUS="...), f.IPEStatus)
 		}

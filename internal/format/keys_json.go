@@ -216,22 +216,27 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		}
 	}
 	if keys[53].In&kind != 0 {
+		if f.Source != nil {
+			dst = jsonText(append(dst, `,"source":"`...), "source", f.Source)
+		}
+	}
+	if keys[54].In&kind != 0 {
 		if f.Has&ipe.HasCount != 0 {
 			dst = appendUint(append(dst, `,"count":`...), uint64(f.Count))
 		}
 	}
-	if keys[54].In&kind != 0 {
+	if keys[55].In&kind != 0 {
 		dst = append(dst, memberOf(jsonAccuracy, f.Accuracy)...)
 		if f.Stage != nil {
 			dst = jsonText(append(dst, `,"stage":"`...), "stage", f.Stage)
 		}
 	}
-	if keys[56].In&kind != 0 {
+	if keys[57].In&kind != 0 {
 		if f.Sink != nil {
 			dst = jsonText(append(dst, `,"sink":"`...), "sink", f.Sink)
 		}
 	}
-	if keys[57].In&kind != 0 {
+	if keys[58].In&kind != 0 {
 		if f.Has&ipe.HasSince != 0 {
 			dst = append(c.clock.append(append(dst, `,"since":"`...), f.Since), '"')
 		}
@@ -239,7 +244,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = append(c.clock.append(append(dst, `,"until":"`...), f.Until), '"')
 		}
 	}
-	if keys[59].In&kind != 0 {
+	if keys[60].In&kind != 0 {
 		if f.Has&ipe.HasSeqRange != 0 {
 			dst = appendUint(append(dst, `,"first_seq":`...), uint64(f.FirstSeq))
 		}
@@ -247,7 +252,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = appendUint(append(dst, `,"last_seq":`...), uint64(f.LastSeq))
 		}
 	}
-	if keys[61].In&kind != 0 {
+	if keys[62].In&kind != 0 {
 		if f.PIDs != 0 {
 			dst = appendUint(append(dst, `,"pids":`...), uint64(f.PIDs))
 		}
@@ -255,7 +260,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = appendUint(append(dst, `,"comms":`...), uint64(f.Comms))
 		}
 	}
-	if keys[63].In&kind != 0 {
+	if keys[64].In&kind != 0 {
 		if f.Has&ipe.HasTotals != 0 {
 			dst = appendUint(append(dst, `,"denied":`...), uint64(f.Totals.Denied))
 		}
@@ -269,7 +274,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = appendUint(append(dst, `,"lost":`...), uint64(f.Totals.Lost))
 		}
 	}
-	if keys[67].In&kind != 0 {
+	if keys[68].In&kind != 0 {
 		if f.What != nil {
 			dst = jsonText(append(dst, `,"what":"`...), "what", f.What)
 		}
@@ -283,7 +288,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"effect":"`...), "effect", f.Effect)
 		}
 	}
-	if keys[71].In&kind != 0 {
+	if keys[72].In&kind != 0 {
 		if f.Version != nil {
 			dst = jsonText(append(dst, `,"version":"`...), "version", f.Version)
 		}
@@ -291,7 +296,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"kernel":"`...), "kernel", f.Kernel)
 		}
 	}
-	if keys[73].In&kind != 0 {
+	if keys[74].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = jsonText(append(dst, `,"ipe_status":"`...), "ipe_status", f.IPEStatus)
 		}

@@ -216,22 +216,27 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 		}
 	}
 	if keys[53].In&kind != 0 {
+		if f.Source != nil {
+			dst = sdText(append(dst, ` source="`...), "source", g, f.Source)
+		}
+	}
+	if keys[54].In&kind != 0 {
 		if f.Has&ipe.HasCount != 0 {
 			dst = append(appendUint(append(dst, ` count="`...), uint64(f.Count)), '"')
 		}
 	}
-	if keys[54].In&kind != 0 {
+	if keys[55].In&kind != 0 {
 		dst = append(dst, memberOf(sdAccuracy, f.Accuracy)...)
 		if f.Stage != nil {
 			dst = sdText(append(dst, ` stage="`...), "stage", g, f.Stage)
 		}
 	}
-	if keys[56].In&kind != 0 {
+	if keys[57].In&kind != 0 {
 		if f.Sink != nil {
 			dst = sdText(append(dst, ` sink="`...), "sink", g, f.Sink)
 		}
 	}
-	if keys[57].In&kind != 0 {
+	if keys[58].In&kind != 0 {
 		if f.Has&ipe.HasSince != 0 {
 			dst = append(c.clock.append(append(dst, ` since="`...), f.Since), '"')
 		}
@@ -239,7 +244,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(c.clock.append(append(dst, ` until="`...), f.Until), '"')
 		}
 	}
-	if keys[59].In&kind != 0 {
+	if keys[60].In&kind != 0 {
 		if f.Has&ipe.HasSeqRange != 0 {
 			dst = append(appendUint(append(dst, ` first_seq="`...), uint64(f.FirstSeq)), '"')
 		}
@@ -247,7 +252,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(appendUint(append(dst, ` last_seq="`...), uint64(f.LastSeq)), '"')
 		}
 	}
-	if keys[61].In&kind != 0 {
+	if keys[62].In&kind != 0 {
 		if f.PIDs != 0 {
 			dst = append(appendUint(append(dst, ` pids="`...), uint64(f.PIDs)), '"')
 		}
@@ -255,7 +260,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(appendUint(append(dst, ` comms="`...), uint64(f.Comms)), '"')
 		}
 	}
-	if keys[63].In&kind != 0 {
+	if keys[64].In&kind != 0 {
 		if f.Has&ipe.HasTotals != 0 {
 			dst = append(appendUint(append(dst, ` denied="`...), uint64(f.Totals.Denied)), '"')
 		}
@@ -269,7 +274,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = append(appendUint(append(dst, ` lost="`...), uint64(f.Totals.Lost)), '"')
 		}
 	}
-	if keys[67].In&kind != 0 {
+	if keys[68].In&kind != 0 {
 		if f.What != nil {
 			dst = sdText(append(dst, ` what="`...), "what", g, f.What)
 		}
@@ -283,7 +288,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` effect="`...), "effect", g, f.Effect)
 		}
 	}
-	if keys[71].In&kind != 0 {
+	if keys[72].In&kind != 0 {
 		if f.Version != nil {
 			dst = sdText(append(dst, ` version="`...), "version", g, f.Version)
 		}
@@ -291,7 +296,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` kernel="`...), "kernel", g, f.Kernel)
 		}
 	}
-	if keys[73].In&kind != 0 {
+	if keys[74].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = sdText(append(dst, ` ipe_status="`...), "ipe_status", g, f.IPEStatus)
 		}

@@ -93,6 +93,10 @@ type line struct {
 }
 
 func (t *line) event(ev *ipe.Event, c *Context) {
+	if ev.Source != nil {
+		t.rest(ev.Source)
+		t.str(": ")
+	}
 	switch ev.Kind {
 	case ipe.KindAccess, ipe.KindRepeated:
 		t.access(ev)

@@ -58,6 +58,14 @@ const (
 	StageSink = "sink"
 )
 
+// SourceBackfill is the Source of what was not received: the record was fetched,
+// later, from the kernel log or the journal, which do not have all.
+const SourceBackfill = "backfill"
+
+// IsBackfill reports whether the event was fetched and not received, so that what
+// lies between it and the next one is not known.
+func (ev *Event) IsBackfill() bool { return string(ev.Source) == SourceBackfill }
+
 // IsLoss reports whether the event says that something was lost. One of KindLost
 // with a Count of 0 does not, see [StageMemory].
 func (ev *Event) IsLoss() bool {
@@ -304,6 +312,10 @@ type Event struct {
 
 	// KindHeartbeat: what was counted since the daemon started, with HasTotals.
 	Totals Totals
+
+	// Where the record comes from, if not from the kernel's socket: SourceBackfill. A
+	// constant, that views nothing.
+	Source []byte
 
 	// KindAuditConfig. Words of ours are constants, and view nothing.
 	What   []byte // one of the What constants

@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"internal/statedir":                  {},
 	"internal/fileprops":                 {"internal/text", "pkg/ipe", "pkg/ipe/policy"},
 	"internal/auditstate":                {"internal/host"},
+	"internal/backfill":                  {"internal/atomicfile", "internal/auditrec", "internal/input", "pkg/ipe"},
 	"internal/auditwatch":                {"internal/atomicfile", "internal/auditstate", "internal/host", "pkg/ipe"},
 	"internal/losses":                    {"internal/atomicfile", "internal/auditstate", "internal/host", "pkg/ipe"},
 	"internal/match":                     {"internal/text", "pkg/ipe"},
