@@ -17,17 +17,9 @@ const maxPolicy = 4 << 20
 // column and the error number that the kernel would return. Words that this
 // version does not know are told on stderr: what they mean is not known.
 func readPolicy(stderr io.Writer, name string) ([]byte, *policy.Policy, error) {
-	f, err := os.Open(name)
+	text, err := readPolicyText(name, nil)
 	if err != nil {
 		return nil, nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPolicy+1))
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case len(text) > maxPolicy:
-		return nil, nil, fmt.Errorf("%s: longer than 4 MiB: the kernel takes no such policy", name)
 	}
 	p, unknown, err := policy.ParseLenient(text)
 	var wrong *policy.Error
@@ -36,6 +28,24 @@ func readPolicy(stderr io.Writer, name string) ([]byte, *policy.Policy, error) {
 	}
 	sayUnknown(stderr, name, unknown)
 	return text, p, err
+}
+
+// readPolicyText reads a file, or stdin for "-" where that is not nil.
+func readPolicyText(name string, stdin io.Reader) ([]byte, error) {
+	r := stdin
+	if name != "-" || stdin == nil {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		r = f
+	}
+	text, err := io.ReadAll(io.LimitReader(r, maxPolicy+1))
+	if err == nil && len(text) > maxPolicy {
+		err = fmt.Errorf("%s: longer than 4 MiB: the kernel takes no such policy", displayName(name))
+	}
+	return text, err
 }
 
 // mostUnknown is how many words that are not known are told.

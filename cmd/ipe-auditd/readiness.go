@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,8 @@ all: something would be denied, then nobody can say. Objects on other hosts than
 this one cannot be measured here.
 
 Of the daemon it asks for 7d, and of FILEs for everything, as report reads them.
-A candidate needs success_audit: what a policy allows is not recorded without.`,
+A candidate needs success_audit: what a policy allows is not recorded without.
+What is wrong with its text says check-policy.`,
 		Example: `  ipe-auditd readiness --since 30d && echo 1 > /sys/kernel/security/ipe/enforce
   ipe-auditd readiness --policy candidate.pol --json | jq '.denied[].path'`,
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -75,6 +77,10 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	if cmd.Flags().Changed("policy") { // an empty name is no file, and not no wish
 		var lines []byte
 		if lines, ask.Candidate, err = readPolicy(cmd.ErrOrStderr(), candidate); err != nil {
+			var wrong *policy.Error
+			if errors.As(err, &wrong) {
+				err = fmt.Errorf("%w; ipe-auditd check-policy says everything that is wrong with it", err)
+			}
 			return 0, err
 		}
 		ask.TooLarge = policy.CheckSize(len(lines))

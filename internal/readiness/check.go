@@ -2,7 +2,6 @@ package readiness
 
 import (
 	"bytes"
-	"fmt"
 	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
@@ -184,7 +183,7 @@ func (c *hostCheck) evaluate(groups []*tally.Group, a *Answer) {
 		case policy.Deny:
 			a.Denied = append(a.Denied, Finding{Group: g, Rule: rule})
 		case policy.ActionNone:
-			a.Unknown = append(a.Unknown, Finding{Group: g, Rule: rule, Why: c.why(op, &j, &found)})
+			a.Unknown = append(a.Unknown, Finding{Group: g, Rule: rule, Why: found.Undecided(c.Candidate, op, &j)})
 		default:
 			a.Allowed++
 		}
@@ -216,23 +215,4 @@ func (c *hostCheck) byPolicy(groups []*tally.Group, a *Answer) {
 		}
 		a.Denied = append(a.Denied, Finding{Group: g})
 	}
-}
-
-// why says which rule may match, and what of it is not known.
-func (c *hostCheck) why(op policy.Op, j *policy.Judgement, found *fileprops.Result) string {
-	for _, i := range j.Maybe {
-		r := &c.Candidate.Rules[i]
-		if words := r.Unknown(); len(words) > 0 {
-			return fmt.Sprintf("line %d: %v", r.Line, words[0])
-		}
-		for _, p := range r.Properties {
-			if why := found.Why(p.Key); p.Holds(&found.Facts) == policy.Unknown && why != "" {
-				return fmt.Sprintf("whether it has the %v of line %d: %s", p.Key, r.Line, why)
-			}
-		}
-	}
-	if j.Rule < 0 && !op.Known() {
-		return policy.UnknownOp(op).String()
-	}
-	return found.Reason
 }

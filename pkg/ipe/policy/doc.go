@@ -25,6 +25,9 @@
 // [CheckSize] knows how large a text may be to be loaded, [RefusalOf] what the
 // error numbers of the kernel mean.
 //
+// [Check] finds everything that is wrong with a text, for its author: all that the
+// kernel refuses, and rules that can never match or never decide.
+//
 // [Policy.AppendText] writes a policy that Parse reads back as the same one.
 //
 // The package reads no file and verifies no signature: a policy that Parse

@@ -28,7 +28,11 @@ import (
 // for each, or both. The text ends at a NUL.
 func Parse(text []byte) (*Policy, error) {
 	var s scanner
-	return s.parse(text)
+	p, err := s.parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func (s *scanner) parse(text []byte) (*Policy, error) {
@@ -44,19 +48,41 @@ func (s *scanner) parse(text []byte) (*Policy, error) {
 		} else {
 			err = s.rule(p)
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case p == nil || !s.all:
 			return nil, err
+		default:
+			s.errors = append(s.errors, err)
+			s.blind = s.blind || strings.HasPrefix(string(s.line), "DEFAULT")
 		}
 	}
 	if p == nil {
 		return nil, s.fail(0, syscall.EBADMSG, "there is no header: begin with policy_name=NAME policy_version=1.0.0")
 	}
-	for _, op := range ops {
-		if p.Default(op) < 0 && len(p.maybeDefaults(op)) == 0 {
-			return nil, s.fail(0, syscall.EBADMSG, "nothing decides where no rule for %v matches: add DEFAULT action=DENY, or a DEFAULT for every operation", op)
-		}
+	if err := s.defaults(p); err != nil {
+		return p, err
 	}
 	return p, nil
+}
+
+// defaults checks that something decides about every operation
+// (validate_policy).
+func (s *scanner) defaults(p *Policy) error {
+	var without []string
+	for _, op := range ops {
+		if p.Default(op) < 0 && len(p.maybeDefaults(op)) == 0 {
+			without = append(without, op.String())
+		}
+	}
+	if without == nil || s.blind {
+		return nil
+	}
+	which := ""
+	if len(without) < len(ops) {
+		which = "for " + strings.Join(without, ", ") + " "
+	}
+	return s.fail(0, syscall.EBADMSG, "nothing decides where no rule %smatches: add DEFAULT action=DENY, or a DEFAULT for every operation", which)
 }
 
 // Lines returns the lines of a text, each with its end, as Line of rules and
@@ -97,6 +123,10 @@ func content(line []byte) []byte {
 type scanner struct {
 	number int    // of the line, from 1
 	line   []byte // its content
+
+	all    bool     // go on behind a rule that is wrong
+	errors []*Error // of those rules
+	blind  bool     // one of them was a DEFAULT
 
 	lenient bool          // take words that are not known
 	unknown []UnknownWord // which those were

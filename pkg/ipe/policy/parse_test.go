@@ -133,7 +133,7 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 		{"no version", "\npolicy_name=p # x", "line 2, column 14: the header ends without policy_version= (EBADMSG)"},
 		{"version too large", "policy_name=p  policy_version=1.65536.0", `line 1, column 31: "1.65536.0" is no version: it is three numbers up to 65535 with points between (ERANGE)`},
 		{"no number", "policy_name=p policy_version=1.x.0", `line 1, column 30: "1.x.0" is no version: it is three numbers up to 65535 with points between (EINVAL)`},
-		{"no default", header + "op=EXECUTE action=ALLOW\n", "line 2, column 1: nothing decides where no rule for EXECUTE matches: add DEFAULT action=DENY, or a DEFAULT for every operation (EBADMSG)"},
+		{"no default", header + "op=EXECUTE action=ALLOW\n", "line 2, column 1: nothing decides where no rule matches: add DEFAULT action=DENY, or a DEFAULT for every operation (EBADMSG)"},
 		{"DOS line ends count once", header + "\r\n\r\nDEFAULT  action=X\r\n", `line 4, column 10: "action=X" in place of the action: a rule ends with action=ALLOW or action=DENY (EBADMSG)`},
 		{"bad digest", header + "op=EXECUTE\tfsverity_digest=sha256:0 action=ALLOW", `line 2, column 12: "fsverity_digest=sha256:0" has no digest of pairs of hex digits (EINVAL)`},
 		{"second default", header + "DEFAULT action=DENY\n DEFAULT action=DENY", "line 3, column 2: the same DEFAULT stands in line 2 (EBADMSG)"},
