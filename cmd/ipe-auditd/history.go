@@ -60,11 +60,16 @@ func (o *pastOptions) wanted(cmd *cobra.Command) (func([]byte) bool, error) {
 	if !cmd.Flags().Changed("host") {
 		return nil, nil
 	}
-	if _, err := path.Match(o.host, ""); err != nil {
-		return nil, usageError{fmt.Errorf("--host %q is not a valid glob: it may have *, ? and sets in []", o.host)}
+	return hostGlob(o.host)
+}
+
+// hostGlob returns which names of hosts a glob matches.
+func hostGlob(glob string) (func([]byte) bool, error) {
+	if _, err := path.Match(glob, ""); err != nil {
+		return nil, usageError{fmt.Errorf("--host %q is not a valid glob: it may have *, ? and sets in []", glob)}
 	}
 	return func(name []byte) bool {
-		ok, _ := path.Match(o.host, string(name))
+		ok, _ := path.Match(glob, string(name))
 		return ok && len(name) > 0
 	}, nil
 }

@@ -26,7 +26,8 @@ by which commands, and by which rule of which policy.
 
 It asks the running daemon, and reads its spool directory when no daemon runs.
 With FILE it reads that: a spool directory, or whatever decode reads, or the
-JSON lines of a file sink, also compressed. It is one screen for a person; with
+JSON lines of a file sink, also compressed; or a stream of a nats sink, as
+nats://HOST:PORT/STREAM or tls://HOST:PORT/STREAM. It is one screen for a person; with
 --json it is complete.
 
 The events may be of any number of hosts, in any order, and be there more than

@@ -34,6 +34,7 @@ type tailOptions struct {
 	follow   bool
 	noFollow bool
 	full     bool
+	host     string
 
 	filterOptions
 }
@@ -44,19 +45,23 @@ const defaultLines = 10
 func newTail() *cobra.Command {
 	var o tailOptions
 	cmd := &cobra.Command{
-		Use:   "tail [-f | --no-follow] [-n N] [--since T] [--until T] [-o json|text]",
+		Use:   "tail [-f | --no-follow] [-n N] [--since T] [--until T] [-o json|text] [nats://HOST:PORT/STREAM]",
 		Short: "Show what the running daemon records",
 		Long: `tail prints the events of the running daemon, one a line, and goes on with those
 to come until it is interrupted. When the daemon restarts it goes on where it
 was. It needs the right to connect to the daemon's socket, and no other.
 
 It begins with the last 10 events; with --since, --until or --no-follow, with all
-that are kept. Of several filters all must hold, of several values of one filter any.`,
+that are kept. Of several filters all must hold, of several values of one filter any.
+
+With nats:// or tls://HOST:PORT/STREAM it prints the events of a stream instead, which
+may be those of many hosts; text then begins with the name of the host.`,
 		Example: `  ipe-auditd tail --verdict denied
   ipe-auditd tail --since 10m --no-follow --path '/usr/**'
-  ipe-auditd tail --json --event enforcement,policy_load | jq .`,
-		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  ipe-auditd tail --json --event enforcement,policy_load | jq .
+  ipe-auditd tail --host 'web*' tls://nats.example.com/IPE`,
+		Args: oneStream,
+		RunE: func(cmd *cobra.Command, places []string) error {
 			parameters, err := o.parameters(cmd, time.Now())
 			if err != nil {
 				return err
@@ -67,9 +72,15 @@ that are kept. Of several filters all must hold, of several values of one filter
 				}
 				return usageError{o.named(err)}
 			}
+			if len(places) == 0 && cmd.Flags().Changed("host") {
+				return usageError{errors.New("--host selects among the hosts of a stream: name one, as nats://HOST:PORT/STREAM")}
+			}
 			o.warnUnknown(cmd.ErrOrStderr())
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			if len(places) == 1 {
+				return o.ofStream(ctx, cmd, places[0], parameters)
+			}
 			socket, _, err := o.places()
 			if err != nil {
 				return err
@@ -93,6 +104,7 @@ that are kept. Of several filters all must hold, of several values of one filter
 	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with the events to come (the default)")
 	flags.BoolVar(&o.noFollow, "no-follow", false, "end with the newest event there is")
 	flags.BoolVar(&o.full, "full", false, "do not cut lines to the width of the terminal")
+	flags.StringVar(&o.host, "host", "", "of a stream only hosts whose name matches `GLOB`, as web*")
 	o.lineOptions.addTo(cmd)
 	o.filterOptions.addTo(cmd)
 	o.clientOptions.addTo(cmd)

@@ -197,7 +197,7 @@ func TestTailSaysPlainlyWhatIsWrong(t *testing.T) {
 		{[]string{"tail", "--event", "acess", "--socket", gone}, 2, `--event "acess": unknown; did you mean "access"?; see ipe-auditd tail --help`},
 		{[]string{"tail", "--since", "soon", "--socket", gone}, 2, `--since "soon" is not a time`},
 		{[]string{"tail", "-n", "-1", "--socket", gone}, 2, `--lines "-1": want a number from 0`},
-		{[]string{"tail", "extra"}, 2, "takes no argument"},
+		{[]string{"tail", "extra"}, 2, "is no stream"},
 	}
 	for _, tt := range tests {
 		code, stdout, stderr := command(tt.args...)

@@ -7,7 +7,9 @@
 //   - the spool directory that it is configured with, when no daemon runs;
 //   - any spool directory, read without its lock and without changing anything;
 //   - files, in all forms that package input reads, and the JSON lines that this
-//     module writes, also those of a rotated file that is compressed.
+//     module writes, also those of a rotated file that is compressed;
+//   - streams of NATS JetStream with the messages of our sink, to their end as it is
+//     when they are opened.
 //
 // It needs no more rights than to connect to that socket or to read those
 // files, and takes none.

@@ -13,13 +13,15 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/bootid"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/input"
+	"github.com/ipe-auditd/ipe-auditd/internal/natsconn"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 // Options say where the events are.
 type Options struct {
-	// Names are files, "-" for Stdin, and spool directories. Without any, the
+	// Names are files, "-" for Stdin, spool directories, and URLs of streams as
+	// natsconn.ParsePlace reads them. Without any, the
 	// events are those of the daemon.
 	Names []string
 	Stdin io.Reader
@@ -71,7 +73,7 @@ type source interface {
 // Open opens the sources. The error is that of the first that cannot be opened; of
 // the daemon's socket it is that of connect(2), an [api.RefusedError] or a
 // [SpoolError], unless no daemon answers and there is a spool to read. Close must
-// be called, unless there is an error. ctx ends the reading of the feed.
+// be called, unless there is an error. ctx ends the reading of the feed and of streams.
 func Open(ctx context.Context, o Options) (*Stream, error) {
 	h := &Stream{}
 	h.wanted = o.Wanted
@@ -88,7 +90,7 @@ func Open(ctx context.Context, o Options) (*Stream, error) {
 		return h, nil
 	}
 	for _, name := range o.Names {
-		s, err := open(name, &o)
+		s, err := open(ctx, name, &o)
 		if err != nil {
 			h.Close()
 			return nil, err
@@ -143,7 +145,14 @@ func (h *Stream) openDaemon(ctx context.Context, o *Options) error {
 	return nil
 }
 
-func open(name string, o *Options) (*reading, error) {
+func open(ctx context.Context, name string, o *Options) (*reading, error) {
+	if natsconn.IsPlace(name) {
+		s, err := openNATS(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		return &reading{source: s, name: s.name}, nil
+	}
 	if name == "-" {
 		return &reading{source: &file{name: "stdin", records: NewRecords(o.Stdin)}, name: "stdin"}, nil
 	}

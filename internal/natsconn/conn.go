@@ -59,22 +59,23 @@ type Conn struct {
 	NATS      *nats.Conn
 	JetStream jetstream.JetStream
 
-	closed chan struct{}
+	ended context.Context // with the connection
 
-	mu   sync.Mutex
-	err  error // the last that the server told without being asked
-	raw  net.Conn
-	once sync.Once
+	mu  sync.Mutex
+	err error // the last that the server told without being asked
+	raw net.Conn
 }
 
 // Dial connects to one of the servers.
 func Dial(ctx context.Context, o *Options) (*Conn, error) {
-	c := &Conn{closed: make(chan struct{})}
+	c := new(Conn)
+	var end context.CancelFunc
+	c.ended, end = context.WithCancel(context.Background())
 	n := nats.GetDefaultOptions()
 	n.Name, n.Servers, n.Timeout = o.Name, o.Servers, o.Timeout
 	n.AllowReconnect, n.IgnoreDiscoveredServers = false, true
 	n.PingInterval, n.MaxPingsOut = pingInterval, pingsMissed
-	n.ClosedCB = func(*nats.Conn) { c.once.Do(func() { close(c.closed) }) }
+	n.ClosedCB = func(*nats.Conn) { end() }
 	n.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -161,7 +162,7 @@ func (c *Conn) Cut() {
 }
 
 // Closed returns a channel that is closed when the connection has ended.
-func (c *Conn) Closed() <-chan struct{} { return c.closed }
+func (c *Conn) Closed() <-chan struct{} { return c.ended.Done() }
 
 // Err returns the last error that the server told without being asked: that something
 // is not permitted.

@@ -4,5 +4,6 @@
 // uses it knows, and begins anew. Closing it, or the end of the context while it is
 // made, ends whatever it does at once, also a write to a server that takes nothing.
 //
-// The package knows nothing of events, streams and messages.
+// A [Reader] reads a stream from one end to the other. What its messages say the
+// package does not know.
 package natsconn

@@ -5,6 +5,7 @@ module github.com/ipe-auditd/ipe-auditd/test/engines
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/ipe-auditd/ipe-auditd v0.0.0
 	github.com/nats-io/nats-server/v2 v2.15.3
 	github.com/nats-io/nats.go v1.55.0
@@ -12,6 +13,7 @@ require (
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.9.0-default-no-op // indirect
+	github.com/elastic/go-libaudit/v2 v2.6.2 // indirect
 	github.com/goccy/go-yaml v1.19.2 // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/klauspost/compress v1.20.4 // indirect

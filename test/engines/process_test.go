@@ -25,7 +25,11 @@ func TestMain(m *testing.M) {
 		serve(port, dir)
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if built != "" {
+		_ = os.RemoveAll(built)
+	}
+	os.Exit(code)
 }
 
 // serve runs a server until standard input ends, which is when the test has ended.

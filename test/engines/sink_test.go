@@ -20,6 +20,8 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
+type natsOptions = nats.Options
+
 const subject = "ipe.{host}.{event}"
 
 func form(t testing.TB, f format.Func) format.Func {
