@@ -98,6 +98,7 @@ is a real-time tail that needs no configuration.`,
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newDecode(), newCheckConfig(), newConfig(), newCheck(), newCheckPolicy(), newTail(), newStatus(), newReport(), newReadiness(), newSuggest(), newExplain(),
 		newDoctor(), newVersion(), newLost())
+	addCompletions(root)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
