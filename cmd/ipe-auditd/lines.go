@@ -9,6 +9,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -75,30 +76,19 @@ func (l *eventLines) of(ev *ipe.Event) []byte {
 	}
 	if !c.IDs || width == 0 {
 		l.line = encode(l.line[:0], ev, c)
-		return fit(l.line, width)
+		return text.Fit(l.line, width)
 	}
 	// What is cut is the middle: the id at the end is what one goes on with.
 	c.IDs = false
 	l.line = encode(l.line[:0], ev, c)
 	c.IDs = true
-	id := c.AppendID(nil, ev)
-	if width < roomy && len(id) > fullSpool && id[fullSpool] == ':' {
-		id = append(id[:shortSpool], id[fullSpool:]...)
-	}
-	short := fit(l.line, max(width-1-len(id), minWidth))
+	id := text.ShortID(c.AppendID(nil, ev), width)
+	short := text.Fit(l.line, max(width-1-len(id), minWidth))
 	if len(id) == 0 {
 		return short
 	}
 	return append(format.AppendTextID(short[:len(short)-1], id, l.colour), '\n')
 }
-
-// Where there is not much room the id of a spool has four of its 16 digits: explain
-// takes that too.
-const (
-	roomy      = 120
-	fullSpool  = 16
-	shortSpool = 4
-)
 
 // minWidth is how many columns are left of a line at least beside the id.
 const minWidth = 20

@@ -102,7 +102,9 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	if asJSON {
 		_, err = out.Write(answer.AppendJSON(nil, &head))
 	} else {
-		err = writeFitting(out, answer.AppendText(nil, &head, terminalHeight(out, pipeHeight), o.zone()))
+		p := newPage(out, h, o.zone(), now, false)
+		answer.WriteTo(p, &head)
+		_, err = out.Write(p.Bytes())
 	}
 	if err != nil {
 		return 0, err

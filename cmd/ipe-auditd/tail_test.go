@@ -21,6 +21,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -373,7 +374,7 @@ func TestFitCutsToTheWidth(t *testing.T) {
 		{"日", 1, "…"},
 	}
 	for _, tt := range tests {
-		if got := string(fit([]byte(tt.line+"\n"), tt.width)); got != tt.want+"\n" {
+		if got := string(text.Fit([]byte(tt.line+"\n"), tt.width)); got != tt.want+"\n" {
 			t.Errorf("%q in %d columns: got %q, want %q", tt.line, tt.width, got, tt.want)
 		}
 	}
@@ -383,18 +384,18 @@ func FuzzFit(f *testing.F) {
 	f.Add("12:00 \x1b[1mDENIED\x1b[0m /tmp/日本", 12)
 	f.Fuzz(func(t *testing.T, line string, width int) {
 		line = strings.ReplaceAll(strings.ToValidUTF8(line, "?"), "\n", "")
-		got := string(fit([]byte(line+"\n"), width))
+		got := string(text.Fit([]byte(line+"\n"), width))
 		if !utf8.ValidString(got) || strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, "\n") {
 			t.Errorf("%q in %d columns: got %q", line, width, got)
 		}
-		if width > 0 && !strings.ContainsRune(line, colourBegin) {
+		if width > 0 && !strings.ContainsRune(line, '\x1b') {
 			columns := 0
 			short, marked := strings.CutSuffix(got, "…\n")
 			if marked {
 				columns = 1
 			}
 			for _, r := range strings.TrimSuffix(short, "\n") {
-				columns += columnsOf(r)
+				columns += text.Columns(string(r))
 			}
 			if columns > width {
 				t.Errorf("%q in %d columns takes %d", line, width, columns)

@@ -116,6 +116,7 @@ func (f *Finder) Add(ev *eventsource.Event) {
 	}
 	switch {
 	case f.Match != nil && !f.Match(&ev.Event):
+	case f.Match == nil && id.Last && ev.Kind == ipe.KindHeartbeat: // nothing happened
 	case id.Last:
 		f.addLast(ev)
 	case id.Seq != 0 && ev.At.Seq == id.Seq && strings.HasPrefix(ev.At.ID.String(), id.Spool),

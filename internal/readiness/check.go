@@ -128,12 +128,12 @@ func (c *hostCheck) access(ev *eventsource.Event, n uint64) {
 	case c.Candidate != nil:
 		c.held.learn(&ev.Event)
 		bare := object(&ev.Event)
-		c.judged.Add(&bare, n, ev.On)
+		c.judged.Add(&bare, n, ev)
 	case ev.Action != ipe.ActionDeny:
 	case ev.ActivePolicy.Name != nil:
-		c.judged.Add(&ev.Event, n, ev.On)
+		c.judged.Add(&ev.Event, n, ev)
 	default:
-		c.vague.Add(&ev.Event, n, ev.On)
+		c.vague.Add(&ev.Event, n, ev)
 	}
 }
 

@@ -98,10 +98,9 @@ func findings(list []Finding) []json.RawMessage {
 	return out
 }
 
-// AppendText appends the answer for a person, in about as many lines as height.
-func (a *Answer) AppendText(dst []byte, h *Heading, height int, loc *time.Location) []byte {
-	p := text.NewPage(dst, loc)
-	p.Line("%s", a.headline())
+// WriteTo writes the answer for a person, in about as many lines as the page is high.
+func (a *Answer) WriteTo(p *text.Page, h *Heading) {
+	p.Line("%s", a.headline(h))
 	if a.Hosts.N > 1 {
 		a.Hosts.lines(p)
 	}
@@ -118,19 +117,21 @@ func (a *Answer) AppendText(dst []byte, h *Heading, height int, loc *time.Locati
 			p.Line("  %s", text.Printable(r.Text))
 		}
 	}
-	left := max((height-p.Lines()-4)/2, 4)
+	left := max((p.Height-p.Lines()-4)/3, 4)
 	denied := min(len(a.Denied), max(left-len(a.Unknown), left/2))
 	a.list(p, "WOULD BE DENIED", a.Denied, denied)
 	a.list(p, "NOT KNOWN", a.Unknown, left-denied)
-	return p.Bytes()
 }
 
-func (a *Answer) headline() string {
+func (a *Answer) headline(h *Heading) string {
 	switch a.Verdict {
 	case NotReady:
 		return "NOT READY: " + text.Count(uint64(len(a.Denied)), "kind of access that was seen", "kinds of accesses that were seen") + " would be denied"
 	case CannotSay:
-		return "CANNOT SAY: nothing that was seen would be denied, but too little is known"
+		if h.Candidate != "" || len(a.Unknown) > 0 {
+			return "CANNOT SAY: nothing that was seen would be denied for certain, but too little is known"
+		}
+		return "CANNOT SAY: no denial was seen, but too little was watched"
 	}
 	return "READY: nothing that was seen would be denied"
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
 )
@@ -96,6 +97,13 @@ func brief(a *Answer) string {
 		text += " " + r.Key
 	}
 	return text
+}
+
+// page returns the text form.
+func page(a *Answer, h *Heading, height int, zone *time.Location) []byte {
+	p := text.Page{Height: height, Zone: zone}
+	a.WriteTo(&p, h)
+	return p.Bytes()
 }
 
 func hours(n int) time.Time { return now().Add(-time.Duration(n) * time.Hour) }
@@ -246,7 +254,7 @@ func TestOutput(t *testing.T) {
 	}
 	a.Reasons = append(a.Reasons, Reason{"source", evil})
 	h := &Heading{Origin: evil, Since: hours(9), Candidate: evil, Name: p.Name, Version: p.Version.String()}
-	text, doc := a.AppendText(nil, h, 40, time.UTC), a.AppendJSON(nil, h)
+	text, doc := page(a, h, 40, time.UTC), a.AppendJSON(nil, h)
 	for _, c := range string(text) {
 		if c != '\n' && !unicode.IsPrint(c) {
 			t.Errorf("%q in the text", c)

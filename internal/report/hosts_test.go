@@ -129,7 +129,7 @@ func TestPageNamesTheOddHosts(t *testing.T) {
 	for _, l := range audittest.HostLogs(30) {
 		all = append(all, l.Lines...)
 	}
-	text := string(sumUp(t, all...).AppendText(nil, 50, time.UTC))
+	text := string(page(sumUp(t, all...), 50, time.UTC))
 	for _, want := range []string{
 		"of 30 hosts, ",
 		"10 hosts  policy corp 1.0.0 (sha256:aa), permissive",
@@ -240,7 +240,7 @@ func TestWhatASinkLeavesOutIsNotLost(t *testing.T) {
 		if doc["skipped"] != tt.skipped || doc["left_out"] != tt.leftOut {
 			t.Errorf("%s: %v skipped and %v left out, want %v and %v", name, doc["skipped"], doc["left_out"], tt.skipped, tt.leftOut)
 		}
-		page := string(r.AppendText(nil, 40, time.UTC))
+		page := string(page(r, 40, time.UTC))
 		missing, notGiven := strings.Contains(page, "MISSING: "), strings.Contains(page, "not given to the sink")
 		if missing != (tt.skipped > 0) || notGiven != (tt.leftOut > 0) {
 			t.Errorf("%s: the page says missing %v and not given %v:\n%s", name, missing, notGiven, page)

@@ -31,6 +31,9 @@ type document struct {
 	LeftOut  uint64            `json:"left_out"`
 	Repeats  uint64            `json:"repeats"`
 	Unknown  bool              `json:"skipped_unknown,omitempty"`
+	NewSince string            `json:"new_since,omitempty"`
+	By       string            `json:"by,omitempty"`
+	Groups   []json.RawMessage `json:"groups,omitempty"`
 }
 
 type verdicts struct {
@@ -82,8 +85,23 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 	for i := range items {
 		d.Timeline = append(d.Timeline, items[i].appendJSON(nil))
 	}
-	for _, g := range r.groups.List() {
-		d.Denials = append(d.Denials, g.AppendJSON(nil))
+	groups := r.groups.List()
+	if r.NewSince != 0 {
+		d.NewSince = tally.Instant(r.NewSince)
+		r.known.mark(groups, r.NewSince)
+	}
+	for _, g := range groups {
+		one := g.AppendJSON(nil)
+		if r.NewSince != 0 {
+			one = append(strconv.AppendBool(append(one[:len(one)-1], `,"new":`...), g.New), '}')
+		}
+		d.Denials = append(d.Denials, one)
+	}
+	if r.By != "" {
+		d.By, d.Groups = r.By, []json.RawMessage{}
+		for _, s := range r.by.List() {
+			d.Groups = append(d.Groups, s.AppendJSON(nil, r.By))
+		}
 	}
 	for _, err := range r.errors {
 		d.Errors = append(d.Errors, tally.Quote(err))

@@ -23,6 +23,23 @@ type Report struct {
 	// first event.
 	Several bool
 
+	// Match says which accesses count, and Kinds which other events are shown. What
+	// was lost always counts. Nil: all.
+	Match func(*eventsource.Event) bool
+	Kinds func(ipe.Kind) bool
+
+	// NewSince marks the denials of objects that were never denied before, in
+	// milliseconds since 1970 UTC, also before Since; 0: none is marked.
+	NewSince int64
+
+	// By sums the denials up by one of tally.Dimensions, in place of listing them.
+	By string
+
+	// Limit is how many denials or sums are shown in text, 0: as many as there is
+	// room for. All shows everything, the timeline too.
+	Limit int
+	All   bool
+
 	// Unread is what was not read of the sources.
 	Unread tally.Unread
 
@@ -38,6 +55,8 @@ type Report struct {
 	host   hostState         // of it
 	hosts  hostList
 	groups tally.Groups
+	by     tally.By
+	known  firsts
 
 	timeline timeline
 }
@@ -61,6 +80,7 @@ type hostState struct {
 	inForce activepolicy.State
 	changed int64 // when the policy in force became that, with dated
 	dated   bool
+	noIPE   bool // its kernel does not use IPE
 }
 
 // maxErrors bounds the errors that a report names.
@@ -73,17 +93,31 @@ func (r *Report) Add(ev *eventsource.Event) {
 		r.begun, r.on, r.groups.Several = true, ev.On, r.Several
 	}
 	r.host.observe(ev)
+	access := ev.Kind == ipe.KindAccess || ev.Kind == ipe.KindRepeated
+	if r.NewSince != 0 && access && ev.Action == ipe.ActionDeny {
+		r.known.observe(&ev.Event)
+	}
 	if r.Since != 0 && ev.Has&ipe.HasStamp != 0 && ev.Time < r.Since {
+		return
+	}
+	switch {
+	case access && r.Match != nil && !r.Match(ev):
+		return
+	case !access && r.Kinds != nil && !r.Kinds(ev.Kind):
+		r.total.lost.Add(&ev.Event)
+		r.host.lost.Add(&ev.Event)
 		return
 	}
 	r.total.add(&ev.Event)
 	r.host.counts.add(&ev.Event)
-	switch ev.Kind {
-	case ipe.KindAccess, ipe.KindRepeated:
-		if ev.Action == ipe.ActionDeny {
-			r.groups.Add(&ev.Event, tally.Times(&ev.Event), ev.On)
-		}
-	case ipe.KindHeartbeat: // nothing happened
+	switch {
+	case access && ev.Action == ipe.ActionDeny && r.By != "":
+		r.by.Of = r.By
+		r.by.Add(ev)
+		fallthrough
+	case access && ev.Action == ipe.ActionDeny:
+		r.groups.Add(&ev.Event, tally.Times(&ev.Event), ev)
+	case access, ev.Kind == ipe.KindHeartbeat: // nothing happened
 	default:
 		r.timeline.add(ev)
 	}
@@ -139,6 +173,12 @@ func (r *Report) Fail(err error) {
 
 // observe keeps what is in force, and since when, in the boot of the last event.
 func (h *hostState) observe(ev *eventsource.Event) {
+	switch {
+	case ev.IPEStatus != nil:
+		h.noIPE = string(ev.IPEStatus) == "absent"
+	case ev.Kind.FromKernel():
+		h.noIPE = false
+	}
 	if !bytes.Equal(h.bootID, ev.BootID) {
 		if h.bootID != nil {
 			h.inForce, h.dated = activepolicy.State{}, false

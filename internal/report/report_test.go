@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -38,6 +39,13 @@ func read(t *testing.T, names []string, stdin string) *Report {
 		}
 		r.Add(ev)
 	}
+}
+
+// page returns the text form.
+func page(r *Report, height int, zone *time.Location) []byte {
+	p := text.Page{Height: height, Zone: zone}
+	r.WriteTo(&p)
+	return p.Bytes()
 }
 
 // whole returns the JSON form.
@@ -104,7 +112,7 @@ func TestLossInTheMiddleMakesThePolicyUnknown(t *testing.T) {
 	if p := doc["in_force"].(map[string]any)["policy"]; p != "unknown" {
 		t.Errorf("in force: %v", p)
 	}
-	if text := string(r.AppendText(nil, 50, time.UTC)); !strings.Contains(text, "LOST: at least 3 records") {
+	if text := string(page(r, 50, time.UTC)); !strings.Contains(text, "LOST: at least 3 records") {
 		t.Errorf("text: %s", text)
 	}
 }
@@ -132,7 +140,7 @@ func TestHugeCountsDoNotTurnSmall(t *testing.T) {
 	t.Parallel()
 	line := `{"event":"%s","count":18446744073709551615,"accuracy":"exact"}` + "\n" + `{"event":"%[1]s","count":2,"accuracy":"exact"}` + "\n"
 	r := read(t, []string{"-"}, fmt.Sprintf(line, "lost")+fmt.Sprintf(line, "forged"))
-	text := string(r.AppendText(nil, 50, time.UTC))
+	text := string(page(r, 50, time.UTC))
 	for _, want := range []string{"LOST: 18446744073709551615 records", "FORGED: 18446744073709551615 messages", "LOST       18446744073709551615 records (2 times)"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -148,8 +156,8 @@ func TestTextIsOneScreen(t *testing.T) {
 		in.WriteString(activated(2*i, fmt.Sprint("p", i)) + denied(2*i+1, "a"))
 	}
 	r := read(t, []string{"-"}, in.String())
-	for height, want := range map[int]int{0: minHeight, 24: 24, 60: 60, 500: 5 + 40 + 2 + 80} {
-		text := string(r.AppendText(nil, height, time.UTC))
+	for height, want := range map[int]int{0: minHeight, 24: 24, 60: 60, 500: 5 + 40 + 2 + 120} {
+		text := string(page(r, height, time.UTC))
 		if got := strings.Count(text, "\n"); got > want || got < want-4 {
 			t.Errorf("height %d: %d lines, want %d at most:\n%s", height, got, want, text)
 		}
@@ -199,7 +207,7 @@ func TestNothingRawReachesTheTerminal(t *testing.T) {
 	}
 	r.host.inForce.Known, r.host.inForce.Active, r.host.inForce.Policy = true, true, p
 	r.Fail(errors.New(string(evil)))
-	for _, c := range string(r.AppendText(nil, 100, time.UTC)) {
+	for _, c := range string(page(r, 100, time.UTC)) {
 		if c != '\n' && !unicode.IsPrint(c) {
 			t.Errorf("%q in the text", c)
 		}

@@ -2,9 +2,11 @@ package report
 
 import (
 	"fmt"
-	"time"
+	"math"
+	"strings"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/tally"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
@@ -14,28 +16,39 @@ import (
 // minHeight is the fewest lines that a report needs to make sense.
 const minHeight = 16
 
-// AppendText appends the report for a person, in about as many lines as
-// height, but never fewer than it needs. Nothing in it is cut to a width, and
-// nothing that others chose comes out raw.
-func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
+// WriteTo writes the report for a person, in about as many lines as the page is high,
+// but never fewer than it needs. Sums and rules go on in the next line where the page
+// is narrow. Nothing that others chose comes out raw.
+func (r *Report) WriteTo(p *text.Page) {
 	r.endHost()
-	p := text.NewPage(dst, loc)
-	r.head(p)
-
-	// What is left is shared: two lines a denial, and a third for the timeline
-	// where both want more.
-	left := max(height, minHeight) - p.Lines() - 5
 	groups := r.groups.List()
-	items := r.timeline.list()
-	forItems := min(len(items), max(left-2*len(groups), left/3))
-	forGroups := min(len(groups), max((left-forItems)/2, 1))
+	fresh := 0
+	if r.NewSince != 0 {
+		fresh = r.known.mark(groups, r.NewSince)
+	}
+	r.head(p)
+	if r.NewSince != 0 {
+		p.Line("new since %s: %s", p.Time(r.NewSince), text.Count(fresh, "kind of denial", "kinds of denials"))
+		if r.known.full {
+			p.Line("NOT KNOWN: of some denials, whether they are new, because there are too many objects to remember")
+		}
+	}
 
+	// What is left is shared: some lines a denial, and a third for the timeline where
+	// both want more.
+	height := max(p.Height, minHeight)
+	if r.All {
+		height = math.MaxInt
+	}
+	left := height - p.Lines() - 5
+	items := r.timeline.list()
+	forItems := min(len(items), max(left-linesOf(p)*len(groups), left/3))
 	p.Line("")
 	switch hidden := uint64(len(items)-forItems) + r.timeline.givenUp; {
 	case len(items) == 0:
 		p.Line("TIMELINE: no policy, mode or loss was told of")
 	case hidden > 0:
-		p.Line("TIMELINE, the last %d of %d; all of them with --json", forItems, uint64(forItems)+hidden)
+		p.Line("TIMELINE, the last %d of %d; all of them with --all", forItems, uint64(forItems)+hidden)
 	default:
 		p.Line("TIMELINE")
 	}
@@ -49,23 +62,67 @@ func (r *Report) AppendText(dst []byte, height int, loc *time.Location) []byte {
 		} else {
 			p.Line("DENIALS: none seen")
 		}
-		return p.Bytes()
+		return
+	}
+	if r.By != "" {
+		r.sums(p, height-1)
+		return
 	}
 	p.Line("DENIALS")
-	for _, g := range groups[:forGroups] {
-		g.WriteTo(p, text.Verdict(g.Event.Verdict), tally.Judge(&g.Event))
-	}
-	if hidden := len(groups) - forGroups; hidden > 0 {
+	shown := r.list(p, height-1, len(groups), func(i int) {
+		groups[i].WriteTo(p, text.Verdict(groups[i].Event.Verdict), tally.Judge(&groups[i].Event))
+	})
+	if hidden := len(groups) - shown; hidden > 0 {
 		var events uint64
-		for _, g := range groups[forGroups:] {
-			events += g.Count
+		for _, g := range groups[shown:] {
+			events = eventsource.Sum(events, g.Count)
 		}
-		p.Line("and %d more with %s, see --json", hidden, text.Count(events, "event"))
+		p.Line("and %d more with %s, see --all", hidden, text.Count(events, "event"))
 	}
 	if r.groups.GivenUp > 0 {
 		p.Line("and %d more with %s that there was no room to remember", r.groups.GivenUp, text.Count(r.groups.GivenUpEvents, "event"))
 	}
-	return p.Bytes()
+}
+
+// linesOf returns about how many lines a denial takes.
+func linesOf(p *text.Page) int {
+	if p.Width > 0 && p.Width < 60 {
+		return 5
+	}
+	return 3
+}
+
+// list writes as many of n things as are asked for, or as there is room for up to a
+// line, but at least one. It returns how many.
+func (r *Report) list(p *text.Page, most, n int, write func(i int)) int {
+	for i := range n {
+		switch {
+		case r.Limit > 0 && i == r.Limit:
+			return i
+		case r.Limit > 0 || r.All || i == 0:
+			write(i)
+		case !p.Try(most, func() { write(i) }):
+			return i
+		}
+	}
+	return n
+}
+
+// sums writes the denials by a dimension.
+func (r *Report) sums(p *text.Page, most int) {
+	list := r.by.List()
+	p.Line("DENIALS BY %s", strings.ToUpper(r.By))
+	shown := r.list(p, most, len(list), func(i int) { list[i].WriteTo(p, r.By) })
+	if hidden := len(list) - shown; hidden > 0 {
+		var events uint64
+		for _, s := range list[shown:] {
+			events = eventsource.Sum(events, s.Count())
+		}
+		p.Line("and %d more with %s, see --all", hidden, text.Count(events, "event"))
+	}
+	if r.by.GivenUp > 0 {
+		p.Line("and %d more with %s that there was no room to remember", r.by.GivenUp, text.Count(r.by.GivenUpEvents, "event"))
+	}
 }
 
 // head writes where the events come from, and what they come to.
@@ -91,7 +148,7 @@ func (r *Report) head(p *text.Page) {
 	p.Line("accesses: %d denied, %d would be denied, %s%d allowed and recorded",
 		t.verdicts[ipe.VerdictDenied], t.verdicts[ipe.VerdictWouldDeny], unknown, t.verdicts[ipe.VerdictAllowed])
 	if t.lost.Events > 0 {
-		p.Line("LOST: %s; what happened in these, nobody knows", &t.lost)
+		p.Line("LOST: %s; nobody knows what was in them", &t.lost)
 	}
 	if r.skipped > 0 {
 		p.Line("MISSING: %s, by the sequence numbers", text.Count(r.skipped, "event"))
@@ -121,6 +178,9 @@ func (r *Report) head(p *text.Page) {
 }
 
 func (h *hostState) inForceText(p *text.Page) string {
+	if h.noIPE {
+		return "nothing, this kernel has no IPE"
+	}
 	since := ""
 	if h.dated {
 		since = " since " + p.Time(h.changed)
@@ -169,5 +229,6 @@ func (it *item) writeTo(p *text.Page, named bool) {
 		}
 		line = append(line, ')')
 	}
-	p.Line("%s", line)
+	id := format.Identity{Spool: uint64(it.at.ID), Seq: it.at.Seq}
+	p.Cut(string(line), id.AppendID(nil, &it.event))
 }

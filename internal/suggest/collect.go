@@ -48,7 +48,7 @@ func (c *Collector) Add(ev *eventsource.Event) {
 		c.foreign = eventsource.Sum(c.foreign, tally.Times(&ev.Event))
 		c.another = string(ev.Host)
 	default:
-		c.groups.Add(&ev.Event, tally.Times(&ev.Event), ev.On)
+		c.groups.Add(&ev.Event, tally.Times(&ev.Event), ev)
 	}
 }
 

@@ -77,9 +77,9 @@ func (d *Denial) add(g *tally.Group, o fileprops.Object, hook string) {
 	default:
 		d.Unknown += g.Count
 	}
-	callers, others := g.Callers()
+	callers, others := g.Comms.List()
 	for _, c := range callers {
-		switch comm := string(c.Comm); {
+		switch comm := string(c.Name); {
 		case slices.Contains(d.Comms, comm):
 		case len(d.Comms) == maxComms:
 			d.Others = true

@@ -13,9 +13,10 @@ import (
 
 // The bounds of Groups.
 const (
-	maxGroups  = 10_000
-	maxBytes   = 32 << 20 // of the strings of all groups
-	maxCallers = 16       // commands that one group names
+	maxGroups = 10_000
+	maxBytes  = 32 << 20 // of the strings of all groups
+	maxNames  = 16       // commands, units and users that one group names
+	maxName   = 128      // bytes of a name
 )
 
 // Group is one kind of access that was seen at least once: the same verdict,
@@ -34,13 +35,19 @@ type Group struct {
 	First, Last int64
 	Timed       bool
 
+	// New is for the user of the groups to set: it marks what is new.
+	New bool
+
 	// Note is whatever the caller of Join has given first.
 	Note any
 
+	// Comms, Units and Users are who asked: commands, units of the service manager,
+	// and ids of users.
+	Comms, Units, Users Names
+
+	last    lastEvent
 	dialect ipe.Dialect
 	pid     uint64 // of the last event; 0 when not known
-	callers map[string]uint64
-	others  uint64 // events of commands that are not among the callers
 	size    int    // bytes of strings
 }
 
@@ -56,24 +63,6 @@ func (g *Group) Sample() ipe.Event {
 		ev.Has |= ipe.HasStamp
 	}
 	return ev
-}
-
-// Caller is a command that caused events of a group.
-type Caller struct {
-	Comm  []byte
-	Count uint64
-}
-
-// Callers returns the commands with the number of their events, the most
-// frequent first, and how many events had others, or none.
-func (g *Group) Callers() (callers []Caller, others uint64) {
-	for comm, n := range g.callers {
-		callers = append(callers, Caller{[]byte(comm), n})
-	}
-	slices.SortFunc(callers, func(a, b Caller) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), bytes.Compare(a.Comm, b.Comm))
-	})
-	return callers, g.others
 }
 
 // Groups counts accesses by their kind, in bounded memory. The zero Groups is
@@ -94,10 +83,19 @@ type Groups struct {
 
 // Add counts an access that happened n times on a host. What is of one host must
 // come without that of another in between.
-func (gs *Groups) Add(ev *ipe.Event, n uint64, on *eventsource.Host) {
+//
+// from is the event as it was read, which tells the host, who asked, and how it is
+// called; nil where nothing of that is known.
+func (gs *Groups) Add(ev *ipe.Event, n uint64, from *eventsource.Event) {
 	g := gs.of(ev)
 	if gs.Several {
 		g.agree(ev)
+	}
+	var on *eventsource.Host
+	if from != nil {
+		on = from.On
+		g.last.observe(from)
+		g.who(&from.Event, n)
 	}
 	if g.Hosts == 0 || g.on != on {
 		g.Hosts, g.on = g.Hosts+1, on
@@ -112,7 +110,7 @@ func (gs *Groups) Add(ev *ipe.Event, n uint64, on *eventsource.Host) {
 	if ev.Kind == ipe.KindRepeated && ev.Has&ipe.HasSince != 0 {
 		g.at(ev.Since)
 	}
-	g.caller(ev.Comm, n)
+	g.Comms.add(ev.Comm, n)
 }
 
 // of returns the group of ev, a new one if there is none.
@@ -150,10 +148,12 @@ func (gs *Groups) Join(other *Group, on *eventsource.Host, note any) {
 		g.at(other.First)
 		g.at(other.Last)
 	}
-	for comm, n := range other.callers {
-		g.caller([]byte(comm), n)
+	g.Comms.join(&other.Comms)
+	g.Units.join(&other.Units)
+	g.Users.join(&other.Users)
+	if other.last.time >= g.last.time {
+		g.last = other.last
 	}
-	g.others += other.others
 }
 
 // agree leaves in the event what it has in common with ev, beside the key.
@@ -176,21 +176,6 @@ func (g *Group) at(t int64) {
 		g.First, g.Last, g.Timed = t, t, true
 	}
 	g.First, g.Last = min(g.First, t), max(g.Last, t)
-}
-
-// caller counts who did it. The names are at most 15 bytes in records
-// (TASK_COMM_LEN in include/linux/sched.h); what pretends to be longer is one
-// of the others.
-func (g *Group) caller(comm []byte, n uint64) {
-	_, known := g.callers[string(comm)]
-	switch {
-	case comm == nil || len(comm) > 64 || !known && len(g.callers) >= maxCallers:
-		g.others += n
-	case g.callers == nil:
-		g.callers = map[string]uint64{string(comm): n}
-	default:
-		g.callers[string(comm)] += n
-	}
 }
 
 // Events returns how many events the groups have.

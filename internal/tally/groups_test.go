@@ -53,17 +53,17 @@ func TestGroupsAreBoundedInBytes(t *testing.T) {
 func TestGroupNamesItsCallers(t *testing.T) {
 	t.Parallel()
 	var gs Groups
-	for i := range maxCallers + 3 {
+	for i := range maxNames + 3 {
 		for range i + 1 {
 			gs.Add(&ipe.Event{Kind: ipe.KindAccess, Comm: fmt.Appendf(nil, "c%d", i)}, 1, nil)
 		}
 	}
 	gs.Add(&ipe.Event{Kind: ipe.KindAccess}, 5, nil)
-	callers, others := gs.List()[0].Callers()
-	if len(callers) != maxCallers || string(callers[0].Comm) != fmt.Sprintf("c%d", maxCallers-1) || callers[0].Count != maxCallers {
-		t.Errorf("%d callers, the first %s %d", len(callers), callers[0].Comm, callers[0].Count)
+	callers, others := gs.List()[0].Comms.List()
+	if len(callers) != maxNames || string(callers[0].Name) != fmt.Sprintf("c%d", maxNames-1) || callers[0].Count != maxNames {
+		t.Errorf("%d callers, the first %s %d", len(callers), callers[0].Name, callers[0].Count)
 	}
-	if want := uint64(5 + maxCallers + 1 + maxCallers + 2 + maxCallers + 3); others != want {
+	if want := uint64(5 + maxNames + 1 + maxNames + 2 + maxNames + 3); others != want {
 		t.Errorf("%d events of others, want %d", others, want)
 	}
 }

@@ -45,28 +45,50 @@ func AppendDocument(dst []byte, v any) []byte {
 }
 
 // AppendJSON appends the group as a JSON object: the keys of an event, and
-// count, first, last, comms, other_comms and hosts.
+// count, first, last, comms, units, uids, id (of its last event) and hosts.
 func (g *Group) AppendJSON(dst []byte) []byte {
 	dst = OpenJSON(dst, &g.Event, &format.Context{})
 	dst = strconv.AppendUint(append(dst, `,"count":`...), g.Count, 10)
 	if g.Timed {
 		dst = append(dst, `,"first":"`+Instant(g.First)+`","last":"`+Instant(g.Last)+`"`...)
 	}
-	callers, others := g.Callers()
-	dst = append(dst, `,"comms":[`...)
-	for i, c := range callers {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = strconv.AppendUint(append(dst, `{"count":`...), c.Count, 10)
-		dst = append(format.AppendJSONText(dst, "comm", c.Comm), '}')
+	dst = g.Comms.appendJSON(dst, "comm", format.AppendJSONText)
+	if len(g.Units.counts) > 0 {
+		dst = g.Units.appendJSON(dst, "unit", format.AppendJSONText)
 	}
-	dst = append(dst, ']')
-	if others > 0 {
-		dst = strconv.AppendUint(append(dst, `,"other_comms":`...), others, 10)
+	if len(g.Users.counts) > 0 {
+		dst = g.Users.appendJSON(dst, "uid", appendNumber)
+	}
+	if id := g.last.appendID(nil); len(id) > 0 {
+		dst = format.AppendJSONText(dst, "id", id)
 	}
 	dst = strconv.AppendUint(append(dst, `,"hosts":`...), g.Hosts, 10)
 	return append(dst, '}')
+}
+
+// appendJSON appends the members KEYs, a list of objects with count and KEY, and
+// other_KEYs where there are any.
+func (n *Names) appendJSON(dst []byte, key string, member func(dst []byte, key string, name []byte) []byte) []byte {
+	list, others := n.List()
+	dst = append(append(append(dst, `,"`...), key...), `s":[`...)
+	for i, name := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendUint(append(dst, `{"count":`...), name.Count, 10)
+		dst = append(member(dst, key, name.Name), '}')
+	}
+	dst = append(dst, ']')
+	if others > 0 {
+		dst = append(append(append(dst, `,"other_`...), key...), `s":`...)
+		dst = strconv.AppendUint(dst, others, 10)
+	}
+	return dst
+}
+
+// appendNumber appends a member whose value is the digits of a number.
+func appendNumber(dst []byte, key string, digits []byte) []byte {
+	return append(append(append(append(dst, `,"`...), key...), `":`...), digits...)
 }
 
 // OpenJSON appends the JSON of ev without its end, so that more can be said of it.

@@ -2,25 +2,36 @@ package tally
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// WriteTo writes the group in two lines: verdict says what became of it, by who
-// decided that.
+// WriteTo writes the group: verdict says what became of it, by who decided that.
 func (g *Group) WriteTo(p *text.Page, verdict, by string) {
 	ev := &g.Event
-	p.Line("%8d  %-10s %s %s %s", g.Count, verdict, text.Name(ev.Op), text.Name(ev.Hook), text.Object(ev))
-	when := ""
+	mark := ""
+	if g.New {
+		mark = "NEW "
+	}
+	p.Line("%8d  %-10s %s%s %s %s", g.Count, verdict, mark, text.Name(ev.Op), text.Name(ev.Hook), text.Object(ev))
+	p.Line("          %s", by)
+	line := ""
 	if g.Timed {
-		when = p.Interval(g.First, g.Last) + " "
+		line = p.Seen(g.First, g.Last) + " "
 	}
-	on := ""
 	if g.Hosts > 1 {
-		on = fmt.Sprintf("on %d hosts ", g.Hosts)
+		line += fmt.Sprintf("on %d hosts ", g.Hosts)
 	}
-	p.Line("          %s%sby %s; %s", when, on, g.commands(), by)
+	line += "by " + g.Comms.text(func(name []byte) string { return text.Name(name) }, "an unknown command")
+	if users := g.Users.text(p.UserName, ""); users != "" {
+		line += ", " + users
+	}
+	if units := g.Units.text(func(name []byte) string { return text.Name(name) }, ""); units != "" {
+		line += " in " + units
+	}
+	p.Line("          %s%s", line, p.ID(g.last.appendID(nil)))
 }
 
 // Judge names the rule that decided about ev, and its policy.
@@ -30,27 +41,26 @@ func Judge(ev *ipe.Event) string {
 		by = "rule " + string(text.AppendEscaped(nil, ev.Rule)) + " of"
 	}
 	if !ev.ActivePolicy.Known() {
-		return by + " a policy not known"
+		return strings.TrimSuffix(by, " of") + " (policy unknown: its activation was not seen)"
 	}
 	return by + " " + text.Policy(&ev.ActivePolicy)
 }
 
-// shownCallers is how many commands a line names.
-const shownCallers = 3
+// shownNames is how many names of a kind a line has.
+const shownNames = 3
 
-// commands names who did it.
-func (g *Group) commands() string {
-	callers, others := g.Callers()
+// text names the first of the names, otherwise where there are none.
+func (n *Names) text(name func([]byte) string, otherwise string) string {
+	list, others := n.List()
 	var names []string
-	for _, c := range callers {
-		names = append(names, text.Name(c.Comm))
+	for _, e := range list {
+		names = append(names, name(e.Name))
 	}
-	list := text.List(names, shownCallers, len(names))
 	switch {
-	case list == "":
-		return "an unknown command"
-	case others > 0 && len(names) <= shownCallers:
-		return list + " and others"
+	case len(names) == 0:
+		return otherwise
+	case others > 0 && len(names) <= shownNames:
+		return text.List(names, shownNames, len(names)) + " and others"
 	}
-	return list
+	return text.List(names, shownNames, len(names))
 }

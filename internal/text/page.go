@@ -2,6 +2,8 @@ package text
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -11,23 +13,76 @@ type Page struct {
 	// Zone is that of times; nil for the local one.
 	Zone *time.Location
 
+	// Now is what times are told relative to, in milliseconds since 1970 UTC; 0: to
+	// nothing.
+	Now int64
+
+	// Width is how many columns a line has at most; 0: any number. Height is how many
+	// lines there should be.
+	Width, Height int
+
+	// User returns the name of a user, empty where it has none; nil: users are numbers.
+	User func(uid uint32) string
+
 	text  []byte
 	lines int
 }
 
-// NewPage returns a page that appends to dst, with times of zone.
-func NewPage(dst []byte, zone *time.Location) *Page { return &Page{text: dst, Zone: zone} }
-
-// Bytes returns what was given to NewPage and all lines.
+// Bytes returns all lines.
 func (p *Page) Bytes() []byte { return p.text }
 
 // Lines returns how many lines there are.
 func (p *Page) Lines() int { return p.lines }
 
-// Line adds a line.
-func (p *Page) Line(text string, args ...any) {
-	p.text = append(fmt.Appendf(p.text, text, args...), '\n')
+// The columns in which a line goes on that was too long: that of a table behind its
+// numbers.
+const (
+	hanging = 4
+	inTable = 10
+)
+
+// Line adds a line, over several lines where it is wider than the page.
+func (p *Page) Line(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	indent := hanging
+	if strings.HasPrefix(line, "     ") {
+		indent = inTable
+	}
+	for _, l := range wrap(line, p.Width, indent) {
+		p.text = append(append(p.text, l...), '\n')
+		p.lines++
+	}
+}
+
+// Cut adds a line, cut to the width of the page, but for its end, the id of an event.
+func (p *Page) Cut(line string, id []byte) {
+	end := p.ID(id)
+	width := p.Width
+	if width > 0 {
+		width = max(width-Columns(end), width/2)
+	}
+	short := Fit([]byte(line+"\n"), width)
+	p.text = append(append(append(p.text, short[:len(short)-1]...), end...), '\n')
 	p.lines++
+}
+
+// Try adds lines, unless the page then has more than most. It reports whether it did.
+func (p *Page) Try(most int, add func()) bool {
+	text, lines := len(p.text), p.lines
+	add()
+	if p.lines > most {
+		p.text, p.lines = p.text[:text], lines
+		return false
+	}
+	return true
+}
+
+// ID returns a blank and the id of an event as the end of a line, nothing for none.
+func (p *Page) ID(id []byte) string {
+	if len(id) == 0 {
+		return ""
+	}
+	return " " + string(ShortID(id, p.Width))
 }
 
 // Time returns a moment, in milliseconds since 1970 UTC.
@@ -39,4 +94,32 @@ func (p *Page) Interval(first, last int64) string {
 		return p.Time(first)
 	}
 	return p.Time(first) + " to " + p.Time(last)
+}
+
+// Seen returns when something happened first and last, and how long ago that was. On
+// a narrow page it says no more than that.
+func (p *Page) Seen(first, last int64) string {
+	ago := ""
+	if p.Now != 0 && last <= p.Now {
+		ago = Span(time.Duration(p.Now-last)*time.Millisecond) + " ago"
+	}
+	switch {
+	case ago == "":
+		return p.Interval(first, last)
+	case p.Width > 0 && p.Width < roomy && first != last:
+		return "last " + ago
+	case p.Width > 0 && p.Width < roomy:
+		return ago
+	}
+	return p.Interval(first, last) + " (" + ago + ")"
+}
+
+// UserName returns the name of the user with that id, in decimal, or the number.
+func (p *Page) UserName(uid []byte) string {
+	if n, err := strconv.ParseUint(string(uid), 10, 32); err == nil && p.User != nil {
+		if name := p.User(uint32(n)); name != "" {
+			return Name(name)
+		}
+	}
+	return "uid " + string(uid)
 }

@@ -119,3 +119,19 @@ func TestTimeIsRFC3339(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+func TestPagesWrapAtBlanksAndCutOnlyWords(t *testing.T) {
+	t.Parallel()
+	p := Page{Width: 20}
+	p.Line("in force: policy lab 1.0.0, enforcing")
+	p.Line("%8d  DENIED EXECUTE /usr/bin/a-long-name", 7)
+	p.Line("")
+	p.Cut("2026-11-23T13:31:41.244Z DENIED", []byte("4f3a9c21d06b7e58:63"))
+	want := "in force: policy lab\n    1.0.0, enforcing\n       7  DENIED\n          EXECUTE\n          /usr/bin/…\n\n2026-11-23T… 4f3a:63\n"
+	if got := string(p.Bytes()); got != want || p.Lines() != 7 {
+		t.Errorf("got %d lines\n%s\nwant\n%s", p.Lines(), got, want)
+	}
+	if p.Try(8, func() { p.Line("a"); p.Line("b") }) || p.Lines() != 7 || string(p.Bytes()) != want {
+		t.Errorf("what there was no room for stayed: %s", p.Bytes())
+	}
+}

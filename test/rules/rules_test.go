@@ -62,7 +62,7 @@ var allowed = map[string][]string{
 	"internal/api":                       {"internal/accesscount", "internal/atomicfile", "internal/entry", "internal/fairshare", "internal/format", "internal/match", "internal/spool", "internal/units", "pkg/ipe"},
 	"internal/activepolicy":              {"internal/atomicfile", "internal/entry", "internal/format", "internal/spool", "pkg/ipe"},
 	"internal/eventsource":               {"internal/activepolicy", "internal/api", "internal/bootid", "internal/entry", "internal/format", "internal/host", "internal/input", "internal/losses", "internal/natsconn", "internal/spool", "internal/spool/segment", "pkg/ipe"},
-	"internal/tally":                     {"internal/format", "internal/eventsource", "internal/input", "internal/text", "pkg/ipe"},
+	"internal/tally":                     {"internal/format", "internal/eventsource", "internal/input", "internal/spool", "internal/text", "pkg/ipe"},
 	"internal/report":                    {"internal/format", "internal/eventsource", "internal/activepolicy", "internal/spool", "internal/tally", "internal/text", "pkg/ipe"},
 	"internal/readiness":                 {"internal/format", "internal/eventsource", "internal/activepolicy", "internal/fileprops", "internal/tally", "internal/text", "pkg/..."},
 	"internal/suggest":                   {"internal/eventsource", "internal/fileprops", "internal/tally", "internal/text", "pkg/..."},

@@ -1,0 +1,111 @@
+package tally
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strconv"
+
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
+)
+
+// Names counts names, as many as there is room for.
+type Names struct {
+	counts map[string]uint64
+	others uint64
+}
+
+// Name is one of Names.
+type Name struct {
+	Name  []byte
+	Count uint64
+}
+
+// List returns the names, the most frequent first, and the count of the others: those
+// that there was no room for, and what had no name.
+func (n *Names) List() (list []Name, others uint64) {
+	for name, count := range n.counts {
+		list = append(list, Name{[]byte(name), count})
+	}
+	slices.SortFunc(list, func(a, b Name) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), bytes.Compare(a.Name, b.Name))
+	})
+	return list, n.others
+}
+
+// add counts a name. Those of commands are at most 15 bytes in records
+// (TASK_COMM_LEN in include/linux/sched.h); what is longer than any name is one of
+// the others.
+func (n *Names) add(name []byte, times uint64) {
+	_, known := n.counts[string(name)]
+	switch {
+	case name == nil || len(name) > maxName || !known && len(n.counts) >= maxNames:
+		n.others = eventsource.Sum(n.others, times)
+	case n.counts == nil:
+		n.counts = map[string]uint64{string(name): times}
+	default:
+		n.counts[string(name)] = eventsource.Sum(n.counts[string(name)], times)
+	}
+}
+
+// join adds other names.
+func (n *Names) join(other *Names) {
+	for name, times := range other.counts {
+		n.add([]byte(name), times)
+	}
+	n.others = eventsource.Sum(n.others, other.others)
+}
+
+// who counts where it ran and as whom, if that is known.
+func (g *Group) who(ev *ipe.Event, n uint64) {
+	if unit := UnitOf(ev); unit != nil {
+		g.Units.add(unit, n)
+	}
+	if ev.Has&ipe.HasUID != 0 {
+		var scratch [10]byte
+		g.Users.add(strconv.AppendUint(scratch[:0], uint64(ev.UID), 10), n)
+	}
+}
+
+// UnitOf returns the unit in which the caller ran: that of the user's manager where
+// there is one. Nil: not known.
+func UnitOf(ev *ipe.Event) []byte {
+	if ev.UserUnit != nil {
+		return ev.UserUnit
+	}
+	return ev.Unit
+}
+
+// lastEvent says how the last event of something is called.
+type lastEvent struct {
+	at       spool.Cursor
+	time     int64
+	serial   uint64
+	firstSeq uint64 // of a "repeated"
+	timed    bool
+}
+
+// observe takes an event; of one that stands for several the first is meant.
+func (l *lastEvent) observe(ev *eventsource.Event) {
+	if ev.Time < l.time {
+		return
+	}
+	*l = lastEvent{at: ev.At, time: ev.Time, serial: ev.Serial, timed: ev.Has&ipe.HasStamp != 0}
+	if ev.Has&ipe.HasSeqRange != 0 {
+		l.firstSeq = ev.FirstSeq
+	}
+}
+
+// appendID appends the id of the event, as lines of text have it. Nothing where it
+// has none.
+func (l *lastEvent) appendID(dst []byte) []byte {
+	ev := ipe.Event{Kind: ipe.KindAccess, Time: l.time, Serial: l.serial}
+	if l.timed {
+		ev.Has = ipe.HasStamp
+	}
+	id := format.Identity{Spool: uint64(l.at.ID), Seq: max(l.at.Seq, l.firstSeq)}
+	return id.AppendID(dst, &ev)
+}
