@@ -4,7 +4,11 @@
 //	go run ./deploy/packages
 //
 // It writes to dist: a source archive with all modules, .deb and .rpm for amd64
-// and arm64, a bill of materials (CycloneDX) for each binary, and SHA256SUMS.
+// and arm64, an OCI image of both, a bill of materials (CycloneDX) for each binary, and
+// SHA256SUMS. No container engine is asked for the image, whose one layer is the
+// static binary and its licences:
+//
+//	skopeo copy --all oci-archive:dist/ipe-auditd-0.1.0.oci.tar docker://registry.example.com/ipe-auditd:0.1.0
 //
 // The packages are built from the source archive and from nothing else, so that
 // it is complete: in the unpacked archive the same command makes the same bytes,

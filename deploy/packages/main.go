@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string) error {
 	out := flags.String("out", "dist", "write to this `folder`")
 	version := flags.String("version", "", "build this `version`, not the one of the commit")
 	arches := flags.String("arch", "amd64,arm64", "for these `architectures`, by their names in Go")
-	formats := flags.String("format", "deb,rpm", "packages of these `formats`; none for the archive alone")
+	formats := flags.String("format", "deb,rpm,oci", "packages of these `formats`, and oci, an image of all architectures; none for the archive alone")
 	nfpm := flags.String("nfpm", "", "pack with this `program` instead of fetching nfpm "+nfpmVersion)
 	notices := flags.Bool("notices", false, "write "+noticesFile+" and build nothing")
 	if err := flags.Parse(args); err != nil {
@@ -116,6 +116,9 @@ func (b *build) all(ctx context.Context, top string, arches, formats []string) e
 			return err
 		}
 		for _, format := range formats {
+			if format == oci {
+				continue
+			}
 			root, err := b.stage(ctx, stage{format: format, arch: arch, binary: binary, native: native})
 			if err != nil {
 				return fmt.Errorf("%s for %s: %w", format, arch, err)
@@ -123,6 +126,11 @@ func (b *build) all(ctx context.Context, top string, arches, formats []string) e
 			if err := b.pack(ctx, root, format, arch); err != nil {
 				return fmt.Errorf("%s for %s: %w", format, arch, err)
 			}
+		}
+	}
+	if slices.Contains(formats, oci) {
+		if err := b.image(arches, func(arch string) (string, error) { return b.compile(ctx, arch) }); err != nil {
+			return err
 		}
 	}
 	return b.sums()

@@ -49,6 +49,7 @@ func TestPackages(t *testing.T) {
 	t.Run("lintian", r.lintian)
 	t.Run("rpmlint", r.rpmlint)
 	t.Run("bill of materials", r.materials)
+	t.Run("image", r.image)
 	t.Run("source archive is the same again", r.archiveAgain)
 	t.Run("source archive builds the same without a network", r.offline)
 	t.Run("life of the deb", r.debLife)
