@@ -147,7 +147,7 @@ func systemdPlace(name string) (place string, ok bool) {
 func (s *stage) documents(b *build) error {
 	for to, patterns := range map[string][]string{
 		docs:     {"README.md", "SECURITY.md", "docs/*.md"},
-		examples: {"configs/*.yaml", "configs/examples/*", "deploy/prometheus/*.yml"},
+		examples: {"configs/*.yaml", "configs/examples/*", "deploy/prometheus/*.yml", "deploy/kubernetes/*.yaml", "deploy/fleet/*.sql", "deploy/fleet/*.logsql", "deploy/fleet/*.yaml"},
 	} {
 		for _, pattern := range patterns {
 			files, err := filepath.Glob(filepath.Join(b.source, pattern))
