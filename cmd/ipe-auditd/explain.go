@@ -15,6 +15,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/explain"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/packages"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
@@ -24,6 +25,7 @@ type explainOptions struct {
 	pastOptions
 	lineOptions
 	filterOptions
+	packagesOption
 	last int
 	json bool
 }
@@ -54,6 +56,7 @@ is measured now, on this host; what cannot be known is said to be unknown.`,
 	cmd.Flags().IntVarP(&o.last, "lines", "n", 1, "explain the last `N` events that match")
 	o.filterOptions.addTo(cmd)
 	o.addHostTo(cmd)
+	o.packagesOption.addTo(cmd)
 	o.lineOptions.addTo(cmd)
 	o.clientOptions.addTo(cmd)
 	return cmd
@@ -97,9 +100,13 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer h.Close()
+	var owners packages.Owners
+	defer owners.Close()
 	e := explainer{
-		Explainer: explain.Explainer{Measure: o.lineOptions.measure(), Securityfs: &host.Securityfs{Root: "/sys"}},
-		host:      host.Name(), json: o.json, out: cmd.OutOrStdout(), lines: newEventLines(cmd, &o.lineOptions, false),
+		Explainer: explain.Explainer{
+			Measure: o.lineOptions.measure(), Securityfs: &host.Securityfs{Root: "/sys"}, Package: o.ask(&owners),
+		},
+		host: host.Name(), json: o.json, out: cmd.OutOrStdout(), lines: newEventLines(cmd, &o.lineOptions, false),
 	}
 	if len(args) == 0 && !chosen {
 		return e.all(h)
@@ -160,6 +167,7 @@ func (e *explainer) found(h *eventsource.Stream, finder *explain.Finder) error {
 // explain prints one explanation.
 func (e *explainer) explain(ev *eventsource.Event) error {
 	explainer := e.Explainer
+	explainer.User = e.lines.users.on(ev.Host)
 	if ev.Elsewhere(e.host) {
 		explainer = explainer.Elsewhere(string(ev.Host))
 	}

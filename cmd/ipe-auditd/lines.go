@@ -9,6 +9,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/packages"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -123,4 +124,19 @@ func (u *userNames) name(uid uint32) string {
 		u.names[uid] = name
 	}
 	return name
+}
+
+// packagesOption is --packages.
+type packagesOption struct{ packages bool }
+
+func (o *packagesOption) addTo(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.packages, "packages", false, "ask dpkg or rpm which packages files are of, for events of this host")
+}
+
+// ask returns what says of which package a file is, nil where that is not asked for.
+func (o *packagesOption) ask(owners *packages.Owners) func(string) string {
+	if !o.packages {
+		return nil
+	}
+	return owners.Of
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/packages"
 	"github.com/ipe-auditd/ipe-auditd/internal/report"
 	"github.com/ipe-auditd/ipe-auditd/internal/tally"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
@@ -23,6 +25,7 @@ type reportOptions struct {
 	pastOptions
 	filterOptions
 	callerOptions
+	packagesOption
 	json, all, full bool
 	by              string
 	fresh           string
@@ -58,6 +61,7 @@ goes to a temporary file in TMPDIR, or /var/tmp.`,
 	o.pastOptions.addTo(cmd)
 	o.filterOptions.addTo(cmd)
 	o.callerOptions.addTo(cmd)
+	o.packagesOption.addTo(cmd)
 	flags := cmd.Flags()
 	flags.Var(newChoice(&o.by, tally.Dimensions()...), "by", "sum denials up by this `KEY`: unit, user, exe, container, path, rule, host")
 	flags.StringVar(&o.fresh, "new", "", "mark denials of objects that were not denied before this `TIME`, such as 24h")
@@ -102,6 +106,11 @@ func (o *reportOptions) run(cmd *cobra.Command, names []string) error {
 		r.Since = since.UnixMilli()
 	}
 	failed := readAll(h, r.Add, r.Fail)
+	var owners packages.Owners
+	defer owners.Close()
+	if !r.Several && (len(h.Hosts()) == 0 || !h.Hosts()[0].Elsewhere(host.Name())) {
+		r.Package = o.ask(&owners)
+	}
 	out := cmd.OutOrStdout()
 	if o.json {
 		_, err = out.Write(r.AppendJSON(nil))

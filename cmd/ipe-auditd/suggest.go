@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/packages"
 	"github.com/ipe-auditd/ipe-auditd/internal/suggest"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
@@ -17,6 +18,7 @@ import (
 // suggestOptions are the flags of suggest.
 type suggestOptions struct {
 	pastOptions
+	packagesOption
 	name, version, base string
 	signature           bool
 }
@@ -46,7 +48,8 @@ runs, or from FILE, as with report.`,
   ipe-auditd suggest --name builders --signature /var/log/ipe-auditd/events.json`,
 		RunE: func(cmd *cobra.Command, names []string) error { return o.run(cmd, names) },
 	}
-	o.addTo(cmd)
+	o.pastOptions.addTo(cmd)
+	o.packagesOption.addTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.name, "name", "", "`NAME` of the policy (default: that of --base, or suggested)")
 	flags.StringVar(&o.version, "version", "", "`VERSION` of the policy (default: the next one after that of --base, or 1.0.0)")
@@ -58,6 +61,9 @@ runs, or from FILE, as with report.`,
 // run prints the policy that allows what was denied in names.
 func (o *suggestOptions) run(cmd *cobra.Command, names []string) error {
 	s := suggest.Options{Name: o.name, BaseName: o.base, Signature: o.signature, Measure: o.measure(), Zone: o.zone()}
+	var owners packages.Owners
+	defer owners.Close()
+	s.Package = o.ask(&owners)
 	if cmd.Flags().Changed("name") {
 		if err := policy.CheckName(o.name); err != nil {
 			return usageError{fmt.Errorf("--name: %w", err)}

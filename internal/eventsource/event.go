@@ -42,6 +42,12 @@ type Event struct {
 	numbers *numbers // nil for what has no number
 }
 
+// Elsewhere reports whether the host is known to be another one than that of this
+// name.
+func (h *Host) Elsewhere(name string) bool {
+	return h != nil && h.Name != nil && name != "" && string(h.Name) != name
+}
+
 // Elsewhere reports whether the event is known to be of another host than the one
 // of that name.
 func (ev *Event) Elsewhere(host string) bool {

@@ -20,7 +20,12 @@ type Explanation struct {
 	// Summary is what happened, in sentences.
 	Summary []string `json:"summary"`
 
-	// The rest is of accesses.
+	// The rest is of accesses. Who is who asked, from the user down to the system
+	// call.
+	Who []string `json:"who,omitempty"`
+
+	Packages *PackagesNote `json:"packages,omitempty"`
+
 	Object *ObjectNote `json:"object,omitempty"`
 	Policy *PolicyNote `json:"policy,omitempty"`
 	Rule   *RuleNote   `json:"rule,omitempty"`
@@ -38,6 +43,12 @@ type ObjectNote struct {
 	State  string   `json:"state"`            // of fileprops.State
 	Reason string   `json:"reason,omitempty"` // why it is not measured
 	Facts  []string `json:"facts,omitempty"`  // each known property, with its value
+}
+
+// PackagesNote says of which packages of this host the files are.
+type PackagesNote struct {
+	Path string `json:"path,omitempty"` // the object
+	Exe  string `json:"exe,omitempty"`  // the program that asked
 }
 
 // PolicyNote says which policy judged.
@@ -69,6 +80,12 @@ type Explainer struct {
 	Measure    func(fileprops.Object) fileprops.Result
 	Securityfs *host.Securityfs
 
+	// User returns the name of a user of this host, empty where there is none, and
+	// Package the package of a file, empty where that is not known. Nil: neither is
+	// asked for.
+	User    func(uid uint32) string
+	Package func(file string) string
+
 	elsewhere string // why nothing is known of the host's policies
 }
 
@@ -93,7 +110,9 @@ func (e *Explainer) Explain(ev *ipe.Event) Explanation {
 	if ev.Action == ipe.ActionNone {
 		return x // no access
 	}
+	x.Who = e.who(ev)
 	o := fileprops.ObjectOf(ev)
+	x.packages(e, ev, &o)
 	r := e.Measure(o)
 	x.Object = objectNote(&r)
 	rules := e.policy(&x, ev)
@@ -103,6 +122,20 @@ func (e *Explainer) Explain(ev *ipe.Event) Explanation {
 		x.Allow = allowNote(&d, &r, rules)
 	}
 	return x
+}
+
+// packages says of which packages the object and the program are.
+func (x *Explanation) packages(e *Explainer, ev *ipe.Event, o *fileprops.Object) {
+	if e.Package == nil {
+		return
+	}
+	note := PackagesNote{Exe: text.Printable(e.Package(string(ev.Exe)))}
+	if !o.NoFile {
+		note.Path = text.Printable(e.Package(o.Path))
+	}
+	if note != (PackagesNote{}) {
+		x.Packages = &note
+	}
 }
 
 func objectNote(r *fileprops.Result) *ObjectNote {

@@ -359,3 +359,34 @@ func measured(o fileprops.Object) fileprops.Result {
 func digest(sum string) policy.DigestFact {
 	return policy.DigestFact{Has: policy.True, Digest: policy.Digest{Algorithm: "sha256", Sum: []byte(sum)}}
 }
+
+func TestExplainSaysWhoAsked(t *testing.T) {
+	t.Parallel()
+	ev := decode(t, "EXECUTE", "BPRM_CHECK", file("/sealed/x"), "DEFAULT op=EXECUTE action=DENY")
+	ev.Has |= ipe.HasUID | ipe.HasEUID | ipe.HasAUID | ipe.HasSES | ipe.HasPPID | ipe.HasExit
+	ev.UID, ev.EUID, ev.AUID, ev.SES, ev.PPID, ev.Exit = 33, 0, 1000, 3, 1, -13
+	ev.Caller.Exe, ev.TTY, ev.Proctitle, ev.Unit, ev.Cgroup = []byte("/usr/bin/bash"), []byte("pts0"), []byte("bash -c \x1b x"), []byte("nginx.service"), []byte("/system.slice/nginx.service")
+	ev.Syscall, ev.Success, ev.Context = []byte("execve"), ipe.False, ipe.ContextAudit|ipe.ContextParent
+	e := Explainer{
+		Measure: measured, Securityfs: securityfs(t),
+		User:    func(uid uint32) string { return map[uint32]string{0: "root", 33: "www-data"}[uid] },
+		Package: func(file string) string { return map[string]string{"/usr/bin/bash": "bash 5.2"}[file] },
+	}
+	x := e.Explain(ev)
+	const want = `  asked by      user www-data (33), acting as root (0), logged in as 1000, session 3, terminal pts0
+                program /usr/bin/bash, pid 570, child of pid 1
+                command line: bash -c \x1b x
+                unit nginx.service
+                cgroup /system.slice/nginx.service, that of its parent: the process itself was gone
+                system call execve, which failed: EACCES
+  packages      of the program: bash 5.2
+`
+	if got := string(x.AppendText(nil)); !strings.Contains(got, want) {
+		t.Errorf("no\n%s in\n%s", want, got)
+	}
+	other := e.Elsewhere("there")
+	x = other.Explain(ev)
+	if got := string(x.AppendText(nil)); !strings.Contains(got, "user 33, acting as 0, logged in as 1000") || strings.Contains(got, "packages") {
+		t.Errorf("on another host:\n%s", got)
+	}
+}

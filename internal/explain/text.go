@@ -18,6 +18,10 @@ func (x *Explanation) AppendText(dst []byte) []byte {
 			}
 		}
 	}
+	item("asked by", x.Who...)
+	if p := x.Packages; p != nil {
+		item("packages", before("of the file: ", p.Path), before("of the program: ", p.Exe))
+	}
 	if x.Rule != nil {
 		item("decided by", x.Rule.Text, x.Rule.Why)
 	}
@@ -44,3 +48,5 @@ func (x *Explanation) AppendText(dst []byte) []byte {
 	}
 	return dst
 }
+
+func before(what, text string) string { return of(text != "", what+text) }

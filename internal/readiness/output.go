@@ -33,6 +33,7 @@ type document struct {
 	Unknown  []json.RawMessage `json:"unknown"`
 	Reasons  []reason          `json:"reasons"`
 	Unread   []json.RawMessage `json:"unread"`
+	Hit      json.RawMessage   `json:"hit,omitempty"`
 }
 
 type observed struct {
@@ -53,6 +54,9 @@ func (a *Answer) AppendJSON(dst []byte, h *Heading) []byte {
 		Observed: observed{int64(a.Observed.Permissive / time.Second), int64(a.Observed.Enforcing / time.Second), int64(a.Wanted / time.Second)},
 		Accesses: a.Accesses, Earlier: a.Earlier,
 		Denied: findings(a.Denied), Unknown: findings(a.Unknown), Reasons: reasonsJSON(a.Reasons), Unread: a.Unread.JSON(),
+	}
+	if hit := a.hit(); len(a.Denied) > 0 {
+		d.Hit = hit.AppendJSON(nil)
 	}
 	if !h.Since.IsZero() {
 		d.Since = tally.Instant(h.Since.UnixMilli())
@@ -110,6 +114,9 @@ func (a *Answer) WriteTo(p *text.Page, h *Heading) {
 	if a.Earlier > 0 {
 		p.Line("not counted: %s by policies that were in force before", text.Count(a.Earlier, "denial"))
 	}
+	if hit := a.hit(); len(a.Denied) > 0 {
+		p.Line("would be hit: %s", hit.String(p))
+	}
 	if len(a.Reasons) > 0 {
 		p.Line("")
 		p.Line("%s", map[Verdict]string{NotReady: "AND THERE MAY BE MORE", CannotSay: "BECAUSE"}[a.Verdict])
@@ -149,6 +156,14 @@ func (a *Answer) judgedBy(h *Heading) string {
 		return "the policy in force, " + text.PolicyInFull(&a.Policy)
 	}
 	return "the policy in force, whose name is not known"
+}
+
+// hit returns who had the accesses that would be denied.
+func (a *Answer) hit() (who tally.Callers) {
+	for _, f := range a.Denied {
+		who.Join(f.Group)
+	}
+	return who
 }
 
 // list writes a section with at most n findings.

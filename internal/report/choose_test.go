@@ -115,7 +115,7 @@ func TestNarrowPagesLoseNothingThatCounts(t *testing.T) {
 		whole := strings.Join(strings.Fields(got), " ")
 		for _, want := range []string{
 			"events.json: 3 events, 1970-01-01T00:00:00.000Z to 1970-01-01T02:00:00.000Z in force:", "accesses: ", "allowed and recorded",
-			"rule DEFAULT op=EXECUTE action=DENY of lab 1.0.0", "last 1m40s ago by an unknown command, uid 0 in nginx.service 7200.000:7200",
+			"rule DEFAULT op=EXECUTE action=DENY of lab 1.0.0", "last 1m40s ago by an unknown command; uid 0; in nginx.service 7200.000:7200",
 		} {
 			if !strings.Contains(whole, want) {
 				t.Errorf("%d columns: no %q in\n%s", width, want, got)

@@ -91,6 +91,7 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 		r.known.mark(groups, r.NewSince)
 	}
 	for _, g := range groups {
+		r.own(g)
 		one := g.AppendJSON(nil)
 		if r.NewSince != 0 {
 			one = append(strconv.AppendBool(append(one[:len(one)-1], `,"new":`...), g.New), '}')

@@ -40,6 +40,10 @@ type Report struct {
 	Limit int
 	All   bool
 
+	// Package returns of which package a file is, empty where that is not known. Nil:
+	// it is not asked for.
+	Package func(file string) string
+
 	// Unread is what was not read of the sources.
 	Unread tally.Unread
 

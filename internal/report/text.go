@@ -70,6 +70,7 @@ func (r *Report) WriteTo(p *text.Page) {
 	}
 	p.Line("DENIALS")
 	shown := r.list(p, height-1, len(groups), func(i int) {
+		r.own(groups[i])
 		groups[i].WriteTo(p, text.Verdict(groups[i].Event.Verdict), tally.Judge(&groups[i].Event))
 	})
 	if hidden := len(groups) - shown; hidden > 0 {
@@ -231,4 +232,11 @@ func (it *item) writeTo(p *text.Page, named bool) {
 	}
 	id := format.Identity{Spool: uint64(it.at.ID), Seq: it.at.Seq}
 	p.Cut(string(line), id.AppendID(nil, &it.event))
+}
+
+// own asks of which package the object is.
+func (r *Report) own(g *tally.Group) {
+	if r.Package != nil && g.Package == "" {
+		g.Package = text.Printable(r.Package(string(g.Event.Path)))
+	}
 }

@@ -34,6 +34,10 @@ type Options struct {
 	// Signature asks for rules by signature where there is one.
 	Signature bool
 
+	// Package returns of which package a file is, empty where that is not known. Nil:
+	// it is not asked for.
+	Package func(file string) string
+
 	// Zone is that of times in comments; nil for the local one.
 	Zone *time.Location
 
@@ -168,7 +172,7 @@ func (s *suggester) decide(d *Denial) {
 	op, _ := policy.ParseOp(d.Op)
 	j := s.base.Judge(op, &r.Facts)
 	if op != policy.OpNone && j.Action == policy.Allow {
-		s.allowed = append(s.allowed, fmt.Sprintf("%s; now by line %d", d.text(s.Zone), s.base.Rules[j.Rule].Line))
+		s.allowed = append(s.allowed, fmt.Sprintf("%s; now by line %d", s.textOf(d), s.base.Rules[j.Rule].Line))
 		return
 	}
 	p := Propose(d, &r, s.Signature)
@@ -217,18 +221,29 @@ func (s *suggester) overrules(op policy.Op, line int) bool {
 	})
 }
 
+// textOf says what was denied, with its package.
+func (s *suggester) textOf(d *Denial) string {
+	line := d.text(s.Zone)
+	if s.Package != nil && !d.Object.NoFile {
+		if owner := s.Package(d.Object.Path); owner != "" {
+			line += ", of package " + text.Printable(owner)
+		}
+	}
+	return line
+}
+
 func (s *suggester) refuse(d *Denial, reason, remedy string) {
-	s.without = append(s.without, fmt.Sprintf("%s\n  why: %s\n  what would help: %s", d.text(s.Zone), reason, remedy))
+	s.without = append(s.without, fmt.Sprintf("%s\n  why: %s\n  what would help: %s", s.textOf(d), reason, remedy))
 }
 
 // insert adds a rule before the line, or the denial to the one that is there.
 func (s *suggester) insert(line int, rule policy.Rule, d *Denial) {
 	at := place{line, rule.String()}
 	if a := s.index[at]; a != nil {
-		a.denials = append(a.denials, d.text(s.Zone))
+		a.denials = append(a.denials, s.textOf(d))
 		return
 	}
-	a := &addition{rule: rule, denials: []string{d.text(s.Zone)}, broad: rule.Properties[0].Key != policy.FSVerityDigest}
+	a := &addition{rule: rule, denials: []string{s.textOf(d)}, broad: rule.Properties[0].Key != policy.FSVerityDigest}
 	s.add[line], s.index[at] = append(s.add[line], a), a
 	s.result.Rules++
 	if !rule.Op.Known() {

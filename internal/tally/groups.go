@@ -35,6 +35,9 @@ type Group struct {
 	First, Last int64
 	Timed       bool
 
+	// Package is for the user of the groups to set: the package of the object.
+	Package string
+
 	// New is for the user of the groups to set: it marks what is new.
 	New bool
 

@@ -59,6 +59,9 @@ func (g *Group) AppendJSON(dst []byte) []byte {
 	if len(g.Users.counts) > 0 {
 		dst = g.Users.appendJSON(dst, "uid", appendNumber)
 	}
+	if g.Package != "" {
+		dst = format.AppendJSONText(dst, "package", []byte(g.Package))
+	}
 	if id := g.last.appendID(nil); len(id) > 0 {
 		dst = format.AppendJSONText(dst, "id", id)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -108,4 +109,37 @@ func (l *lastEvent) appendID(dst []byte) []byte {
 	}
 	id := format.Identity{Spool: uint64(l.at.ID), Seq: max(l.at.Seq, l.firstSeq)}
 	return id.AppendID(dst, &ev)
+}
+
+// Callers are who caused accesses of several groups. The zero Callers is nobody.
+type Callers struct{ comms, units, users Names }
+
+// Join adds those of a group.
+func (c *Callers) Join(g *Group) {
+	c.comms.join(&g.Comms)
+	c.units.join(&g.Units)
+	c.users.join(&g.Users)
+}
+
+// String names the first of them, with users as p has them.
+func (c *Callers) String(p *text.Page) string {
+	name := func(name []byte) string { return text.Name(name) }
+	line := c.comms.text(name, "an unknown command")
+	if users := c.users.text(p.UserName, ""); users != "" {
+		line += "; " + users
+	}
+	if units := c.units.text(name, ""); units != "" {
+		line += "; in " + units
+	}
+	return line
+}
+
+// AppendJSON appends them as a JSON object with the lists of a group.
+func (c *Callers) AppendJSON(dst []byte) []byte {
+	start := len(dst)
+	dst = c.comms.appendJSON(dst, "comm", format.AppendJSONText)
+	dst = c.units.appendJSON(dst, "unit", format.AppendJSONText)
+	dst = c.users.appendJSON(dst, "uid", appendNumber)
+	dst[start] = '{' // in place of the first comma
+	return append(dst, '}')
 }

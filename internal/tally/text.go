@@ -24,12 +24,10 @@ func (g *Group) WriteTo(p *text.Page, verdict, by string) {
 	if g.Hosts > 1 {
 		line += fmt.Sprintf("on %d hosts ", g.Hosts)
 	}
-	line += "by " + g.Comms.text(func(name []byte) string { return text.Name(name) }, "an unknown command")
-	if users := g.Users.text(p.UserName, ""); users != "" {
-		line += ", " + users
-	}
-	if units := g.Units.text(func(name []byte) string { return text.Name(name) }, ""); units != "" {
-		line += " in " + units
+	who := Callers{g.Comms, g.Units, g.Users}
+	line += "by " + who.String(p)
+	if g.Package != "" {
+		line += "; of package " + g.Package
 	}
 	p.Line("          %s%s", line, p.ID(g.last.appendID(nil)))
 }

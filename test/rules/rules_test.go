@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/units":                     {"internal/text"},
 	"internal/schema":                    {"internal/text", "internal/units"},
 	"internal/config":                    {"internal/match", "internal/schema", "internal/sink", "internal/sink/console", "internal/sink/journald", "internal/sinks", "internal/text", "internal/units", "pkg/ipe"},
+	"internal/packages":                  {},
 	"internal/probe":                     {},
 	"internal/certs":                     {},
 	"internal/natsconn":                  {"internal/certs"},
