@@ -55,7 +55,7 @@ func (r *Runner) deliver(ctx, idle context.Context) (done bool, err error) {
 			return false, fmt.Errorf("flush: %w", err)
 		}
 		r.limit = min(2*r.limit, r.config.Batch)
-		r.pause = minPause
+		r.pause = r.config.Pause
 	}
 	if r.windows != nil {
 		r.windows.commit()

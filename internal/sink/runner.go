@@ -21,7 +21,7 @@ const (
 	DefaultBatch = 512 // entries
 
 	maxBatchBytes = 256 << 10 // formatted, overstepped by one entry at most
-	minPause      = 100 * time.Millisecond
+	defaultPause  = 100 * time.Millisecond
 	maxPause      = 30 * time.Second
 	maxStopPause  = time.Second // once Stop was called
 
@@ -87,6 +87,10 @@ type Config struct {
 	// whose every entry costs (a process, a page to somebody) wants 1, so that
 	// a crash repeats one only.
 	Batch int
+
+	// Pause is the shortest pause after a failure, 100 ms if 0. The others are
+	// longer, up to half a minute.
+	Pause time.Duration
 
 	// Save keeps the cursor for the next start. It is called from a goroutine of
 	// its own, so that a slow disk delays no entry, at most every 50 ms, and a
@@ -158,8 +162,11 @@ func New(c Config) *Runner {
 	if c.Batch == 0 {
 		c.Batch = DefaultBatch
 	}
+	if c.Pause == 0 {
+		c.Pause = defaultPause
+	}
 	r := &Runner{config: c, done: make(chan struct{}), context: c.Context,
-		cursor: c.Start, limit: c.Batch, pause: minPause,
+		cursor: c.Start, limit: c.Batch, pause: c.Pause,
 		decoder: entry.Decoder{Policy: c.Policy, Host: c.Context.Host}}
 	r.draining, r.drain = context.WithCancel(context.Background())
 	r.halting, r.halt = context.WithCancel(context.Background())
@@ -216,7 +223,7 @@ func (r *Runner) run(ctx context.Context) error {
 			r.limit = 2 // it finds out by itself which one fails, and wants another one for that
 		}
 		if errors.Is(err, ErrSuspect) {
-			r.pause = minPause
+			r.pause = r.config.Pause
 		}
 		if r.windows != nil {
 			r.windows.rollback()
@@ -259,7 +266,7 @@ func (r *Runner) wait(ctx context.Context) {
 	case <-ctx.Done():
 	case <-r.halting.Done():
 	case <-stopping:
-		r.pause = minPause
+		r.pause = r.config.Pause
 	}
 }
 

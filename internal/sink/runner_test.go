@@ -207,7 +207,7 @@ func TestSinksDoNotHurtEachOther(t *testing.T) {
 		if got := slowed.got(); !slices.Equal(got, numbers(1, n)) {
 			t.Errorf("the slow one has %d entries, want all", len(got))
 		}
-		time.Sleep(n * minPause)
+		time.Sleep(n * defaultPause)
 		synctest.Wait()
 		if got := failing.got(); !slices.Equal(slices.Compact(got), numbers(1, n)) {
 			t.Errorf("the failing one has %d entries, want all", len(got))
@@ -244,7 +244,7 @@ func TestRetriesWithGrowingPausesAndRecovers(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		opens := m.opened()
-		for i, want := 1, minPause; i < len(opens); i++ {
+		for i, want := 1, defaultPause; i < len(opens); i++ {
 			pause := opens[i].Sub(opens[i-1])
 			if pause < want/2 || pause > want {
 				t.Errorf("pause %d: got %v, want %v to %v", i, pause, want/2, want)

@@ -49,7 +49,7 @@ type wreck struct {
 func newWreck(t *testing.T, end func(*Spool), reboots bool) *wreck {
 	t.Helper()
 	w := &wreck{events: map[Cursor]string{}}
-	w.options = Options{Dir: t.TempDir(), BootID: boot(1), Size: 64 << 10, Memory: 1, FS: quickFS{}, Sync: time.Hour}
+	w.options = Options{Dir: memoryDir(t), BootID: boot(1), Size: 64 << 10, Memory: 1, FS: quickFS{}, Sync: time.Hour}
 	w.options.Size = 8 * 4096
 	for i := range 2 {
 		w.options.BootID = boot(byte(1 + i))
@@ -288,7 +288,7 @@ func TestDamageIsNeverSilent(t *testing.T) {
 			if mode.saved {
 				saved = []Cursor{w.last}
 			}
-			base := t.TempDir()
+			base := memoryDir(t)
 			cases, failed := 0, 0
 			names := slices.Sorted(maps.Keys(w.files)) // the newest segment before the mark
 			for i, name := range names {

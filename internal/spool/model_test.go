@@ -357,8 +357,10 @@ func listing(next func() (*Entry, error)) (list []string) {
 // TestModel wants any interleaving of what can happen to a spool to agree with
 // the model.
 func TestModel(t *testing.T) {
+	t.Parallel()
+	base := memoryDir(t)
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "spool")
+		dir, err := os.MkdirTemp(base, "spool")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -59,7 +59,11 @@ func tear(b []byte) []byte {
 	}
 	page := os.Getpagesize()
 	more := make([]byte, 3*page)
-	n := segment.PutFrame(more, id, at, &Record{Data: make([]byte, 2*page)})
+	torn := Record{Data: make([]byte, 2*page)}
+	if (len(b)+segment.FrameSize(&torn))%page == 0 {
+		torn.Data = torn.Data[1:] // or all of it would be there
+	}
+	n := segment.PutFrame(more, id, at, &torn)
 	b = append(b, more[:n]...)
 	return b[:len(b)/page*page]
 }

@@ -3,6 +3,7 @@ package exec
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/sink/sinktest"
 )
@@ -17,7 +18,7 @@ func TestConformanceOfStream(t *testing.T) {
 func TestConformanceOfEach(t *testing.T) {
 	sinktest.Run(t, func(t testing.TB) *sinktest.Place {
 		dir := t.TempDir()
-		return place(t, dir, Config{
+		p := place(t, dir, Config{
 			Command: script(t, "cd "+dir+`
 				while [ -e hang ]; do sleep 0.01; done
 				[ ! -e broken ]
@@ -25,6 +26,8 @@ func TestConformanceOfEach(t *testing.T) {
 			Mode:         ModeEach,
 			MaxPerMinute: plenty,
 		})
+		p.Most = 150
+		return p
 	})
 }
 
@@ -35,6 +38,7 @@ func place(t testing.TB, dir string, o Config) *sinktest.Place {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.grace = 50 * time.Millisecond
 	create := func(name string) func() {
 		return func() {
 			if err := os.WriteFile(dir+name, nil, 0o600); err != nil {

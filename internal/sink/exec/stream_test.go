@@ -79,6 +79,7 @@ func TestFlushWaitsUntilTheProcessHasRead(t *testing.T) {
 func TestTimeoutEndsAProcessThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	s := open(t, Config{Command: []string{"/bin/sleep", "1000"}, Timeout: 20 * time.Millisecond})
+	s.stream.grace = time.Millisecond
 	write(t, s, "{}\n")
 	if err := s.Flush(context.Background()); !errors.Is(err, errStuck) {
 		t.Errorf("Flush: got %v, want %v", err, errStuck)
@@ -168,6 +169,7 @@ func TestCloseLetsTheProcessFinish(t *testing.T) {
 func TestCloseKillsAProcessThatDoesNotFinish(t *testing.T) {
 	t.Parallel()
 	s := open(t, Config{Command: []string{"/bin/sleep", "1000"}})
+	s.stream.grace = 20 * time.Millisecond
 	pid := s.process()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

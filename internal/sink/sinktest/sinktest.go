@@ -35,6 +35,10 @@ type Place struct {
 	// Hang makes the far end take nothing more, without an error, until Resume
 	// is called. Nil: checks that need it are skipped.
 	Hang, Resume func()
+
+	// Most is how many entries are delivered in one go at most, for places where
+	// each costs a process; 0 for 2000.
+	Most int
 }
 
 // Run runs the suite, each check against a place of its own. It must not run

@@ -27,9 +27,12 @@ func TestKilledRsyslogLosesNothing(t *testing.T) {
 				o.CA = p.ca
 				o.Cert, o.Key = p.issue("client.test")
 			}
-			const total, kills = 8_000, 3
+			total, kills := 8_000, 3
+			if network == TLS {
+				kills = 1 // each start makes rsyslogd look for a prime again
+			}
 			source := &records{total: total}
-			run := sink.New(sink.Config{Name: "siem", Sink: newSink(t, o), Source: source, Format: rfc5424Func(t)})
+			run := sink.New(sink.Config{Name: "siem", Sink: newSink(t, o), Source: source, Format: rfc5424Func(t), Pause: 10 * time.Millisecond})
 			ended := make(chan error, 1)
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
@@ -50,7 +53,7 @@ func TestKilledRsyslogLosesNothing(t *testing.T) {
 			}
 			r.waitFor(total)
 			checkOrder(t, r.lines(), total)
-			if run.Status().Failures < kills {
+			if run.Status().Failures < uint64(kills) {
 				t.Errorf("%d failures, want one for each of %d kills", run.Status().Failures, kills)
 			}
 		})

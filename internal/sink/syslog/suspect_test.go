@@ -114,7 +114,7 @@ func feed(t *testing.T, f *fussy, source *records, long func(seq int) bool) (sin
 	check(t, err)
 	s := built.Sink.(*Sink)
 	s.settle, s.acks.while = 50*time.Millisecond, 50*time.Millisecond
-	run := sink.New(sink.Config{Name: "siem", Sink: s, Source: source,
+	run := sink.New(sink.Config{Name: "siem", Sink: s, Source: source, Pause: 10 * time.Millisecond,
 		Format: func(dst []byte, ev *ipe.Event, c *format.Context) []byte {
 			if long(int(c.Seq)) {
 				ev.Path = []byte("/tmp/" + strings.Repeat("x", 10_000))
@@ -247,7 +247,7 @@ func TestRestlessReceiverLosesNothing(t *testing.T) {
 	for name, f := range map[string]*fussy{
 		"ends connections at random":     newFussy(t, likes, func() time.Duration { return rand.N(300 * time.Millisecond) }),
 		"ends connections by the clock":  newFussy(t, likes, func() time.Duration { return 130 * time.Millisecond }),
-		"ends connections with any data": newFussy(t, func(int, string) bool { return time.Since(begin) < 5*time.Second }, nil),
+		"ends connections with any data": newFussy(t, func(int, string) bool { return time.Since(begin) < time.Second }, nil),
 		"ends half of them": newFussy(t, func(int, string) bool {
 			mu.Lock()
 			defer mu.Unlock()
