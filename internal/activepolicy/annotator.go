@@ -115,7 +115,11 @@ func (w *Annotator) NeedsRefresh() <-chan struct{} { return w.wants }
 func (w *Annotator) annotate(recs []spool.Record, live bool) {
 	for i := range recs {
 		r := &recs[i]
-		r.Context = w.number
+		if r.Attachment {
+			continue
+		}
+		off := r.Context & entry.ContextOff
+		r.Context = w.number | off
 		if r.Type == entry.TypeInternal || live && r.Type == ipe.TypeAccess && w.tracker.Settled() {
 			continue
 		}
@@ -133,9 +137,9 @@ func (w *Annotator) annotate(recs []spool.Record, live bool) {
 		}
 		p := w.tracker.Observe(&w.event)
 		w.update()
-		r.Context = 0
+		r.Context = off
 		if p != nil && !said {
-			r.Context = w.number
+			r.Context |= w.number
 		}
 	}
 	if len(recs) > 0 {

@@ -61,7 +61,7 @@ func LoadTable(dir string) (*Table, error) {
 	if err := json.Unmarshal(text, &saved); err != nil {
 		return nil, fmt.Errorf("load the numbers of policies: %s: %w", path, err)
 	}
-	if saved.Next == 0 || saved.Next > 1<<16 || len(saved.Policies) > maxPolicies {
+	if saved.Next == 0 || saved.Next > maxNumber+1 || len(saved.Policies) > maxPolicies {
 		return nil, fmt.Errorf("load the numbers of policies: %s: damaged", path)
 	}
 	t := newTable(uint16(saved.Next-1), 0)
@@ -87,7 +87,7 @@ func LoadTable(dir string) (*Table, error) {
 func (t *Table) Save(dir string, final bool) error {
 	saved := savedTable{Next: t.last.Load() + 1, Policies: []savedPolicy{}}
 	if !final {
-		saved.Next = min(saved.Next+ahead, 1<<16)
+		saved.Next = min(saved.Next+ahead, maxNumber+1)
 	}
 	if list := t.policies.Load(); list != nil {
 		for n, p := range *list {

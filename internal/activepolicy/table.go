@@ -3,12 +3,17 @@ package activepolicy
 import (
 	"sync/atomic"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
 const (
 	// maxPolicies is how many policies a Table numbers.
 	maxPolicies = 4096
+
+	// maxNumber is the largest number: the bit above it says something else in the
+	// context of an entry.
+	maxNumber uint32 = uint32(entry.ContextOff) - 1
 
 	// maxPolicy is how long name, version and digest of one may be together, in
 	// bytes. A name has at most 255 (NAME_MAX, in securityfs).
@@ -34,7 +39,7 @@ type Table struct {
 }
 
 // NewTable returns a Table that ends with the process.
-func NewTable() *Table { return newTable(0, 1<<16) }
+func NewTable() *Table { return newTable(0, maxNumber+1) }
 
 func newTable(last uint16, limit uint32) *Table {
 	t := &Table{changed: make(chan struct{}, 1), numbers: make(map[string]uint16)}
@@ -67,7 +72,7 @@ func (t *Table) Number(p *ipe.Policy) uint16 {
 	}
 	n := t.last.Load() + 1
 	switch {
-	case n >= 1<<16 || len(t.numbers) >= maxPolicies || len(key) > maxPolicy:
+	case n > maxNumber || len(t.numbers) >= maxPolicies || len(key) > maxPolicy:
 		t.refused.Add(1)
 		n = 0
 	case n >= t.limit.Load():

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -114,13 +115,13 @@ func (f *frames) appendEntry(dst []byte, e *spool.Entry) []byte {
 		dst = le.AppendUint64(appendFrame(dst, frameEpoch, epochSize), uint64(e.ID))
 		dst = append(dst, e.BootID[:]...)
 	}
-	if e.Context != 0 && f.policy != nil && !f.sent[e.Context] {
-		if p := f.policy(e.Context); p != nil {
-			dst = appendPolicy(dst, e.Context, p)
+	if n := e.Context &^ entry.ContextOff; n != 0 && f.policy != nil && !f.sent[n] {
+		if p := f.policy(n); p != nil {
+			dst = appendPolicy(dst, n, p)
 			if f.sent == nil {
 				f.sent = make(map[uint16]bool)
 			}
-			f.sent[e.Context] = true
+			f.sent[n] = true
 		}
 	}
 	dst = appendFrame(dst, frameEntry, entrySize+len(e.Data))

@@ -42,6 +42,7 @@ func AppendMetrics(dst []byte, st *Status) []byte {
 		m.sample(truth(l.Accuracy == "exact"), "stage", l.Stage)
 	}
 	m.accesses(st)
+	m.companions(st.Companions)
 	m.counter("forged_total", "Messages refused because the kernel did not send them.", st.Forged)
 	m.audit(st.Audit)
 	m.spool(&st.Spool)
@@ -52,6 +53,30 @@ func AppendMetrics(dst []byte, st *Status) []byte {
 	m.counter("feed_sent_total", "Events sent to all clients of the feed together.", st.Feed.Sent)
 	m.counter("feed_lost_total", "Events overwritten before a client of the feed got them.", st.Feed.Lost)
 	return m.dst
+}
+
+// companions writes what says who asked.
+func (m *metrics) companions(c *Companions) {
+	if c == nil {
+		return
+	}
+	m.family("companions_state", "gauge", "1 for the state of the records that say who asked for an access: on, off (shut out), none (the kernel sends none), disabled.")
+	for _, state := range [...]string{"on", "off", "none", "disabled"} {
+		v := 0.0
+		if c.State == state {
+			v = 1
+		}
+		m.sample(v, "state", state)
+	}
+	m.counter("context_joined_total", "Records received that belong to an access.", c.Joined)
+	m.counter("context_foreign_total", "Records received that could have belonged to an access, but did not.", c.Foreign)
+	m.counter("context_late_total", "Accesses whose companion records came after the wait for them.", c.Late)
+	m.counter("context_shut_out_total", "How often companion records were shut out because too many were foreign.", c.ShutOut)
+	if p := c.Proc; p != nil {
+		m.counter("proc_asked_total", "Processes that /proc was asked about.", p.Asked)
+		m.counter("proc_found_total", "Processes of which /proc said something.", p.Found)
+		m.counter("proc_dropped_total", "Processes that /proc was not asked about, because too many came at once.", p.Dropped)
+	}
 }
 
 // accesses writes what became of accesses, and what is in force. Every verdict and

@@ -30,6 +30,7 @@ type Status struct {
 
 	KernelLosses *KernelLosses `json:"kernel_losses,omitempty"` // absent with --input
 	Audit        *Audit        `json:"audit,omitempty"`         // absent with --input
+	Companions   *Companions   `json:"companions,omitempty"`    // absent with --input
 
 	InForce        InForce                      `json:"in_force"`
 	Accesses       map[string]map[string]uint64 `json:"accesses"`             // by verdict and operation, without those of which there were none
@@ -72,6 +73,28 @@ type KernelLosses struct {
 	Accuracy string    `json:"accuracy"`       // that a loss would be told with now: exact, at_least, unknown
 	Asked    time.Time `json:"asked,omitzero"` // when AUDIT_GET was answered last; zero if never
 	Error    string    `json:"error,omitempty"`
+}
+
+// Companions is what is received of the records that say who asked for an access,
+// and of what /proc says.
+type Companions struct {
+	// State is on; off while they are shut out, because too many belonged to nobody's
+	// access; none where the kernel sends none; disabled by the configuration.
+	State   string    `json:"state"`
+	Until   time.Time `json:"until,omitzero"` // while off: when they are let in again
+	Join    float64   `json:"join_seconds"`   // for how long an access waits for them
+	Joined  uint64    `json:"joined"`         // records that belonged to an access
+	Foreign uint64    `json:"foreign"`        // records that did not
+	Late    uint64    `json:"late"`           // accesses whose companions came behind the wait
+	ShutOut uint64    `json:"shut_out"`       // how often they were
+	Proc    *Proc     `json:"proc,omitempty"` // absent where /proc is not asked
+}
+
+// Proc is what became of the processes that /proc was to be asked about.
+type Proc struct {
+	Asked   uint64 `json:"asked"`
+	Found   uint64 `json:"found"`
+	Dropped uint64 `json:"dropped"` // given up, because too many came at once
 }
 
 // Spool is where events rest.

@@ -60,7 +60,25 @@ type Source struct {
 	// ReceiveBuffer is what is asked of the kernel for the socket's queue, in
 	// bytes, before the kernel doubles it.
 	ReceiveBuffer units.Size `yaml:"receive_buffer"`
+
+	// Companions says whether the records that say who asked for an access are
+	// received: CompanionsAuto, as long as not too many of them are foreign, or
+	// CompanionsOff.
+	Companions string `yaml:"companions"`
+
+	// Join is for how long an access waits for them after it was received; 0 not
+	// to wait.
+	Join time.Duration `yaml:"join"`
+
+	// Proctitle says whether those that hold command lines are among them.
+	Proctitle bool `yaml:"proctitle"`
 }
+
+// The values of Source.Companions.
+const (
+	CompanionsAuto = "auto"
+	CompanionsOff  = "off"
+)
 
 // Spool says where events rest until every sink has them.
 type Spool struct {
@@ -135,7 +153,7 @@ func (s *Sink) Problem(message string) schema.Problem {
 // spool in memory, no api, Sinks nil.
 func Defaults() *Config {
 	return &Config{
-		Source: Source{ReceiveBuffer: 128 * units.MiB},
+		Source: Source{ReceiveBuffer: 128 * units.MiB, Companions: CompanionsAuto, Join: 100 * time.Millisecond, Proctitle: true},
 		Spool:  Spool{Size: 256 * units.MiB, Memory: 16 * units.MiB, Sync: time.Second},
 		API:    API{Mode: 0o660},
 		Log:    Log{Level: "info"},

@@ -55,7 +55,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		Source: Source{ReceiveBuffer: 134217728},
+		Source: Source{ReceiveBuffer: 134217728, Companions: "auto", Join: 100 * time.Millisecond, Proctitle: true},
 		Spool:  Spool{Size: 268435456, Memory: 16777216, Sync: time.Second},
 		API:    API{Mode: 0o660},
 		Log:    Log{Level: "info"},

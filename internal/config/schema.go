@@ -24,6 +24,7 @@ const (
 	mostSize    = 1 * units.TiB
 
 	mostPause = time.Hour
+	mostJoin  = 10 * time.Second
 
 	leastHeartbeat = time.Second
 	mostHeartbeat  = 24 * time.Hour
@@ -41,6 +42,9 @@ func (d *decoder) config(c *Config, root ast.Node) (sinks []Sink) {
 	d.Mapping("", root, schema.Keys{
 		"source": d.Section(schema.Keys{
 			"receive_buffer": d.Size(&c.Source.ReceiveBuffer, leastBuffer, mostBuffer),
+			"companions":     d.Text(&c.Source.Companions, schema.OneOf(CompanionsAuto, CompanionsOff)),
+			"join":           schema.OrZero(&c.Source.Join, d.Duration(&c.Source.Join, time.Millisecond, mostJoin)),
+			"proctitle":      d.Bool(&c.Source.Proctitle),
 		}),
 		"spool": d.Section(schema.Keys{
 			"dir":    d.Text(&c.Spool.Dir, schema.OrEmpty(schema.Absolute)),

@@ -19,8 +19,10 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/auditwatch"
 	"github.com/ipe-auditd/ipe-auditd/internal/bootid"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/procinfo"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
@@ -70,11 +72,12 @@ type Options struct {
 	Watchdog time.Duration
 
 	// For tests: the netlink protocol and network namespace in place of those of
-	// the audit group, as in netlinkaudit.Config, what stands for /sys, where the
-	// helper is that is asked even where we may ask ourselves, and what is read line
-	// by line for the time before the socket.
+	// the audit group, as in netlinkaudit.Config, what stands for /sys and /proc, where
+	// the helper is that is asked even where we may ask ourselves, and what is read
+	// line by line for the time before the socket. With a Protocol, /proc is not asked
+	// without Proc.
 	Protocol, NetNS int
-	Sysfs           string
+	Sysfs, Proc     string
 	AuditState      string
 	Kmsg            func([]byte) (int, error)
 }
@@ -115,6 +118,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := d.openSpool(); err != nil {
 		return err
 	}
+	if o.Input == nil {
+		d.who = d.openCompanions()
+	}
 	d.sinks = newSinkSet(d)
 	if err := d.sinks.startAll(o.Config.Sinks); err != nil {
 		d.spool.Close()
@@ -153,6 +159,7 @@ type daemon struct {
 	// Nil with Input.
 	conn     *netlinkaudit.Conn
 	receiver *receiver
+	who      *companions
 	accesses *accesscount.Counter
 	kernel   string // its release
 	losses   *lossTracker
@@ -167,7 +174,7 @@ type daemon struct {
 // listen opens or adopts the socket.
 func (d *daemon) listen() error {
 	cfg := netlinkaudit.Config{
-		Types: ipe.Types(), ReadBuffer: int(d.Config.Source.ReceiveBuffer), Coalesce: time.Millisecond,
+		Types: d.types(false), ReadBuffer: int(d.Config.Source.ReceiveBuffer), Coalesce: time.Millisecond,
 		Protocol: d.Protocol, NetNS: d.NetNS,
 	}
 	var err error
@@ -188,6 +195,43 @@ func (d *daemon) listen() error {
 			zap.Stringer("asked", d.Config.Source.ReceiveBuffer), zap.Stringer("granted", units.Size(granted)))
 	}
 	return nil
+}
+
+// types returns the types of records that the kernel's filter lets through.
+func (d *daemon) types(withoutCompanions bool) []uint16 {
+	if withoutCompanions || d.Config.Source.Companions != config.CompanionsAuto {
+		return ipe.Types()
+	}
+	return append(ipe.Types(), ipe.Companions(d.Config.Source.Proctitle)...)
+}
+
+// openCompanions prepares to find out who asks.
+func (d *daemon) openCompanions() *companions {
+	src := &d.Config.Source
+	c := newCompanions(src.Companions == config.CompanionsAuto, src.Join, func(off bool) error { return d.conn.SetTypes(d.types(off)) })
+	proc := d.Proc
+	if proc == "" && d.Protocol == 0 { // or the processes are not of this host
+		proc = "/proc"
+		if err := procinfo.Usable(); err != nil {
+			d.log.Warn("where a process runs cannot be seen, so accesses do not name their unit or container: /proc shows no processes of others; mount it without hidepid=, and run without ProtectProc=", zap.Error(err))
+			proc = ""
+		}
+	}
+	if proc == "" {
+		return c
+	}
+	c.asker = procinfo.NewAsker(proc)
+	c.asker.Named = c.Companions
+	c.asker.Append = func(text []byte) {
+		d.spool.Append([]spool.Record{{Type: entry.TypeProcess, Time: time.Now().UnixNano(), Data: text, Attachment: true}})
+	}
+	return c
+}
+
+// auditEnabled reports whether the kernel makes companions.
+func (d *daemon) auditEnabled() (on, known bool) {
+	st := d.audit.Status()
+	return st.Enabled != 0, st.Known
 }
 
 // openSpool opens the spool where the configuration says.
@@ -267,7 +311,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.losses = d.openLossTracker()
 	d.receiver = newReceiver(d.conn, d.annotator)
 	d.audit = d.openAuditWatch()
-	d.receiver.watch = d.audit
+	d.receiver.watch, d.receiver.who = d.audit, d.who
 	d.resume()
 	accounts := &dropPoller{
 		conn: d.conn, reporter: d.losses.reporter, kernel: d.losses.kernel, active: d.receiver.active,
@@ -284,6 +328,14 @@ func (d *daemon) serve(ctx context.Context) error {
 	wg.Go(func() { d.accesses.Run(background) })
 	wg.Go(func() { d.losses.watch(background) })
 	wg.Go(func() { d.audit.Run(background) })
+	wg.Go(func() {
+		d.who.run(background, d.auditEnabled, d.tellCompanions, func(err error) {
+			d.log.Warn("the filter for the records that say who asked could not be changed", zap.Error(err))
+		})
+	})
+	if d.who.asker != nil {
+		wg.Go(func() { d.who.asker.Run(background) })
+	}
 	wg.Go(func() { d.writeTextfile(background) })
 	wg.Go(func() { d.readPolicies(background) })
 	d.heartbeats = make(chan time.Duration, 1)

@@ -53,7 +53,7 @@ func (d *daemon) highestContext() (highest uint16) {
 		case !ok:
 			return highest
 		default:
-			highest = max(highest, e.Context)
+			highest = max(highest, e.Context&^entry.ContextOff)
 		}
 	}
 	return highest
@@ -91,7 +91,7 @@ func (d *daemon) lastContext() uint16 {
 	if decoder.Decode(&ev, &id, e); ev.Kind != ipe.KindStopped {
 		return 0 // that process was killed, and may have taken an activation with it
 	}
-	return e.Context
+	return e.Context &^ entry.ContextOff
 }
 
 // securityfs returns where IPE says how it stands.

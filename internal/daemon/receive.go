@@ -8,6 +8,7 @@ import (
 
 	"github.com/ipe-auditd/ipe-auditd/internal/activepolicy"
 	"github.com/ipe-auditd/ipe-auditd/internal/auditwatch"
+	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
@@ -19,6 +20,7 @@ type receiver struct {
 	conn      *netlinkaudit.Conn
 	annotator *activepolicy.Annotator
 	watch     *auditwatch.Watch // hears what concerns it; nil: nobody does
+	who       *companions       // nil: nobody is interested
 
 	// Owned by the goroutine that calls run.
 	records []spool.Record
@@ -72,6 +74,12 @@ func (r *receiver) appendBatch(msgs []netlinkaudit.Message, now int64) {
 	r.records = r.records[:0]
 	for i := range msgs {
 		msg := &msgs[i]
+		if ipe.IsCompanion(msg.Type) {
+			if r.who != nil && r.who.companion(msg.Type, msg.Data, now) {
+				r.records = append(r.records, spool.Record{Type: msg.Type, Time: now, Data: msg.Data, Attachment: true})
+			}
+			continue
+		}
 		class := ipe.Classify(msg.Type, msg.Data)
 		r.classes[class].Add(1)
 		if class != ipe.ClassIPE {
@@ -80,13 +88,24 @@ func (r *receiver) appendBatch(msgs []netlinkaudit.Message, now int64) {
 		if r.watch != nil && msg.Type != ipe.TypeAccess && !r.watch.Record(msg.Type, msg.Data) {
 			continue
 		}
-		r.records = append(r.records, spool.Record{
-			Type: msg.Type, Time: now, Data: msg.Data,
-			Urgent: msg.Type != ipe.TypeAccess,
-		})
+		record := spool.Record{Type: msg.Type, Time: now, Data: msg.Data, Urgent: msg.Type != ipe.TypeAccess}
+		if r.who != nil {
+			switch msg.Type {
+			case ipe.TypeAccess:
+				if r.who.access(msg.Data, now) {
+					record.Context = entry.ContextOff
+				}
+			case ipe.TypeAuditConfigChange:
+				r.who.poke() // the kernel may send companions from here on, or no longer
+			}
+		}
+		r.records = append(r.records, record)
 	}
 	if len(r.records) > 0 {
 		r.annotator.Append(r.records)
+		if r.who != nil && r.who.asker != nil {
+			r.who.asker.Begin()
+		}
 	}
 }
 

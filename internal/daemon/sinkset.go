@@ -80,6 +80,9 @@ func (f *sinkSet) start(c *config.Sink, begin spool.Start) error {
 	begin.Attachments = true
 	reader := f.d.spool.NewReader(begin)
 	joiner := entry.NewJoiner(reader)
+	if f.d.who != nil {
+		joiner.Wait, joiner.Expect = f.d.Config.Source.Join, f.d.who
+	}
 	rc := sink.Config{
 		Name: c.Name, Sink: built.Sink, Source: joiner, Match: matcher, Format: built.Format,
 		Context: format.Context{Raw: c.Raw}, Batch: built.Batch,

@@ -32,7 +32,8 @@ func (d *daemon) serveAPI() {
 	server, err := api.Listen(api.Options{
 		Path: cfg.Path, Mode: cfg.Mode, Group: cfg.Group,
 		Spool: d.spool, Policy: d.policies.Policy, Host: d.hostname.Bytes, Status: d.status,
-		Share:    d.share,
+		Share: d.share,
+		Join:  d.Config.Source.Join, Expect: d.who,
 		ErrorLog: zap.NewStdLog(d.log),
 	})
 	if err != nil {
@@ -82,7 +83,7 @@ func (d *daemon) status() api.Status {
 		Socket: &api.Socket{
 			Inherited: d.Inherited.Audit != nil,
 			Buffer:    int64(granted), Asked: int64(d.Config.Source.ReceiveBuffer),
-			Types: ipe.Types(),
+			Types: d.types(d.who.off.Load()),
 		},
 		InForce:  d.inForce(),
 		Received: stats.Received,
@@ -102,6 +103,7 @@ func (d *daemon) status() api.Status {
 	d.losses.status(&st)
 	countAccesses(&st, d.accesses.Counts())
 	d.auditStatus(&st)
+	st.Companions = d.who.status()
 	return st
 }
 

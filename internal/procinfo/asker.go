@@ -39,6 +39,7 @@ type Asker struct {
 
 	mu      sync.Mutex
 	waiting []job // the newest is the last
+	held    int   // how many of the last ones Begin was not called for
 	gone    []job // processes that have gone, whose parent may be named
 	working job   // pid 0: none
 
@@ -65,13 +66,29 @@ func NewAsker(proc string) *Asker {
 	}
 }
 
-// Ask asks about the process of a record that was received now. It never waits for
-// /proc and does not allocate. Where too many wait, the oldest is given up. Any
-// goroutine may call it.
+// Ask asks about the process of a record that was received now, once Begin is
+// called: what is found must not come before the record. It never waits for /proc
+// and does not allocate. Where too many wait, the oldest is given up. Any goroutine
+// may call it.
 func (a *Asker) Ask(k ipe.Key, pid uint64) { a.add(job{key: k, pid: pid}) }
 
-// Parent names the parent of the process of a record, as a companion does. It
-// matters where the process has gone.
+// Begin lets Run look at what was asked.
+func (a *Asker) Begin() {
+	a.mu.Lock()
+	held := a.held
+	a.held = 0
+	a.mu.Unlock()
+	if held == 0 {
+		return
+	}
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Parent names the parent of the process of a record, as a companion does, once
+// Begin is called. It matters where the process has gone.
 func (a *Asker) Parent(k ipe.Key, ppid uint64) {
 	if ppid == 0 {
 		return
@@ -112,11 +129,8 @@ func (a *Asker) add(j job) {
 		a.drops.Add(1)
 	}
 	a.waiting = append(a.waiting, j)
+	a.held = min(a.held+1, maxWaiting)
 	a.mu.Unlock()
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Pending reports whether the process of a record is still to be looked at. Once
@@ -171,12 +185,12 @@ func (a *Asker) Run(ctx context.Context) {
 func (a *Asker) next() (job, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n := len(a.waiting)
-	if n == 0 {
+	n := len(a.waiting) - a.held - 1
+	if n < 0 {
 		return job{}, false
 	}
-	j := a.waiting[n-1]
-	a.waiting = a.waiting[:n-1]
+	j := a.waiting[n]
+	a.waiting = append(a.waiting[:n], a.waiting[n+1:]...)
 	a.working = j
 	return j, true
 }
@@ -185,8 +199,9 @@ func (a *Asker) next() (job, bool) {
 func (a *Asker) giveUp() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.drops.Add(uint64(len(a.waiting)) + 1)
-	a.waiting = a.waiting[:0]
+	n := len(a.waiting) - a.held
+	a.drops.Add(uint64(n) + 1)
+	a.waiting = append(a.waiting[:0], a.waiting[n:]...)
 	a.working = job{}
 }
 

@@ -77,6 +77,7 @@ func TestAskSaysWhereAProcessRuns(t *testing.T) {
 	pid := uint64(sleeper(t).Process.Pid)
 	k := key(7)
 	a.Ask(k, pid)
+	a.Begin()
 	text := receive(t, texts)
 	if got, ok := ipe.KeyOf([]byte(text)); !ok || got != k {
 		t.Errorf("%q has stamp and serial %v, want %v", text, got, k)
@@ -99,11 +100,13 @@ func TestAskKnowsANumberThatWasGivenAgain(t *testing.T) {
 	pid := uint64(sleeper(t).Process.Pid)
 	before := ipe.Key{Time: time.Now().UnixMilli() - 5000, Serial: 8} // the process began behind it
 	a.Ask(before, pid)
+	a.Begin()
 	if text := receive(t, texts); caller(pid, text).CallerKnown() {
 		t.Errorf("%s is about another process", text)
 	}
 	old := ipe.Key{Time: time.Now().UnixMilli() - 2*oldest, Serial: 9}
 	a.Ask(old, uint64(os.Getpid()))
+	a.Begin()
 	if text := receive(t, texts); caller(uint64(os.Getpid()), text).CallerKnown() {
 		t.Errorf("%s is about a record that is too old", text)
 	}
@@ -119,10 +122,12 @@ func TestAskLooksAtTheParentOfWhatHasGone(t *testing.T) {
 	gone := uint64(cmd.Process.Pid)
 	k := key(10)
 	a.Ask(k, gone)
+	a.Begin()
 	for a.Pending(k) {
 		time.Sleep(time.Millisecond)
 	}
 	a.Parent(k, uint64(os.Getpid()))
+	a.Begin()
 	ev := caller(gone, receive(t, texts))
 	if ev.Context != ipe.ContextParent || string(ev.Cgroup) != ownCgroup(t) || ev.Has&(ipe.HasUID|ipe.HasPPID) != 0 {
 		t.Errorf("got %s, context %v, has %b", ev.Cgroup, ev.Context, ev.Has)
@@ -131,7 +136,9 @@ func TestAskLooksAtTheParentOfWhatHasGone(t *testing.T) {
 	// A parent that began behind the record is another process.
 	k = ipe.Key{Time: time.Now().UnixMilli() - 5000, Serial: 11}
 	a.Ask(k, gone)
+	a.Begin()
 	a.Parent(k, uint64(sleeper(t).Process.Pid))
+	a.Begin()
 	if text := receive(t, texts); caller(gone, text).CallerKnown() {
 		t.Errorf("%s is about another parent", text)
 	}
@@ -144,6 +151,10 @@ func TestAskIsBounded(t *testing.T) {
 	for n := range uint64(1000) {
 		a.Ask(ipe.Key{Serial: n + 1}, 1)
 	}
+	if _, ok := a.next(); ok || !a.Pending(ipe.Key{Serial: 1000}) {
+		t.Error("something is looked at before its record is there")
+	}
+	a.Begin()
 	if j, _ := a.next(); j.key.Serial != 1000 {
 		t.Errorf("serial %d is looked at first, want the newest", j.key.Serial)
 	}
@@ -172,6 +183,7 @@ func TestAskDoesNotAllocate(t *testing.T) {
 	n := testing.AllocsPerRun(100, func() {
 		k.Serial++
 		a.Ask(k, pid)
+		a.Begin()
 		j, _ := a.next()
 		a.look(j)
 	})

@@ -29,6 +29,8 @@ const (
 	WhatEnforcing       = "enforcing"         // found in securityfs, without a record of the switch
 	WhatPolicyDeleted   = "policy_deleted"    // not the one in force
 	WhatSuccessAudit    = "success_audit"
+
+	WhatCompanions = "companions" // the daemon's own filter: on, off
 )
 
 // Whats returns the values of Event.What.
@@ -36,6 +38,7 @@ func Whats() []string {
 	return []string{
 		WhatAuditDisabled, WhatRuleAdded, WhatRuleRemoved, WhatRateLimit, WhatBacklogLimit, WhatFailure, WhatListener, WhatAuditd,
 		WhatAuditEnabled, WhatAuditLocked, WhatBacklogWaitTime, WhatLostReset, WhatEnforcing, WhatPolicyDeleted, WhatSuccessAudit,
+		WhatCompanions,
 	}
 }
 

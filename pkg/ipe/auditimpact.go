@@ -65,11 +65,13 @@ var (
 	failPrint  = changeOf(ImpactNone, "from here on the kernel prints that it loses records")
 	failPanic  = changeOf(ImpactNone, "from here on the kernel panics where it loses a record")
 
-	listenerCame = changeOf(ImpactNone, "another program reads the records of this host; that takes nothing away")
-	listenerGone = changeOf(ImpactNone, "a program that read the records of this host has gone; that takes nothing away here")
-	auditdCame   = changeOf(ImpactNone, "auditd takes the kernel's records, which are no longer printed into the kernel log")
-	auditdGone   = changeOf(ImpactContext, "auditd has gone: nobody but the listeners keeps the kernel's records, which are printed into the kernel log, as far as it takes them")
-	lostReset    = changeOf(ImpactContext, "the kernel's count of lost records begins anew")
+	listenerCame  = changeOf(ImpactNone, "another program reads the records of this host; that takes nothing away")
+	listenerGone  = changeOf(ImpactNone, "a program that read the records of this host has gone; that takes nothing away here")
+	auditdCame    = changeOf(ImpactNone, "auditd takes the kernel's records, which are no longer printed into the kernel log")
+	auditdGone    = changeOf(ImpactContext, "auditd has gone: nobody but the listeners keeps the kernel's records, which are printed into the kernel log, as far as it takes them")
+	companionsOff = changeOf(ImpactContext, "from here on accesses do not say who asked for them: the host records so many other system calls that the daemon shuts out the records that say it, for a while")
+	companionsOn  = changeOf(ImpactNone, "from here on the records that say who asked for an access are received again")
+	lostReset     = changeOf(ImpactContext, "the kernel's count of lost records begins anew")
 
 	excludes     = changeOf(ImpactSome, "from here on records of some types are not made, for nobody; the kernel's record does not say of which")
 	excludesLess = changeOf(ImpactNone, "records of some types may be made again; the kernel's record does not say of which")
@@ -133,6 +135,8 @@ func auditChange(ev *Event) change {
 		return pick(now == 0, permissive, enforcing)
 	case WhatPolicyDeleted:
 		return deleted
+	case WhatCompanions:
+		return pick(string(ev.New) == "off", companionsOff, companionsOn)
 	case WhatSuccessAudit:
 		return pick(now == 0, allowedOff, allowedOn)
 	}

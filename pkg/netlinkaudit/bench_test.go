@@ -104,7 +104,8 @@ func BenchmarkReceiveStandIn(b *testing.B) {
 
 // What Receive adds to recvmmsg.
 func BenchmarkSift(b *testing.B) {
-	c := &Conn{types: []uint16{1404, 1420, 1421, 1422, 1423}}
+	c := &Conn{}
+	c.types.Store(&[]uint16{1404, 1420, 1421, 1422, 1423})
 	c.batch.init(defaultBatch)
 	c.batch.n = defaultBatch
 	for i := range c.batch.n {

@@ -82,7 +82,6 @@ type Conn struct {
 	// Set at construction.
 	sock       descriptor
 	poller     *poller
-	types      []uint16 // empty: all
 	anySender  bool
 	verified   bool
 	cookie     uint64
@@ -93,6 +92,7 @@ type Conn struct {
 	batch batch
 
 	// For all goroutines.
+	types  atomic.Pointer[[]uint16] // that Receive returns; empty: all
 	closed atomic.Bool
 	stats  counters
 	drops  dropCounter
@@ -212,10 +212,11 @@ func newConn(s netSocket, cfg *Config) (*Conn, error) {
 	}
 	c := &Conn{
 		sock:      descriptor{fd: -1},
-		types:     slices.Clone(cfg.Types),
 		anySender: cfg.protocol() != unix.NETLINK_AUDIT,
 		coalesce:  cfg.Coalesce,
 	}
+	types := slices.Clone(cfg.Types)
+	c.types.Store(&types)
 	c.batch.init(size)
 	c.batch.fill = c.fill
 
@@ -284,6 +285,32 @@ func (c *Conn) Close() error {
 // nothing is received until another one is set; nothing is lost either.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.fail("set deadline", c.poller.set.SetReadDeadline(t))
+}
+
+// SetTypes replaces the types that are received, of which there must be some. The
+// kernel changes from one filter to the other between two messages (sk_attach_filter,
+// net/core/filter.c), so nothing of a type that is in both is lost or comes twice.
+// Messages that were queued and are of other types are refused by Receive, as
+// Filtered. It may be called from any goroutine, from one at a time.
+func (c *Conn) SetTypes(types []uint16) error {
+	if len(types) == 0 {
+		return opError("set filter", errors.New("no types"))
+	}
+	before := c.wanted()
+	either := slices.Concat(before, types)
+	if len(before) == 0 {
+		either = nil
+	}
+	// Receive takes what either filter has let through, until the kernel's is in
+	// place.
+	c.types.Store(&either)
+	err := c.sock.use(func(fd int) error { return attachFilter(fd, types) })
+	after := slices.Clone(types)
+	if err != nil {
+		after = before
+	}
+	c.types.Store(&after)
+	return c.fail("set filter", err)
 }
 
 // Leave leaves the multicast group: from now on the kernel queues nothing. What

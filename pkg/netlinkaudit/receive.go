@@ -190,6 +190,7 @@ func (c *Conn) validate() (msgs []Message, refused bool) {
 	b := &c.batch
 	var truncated, forged, malformed, filtered uint64
 	msgs = b.msgs[:0]
+	types := c.wanted()
 	for i := range b.n {
 		h, from := &b.hdrs[i], &b.addrs[i]
 		data := b.bufs[i*slotSize:][:h.len:h.len]
@@ -211,7 +212,7 @@ func (c *Conn) validate() (msgs []Message, refused bool) {
 			Data:      data[headerLen:],
 			Truncated: h.hdr.Flags&unix.MSG_TRUNC != 0,
 		}
-		if len(c.types) > 0 && !slices.Contains(c.types, m.Type) {
+		if len(types) > 0 && !slices.Contains(types, m.Type) {
 			filtered++
 			continue
 		}
@@ -226,6 +227,14 @@ func (c *Conn) validate() (msgs []Message, refused bool) {
 	add(&c.stats.malformed, malformed)
 	add(&c.stats.filtered, filtered)
 	return msgs, forged+malformed > 0
+}
+
+// wanted returns the types that Receive returns; empty for all.
+func (c *Conn) wanted() []uint16 {
+	if types := c.types.Load(); types != nil {
+		return *types
+	}
+	return nil
 }
 
 // add spares the locked instruction in the usual case.

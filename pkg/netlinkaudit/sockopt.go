@@ -31,6 +31,20 @@ func setFilter(s netSocket, types []uint16) error {
 	return s.SetBPF(prog)
 }
 
+// attachFilter is setFilter for a descriptor.
+func attachFilter(fd int, types []uint16) error {
+	prog, err := bpf.Assemble(typeFilter(types))
+	if err != nil {
+		return err
+	}
+	raw := make([]unix.SockFilter, len(prog))
+	for i, op := range prog {
+		raw[i] = unix.SockFilter{Code: op.Op, Jt: op.Jt, Jf: op.Jf, K: op.K}
+	}
+	return os.NewSyscallError("setsockopt", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(raw)), Filter: &raw[0]}))
+}
+
 // typeFilter returns a program that accepts a message if its nlmsg_type is
 // among types.
 func typeFilter(types []uint16) []bpf.Instruction {
