@@ -21,7 +21,7 @@ import (
 // filterOptions are the flags that select events. Of several flags all must hold,
 // of several values of one any.
 type filterOptions struct {
-	events, verdicts, ops, hooks, paths []string
+	events, verdicts, ops, hooks, paths, match []string
 }
 
 func (o *filterOptions) addTo(cmd *cobra.Command) {
@@ -47,6 +47,7 @@ func (o *filterOptions) filters() []filter {
 		{"op", "ops", &o.ops, match.Ops(), true, "only accesses by these `OPERATIONS`: EXECUTE, KMODULE, ..."},
 		{"hook", "hooks", &o.hooks, match.Hooks(), true, "only accesses at these `HOOKS`: BPRM_CHECK, MMAP, ..."},
 		{"path", "paths", &o.paths, nil, true, "only accesses to paths like these `GLOBS`: '/usr/**'"},
+		{"match", "match", &o.match, nil, true, "only what one of these `SELECTIONS` matches, in JSON: '[{\"verdicts\":[\"denied\"]},{\"events\":[\"lost\"]}]'"},
 	}
 }
 

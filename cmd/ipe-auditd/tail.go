@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,7 +20,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/api"
+	"github.com/ipe-auditd/ipe-auditd/internal/atomicfile"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
+	"github.com/ipe-auditd/ipe-auditd/internal/spool"
+	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
@@ -35,6 +39,8 @@ type tailOptions struct {
 	noFollow bool
 	full     bool
 	host     string
+
+	cursorFile string
 
 	filterOptions
 }
@@ -66,6 +72,12 @@ may be those of many hosts; text then begins with the name of the host.`,
 			if err != nil {
 				return err
 			}
+			if o.cursorFile != "" && len(places) > 0 {
+				return usageError{errors.New("--cursor-file keeps a place in the feed of a daemon, and none in a stream: leave it out")}
+			}
+			if err := o.resume(cmd, parameters); err != nil {
+				return err
+			}
 			if err := api.Check(parameters); err != nil {
 				if rest, ok := strings.CutPrefix(err.Error(), "last="); ok {
 					return usageError{fmt.Errorf("--lines %s", rest)}
@@ -88,7 +100,7 @@ may be those of many hosts; text then begins with the name of the host.`,
 			t := tail{
 				client: api.NewClient(socket), socket: socket, parameters: parameters, follow: parameters.Get("follow") == "true",
 				out: bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10), stderr: cmd.ErrOrStderr(),
-				json: o.json, lines: newEventLines(cmd, &o.lineOptions, false),
+				json: o.json, lines: newEventLines(cmd, &o.lineOptions, false), cursorFile: o.cursorFile,
 			}
 			if !o.full {
 				t.lines.width = func() int { return terminalWidth(cmd.OutOrStdout()) }
@@ -103,6 +115,7 @@ may be those of many hosts; text then begins with the name of the host.`,
 	flags.IntVarP(&o.lines, "lines", "n", 0, "begin with the last `N` events")
 	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with the events to come (the default)")
 	flags.BoolVar(&o.noFollow, "no-follow", false, "end with the newest event there is")
+	flags.StringVar(&o.cursorFile, "cursor-file", "", "go on where the last run with this `FILE` ended, and keep the place in it; the first run begins with what comes from now on")
 	flags.BoolVar(&o.full, "full", false, "do not cut lines to the width of the terminal")
 	flags.StringVar(&o.host, "host", "", "of a stream only hosts whose name matches `GLOB`, as web*")
 	o.lineOptions.addTo(cmd)
@@ -142,6 +155,36 @@ func (o *tailOptions) parameters(cmd *cobra.Command, now time.Time) (url.Values,
 	return p, nil
 }
 
+// maxCursorFile bounds what is read of a file with a place, in bytes.
+const maxCursorFile = 256
+
+// resume lets the parameters begin behind the place in --cursor-file. Without one
+// there yet they begin with what comes from now on, unless something else was asked
+// for: whoever acts on events is not to act on all of the past.
+func (o *tailOptions) resume(cmd *cobra.Command, p url.Values) error {
+	if o.cursorFile == "" {
+		return nil
+	}
+	body, err := atomicfile.Read(atomicfile.OS{}, o.cursorFile, maxCursorFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if p.Get("since") == "" && !cmd.Flags().Changed("lines") {
+			p.Set("last", "0")
+		}
+		return nil
+	case err != nil:
+		return err
+	}
+	place := string(bytes.TrimSpace(body))
+	if _, err := spool.ParseCursor(place); err != nil {
+		return fmt.Errorf("%s holds no place in the feed: %w; remove it to begin anew", text.Name(o.cursorFile), err)
+	}
+	p.Del("since")
+	p.Del("last")
+	p.Set("after", place)
+	return nil
+}
+
 // tail copies the feed to out.
 type tail struct {
 	client     *api.Client
@@ -155,6 +198,9 @@ type tail struct {
 	lines  eventLines
 	parser format.Parser
 	event  ipe.Event
+
+	cursorFile string // where the place is kept; empty: nowhere
+	kept       string // the place in it
 
 	place string        // up to which everything was printed; empty when that is not known
 	pause time.Duration // before the next attempt to reach the daemon
@@ -245,20 +291,32 @@ func (t *tail) copy(stream io.Reader) (broken, err error) {
 			if errors.Is(err, io.EOF) {
 				err = nil
 			}
-			return err, t.out.Flush() // half a line comes again as a whole
+			return err, t.keep() // half a line comes again as a whole
 		}
 		t.pause = minPause
 		place, event, found := bytes.Cut(line, []byte(" "))
 		if found {
 			t.print(event)
 		}
+		t.place = string(bytes.TrimSuffix(place, []byte("\n")))
 		if r.Buffered() == 0 {
-			if err := t.out.Flush(); err != nil {
+			if err := t.keep(); err != nil {
 				return nil, err
 			}
 		}
-		t.place = string(bytes.TrimSuffix(place, []byte("\n")))
 	}
+}
+
+// keep gives all that was printed to the output, and then notes the place.
+func (t *tail) keep() error {
+	if err := t.out.Flush(); err != nil {
+		return err
+	}
+	if t.cursorFile == "" || t.place == "" || t.place == t.kept {
+		return nil
+	}
+	t.kept = t.place
+	return atomicfile.Write(atomicfile.OS{}, t.cursorFile, []byte(t.place+"\n"), 0o644, false)
 }
 
 // print prints an event of the feed. One that this release cannot read stays JSON.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -402,4 +403,38 @@ func FuzzFit(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestTailGoesOnAtTheCursorFile(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	file := filepath.Join(t.TempDir(), "place")
+	run := func(want []string, args ...string) {
+		t.Helper()
+		code, stdout, stderr := command(append([]string{"tail", "--json", "--no-follow", "--socket", f.path, "--cursor-file", file}, args...)...)
+		got := pathsIn(stdout)
+		if code != 0 || stderr != "" || !slices.Equal(got, want) {
+			t.Errorf("%q: exit code %d, %q, %v; want %v", args, code, stderr, got, want)
+		}
+	}
+	f.deny(1, 3)
+	run(nil) // a first run leaves the past alone
+	f.deny(4, 5)
+	run(numbers(4, 5))
+	run(nil)
+	f.deny(6, 8)
+	run(numbers(6, 6), "--path", "/tmp/6") // and looks at the rest
+	run(nil)
+	f.deny(9, 9)
+	run(numbers(9, 9), "-n", "7", "--since", "1d") // which are for a first run
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	run(numbers(8, 9), "-n", "2")
+	if err := os.WriteFile(file, []byte("nonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := command("tail", "--no-follow", "--socket", f.path, "--cursor-file", file); code != 1 || stdout != "" || !strings.Contains(stderr, "holds no place in the feed") {
+		t.Errorf("nonsense: exit code %d, %q, %q", code, stdout, stderr)
+	}
 }

@@ -3,6 +3,7 @@
 
 It needs nothing but the standard library. Where the feed stands is kept in a
 file, so that nothing is missed while this script, or the daemon, does not run.
+The first run begins with what happens from now on.
 """
 
 import http.client
@@ -11,8 +12,10 @@ import os
 import socket
 import sys
 import time
+import urllib.parse
 
 SOCKET = os.environ.get("IPE_AUDITD_SOCKET", "/run/ipe-auditd/api.sock")
+MATCH = [{"verdicts": ["denied"]}, {"not": {"events": ["access"]}}]
 PLACE = os.path.join(os.environ.get("STATE_DIRECTORY", "."), "feed-py.place")
 
 
@@ -29,15 +32,18 @@ class Connection(http.client.HTTPConnection):
 
 
 def events(after):
-    """Yields the events behind a place, or all that are kept, and goes on."""
+    """Yields places, each with its event or None, behind a place or from now on."""
+    query = {"follow": "true", "cursor": "true", "match": json.dumps(MATCH)}
+    query |= {"after": after} if after else {"last": "0"}
     connection = Connection(SOCKET)
     try:
-        connection.request("GET", "/events?follow=true" + (f"&after={after}" if after else ""))
+        connection.request("GET", "/events?" + urllib.parse.urlencode(query))
         response = connection.getresponse()
         if response.status != 200:
             raise OSError(response.read().decode().strip())
         for line in response:
-            yield json.loads(line)
+            place, _, event = line.decode().strip().partition(" ")
+            yield place, json.loads(event) if event else None
     finally:
         connection.close()
 
@@ -57,7 +63,7 @@ def alert(event):
 def load():
     try:
         with open(PLACE) as file:
-            return file.read()
+            return file.read().strip()
     except FileNotFoundError:
         return ""
 
@@ -72,12 +78,10 @@ def main():
     place = load()
     while True:
         try:
-            for event in events(place):
-                if event["event"] != "access" or event["verdict"] == "denied":
+            for place, event in events(place):
+                if event:
                     alert(event)
-                if "seq" in event:  # not what was lost to us alone
-                    place = f"{event['spool']}:{event['seq']}"
-                    save(place)
+                save(place)
         except (OSError, http.client.HTTPException) as error:
             print("waiting for the daemon:", error, file=sys.stderr)
         time.sleep(1)

@@ -58,6 +58,8 @@ func parseQuery(raw string, now time.Time) (*query, error) {
 		return nil, err
 	}
 	q := &query{last: -1, form: "json"}
+	several := values["match"]
+	delete(values, "match")
 	var selection match.Selection
 	lists := lists(&selection, "")
 	for _, key := range slices.Sorted(maps.Keys(values)) {
@@ -86,6 +88,9 @@ func parseQuery(raw string, now time.Time) (*query, error) {
 	}
 	if !q.until.IsZero() && !q.until.After(q.since) {
 		return nil, errors.New("until is not later than since")
+	}
+	if several != nil {
+		return q, q.selectAny(several, lists)
 	}
 	if q.weight, err = bound(lists); err != nil {
 		return nil, err
@@ -123,7 +128,7 @@ func (q *query) set(key, value string, now time.Time) (err error) {
 	case "format":
 		q.form = value
 	default:
-		return fmt.Errorf("unknown parameter %q; there are after, since, until, last, follow, events, verdicts, ops, hooks, paths, not.events and so on, format, raw and cursor", key)
+		return fmt.Errorf("unknown parameter %q; there are after, since, until, last, follow, events, verdicts, ops, hooks, paths, not.events and so on, match, format, raw and cursor", key)
 	}
 	if err != nil {
 		return fmt.Errorf("%s=%q: %w", key, value, err)
