@@ -172,6 +172,38 @@ func TestTailPrintsTextAsEverybody(t *testing.T) {
 	}
 }
 
+// TestFromALineToItsExplanation takes the id of a line of tail.
+func TestFromALineToItsExplanation(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	f.deny(1, 3)
+	_, lines, _ := command("tail", "--no-follow", "-n", "2", "--socket", f.path)
+	first, _, _ := strings.Cut(lines, "\n")
+	id := first[strings.LastIndexByte(first, ' ')+1:]
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{id}, []string{"2"}},
+		{[]string{id[:4] + id[16:]}, []string{"2"}},
+		{[]string{"1"}, []string{"1"}},
+		{[]string{"last"}, []string{"3"}},
+		{[]string{"--path", "/tmp/[12]", "-n", "2"}, []string{"1", "2"}},
+	} {
+		code, out, stderr := command(append([]string{"explain", "--socket", f.path, "--verdict", "denied"}, tt.args...)...)
+		var got []string
+		for line := range strings.Lines(out) {
+			if path, ok := strings.CutPrefix(line, "sh (pid "); ok {
+				_, path, _ = strings.Cut(path, "/tmp/")
+				got = append(got, strings.TrimSuffix(path, ".\n"))
+			}
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" || code != 0 || stderr != "" {
+			t.Errorf("%q: %d, %s (-want +got):\n%s", tt.args, code, stderr, diff)
+		}
+	}
+}
+
 func TestTailSaysPlainlyWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	f := newFeed(t)

@@ -98,7 +98,7 @@ func checkClock(f *facts) []Finding {
 	case c.synced.err != nil:
 		return cannotTell("whether the clock is kept right", "adjtimex(2)", c.synced.err)
 	case !c.synced.value:
-		return warning(advice, "nobody keeps the clock right, as far as the kernel knows")
+		return warning(advice, "no time service keeps the clock")
 	}
 	return ok("the clock is kept right")
 }

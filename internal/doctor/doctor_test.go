@@ -296,7 +296,7 @@ func TestFindings(t *testing.T) {
 		}, Warning, "at stage kernel, at least 0"},
 		{"losses", "forged", func(_ *testing.T, f *facts) { f.Daemon.Forged = 4 }, Warning, "4 messages in the audit group were forged"},
 		{"clock", "1970", func(_ *testing.T, f *facts) { f.now = time.Unix(0, 0) }, Failure, "1970-01-01"},
-		{"clock", "nobody sets it", func(_ *testing.T, f *facts) { f.clock.synced.value = false }, Warning, "nobody keeps the clock right"},
+		{"clock", "nobody sets it", func(_ *testing.T, f *facts) { f.clock.synced.value = false }, Warning, "no time service keeps the clock"},
 		{"clock", "was set", func(_ *testing.T, f *facts) { f.clock.stepped = -time.Hour }, Warning, "set by -1h0m0s"},
 		{"clock", "unknown", func(_ *testing.T, f *facts) { f.clock.synced.err = errNo }, Warning, "cannot tell"},
 	} {

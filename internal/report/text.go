@@ -43,6 +43,9 @@ func (r *Report) WriteTo(p *text.Page) {
 	left := height - p.Lines() - 5
 	items := r.timeline.list()
 	forItems := min(len(items), max(left-linesOf(p)*len(groups), left/3))
+	if p.Narrow() && !r.All {
+		forItems = min(forItems, max(left/3/linesOf(p), 1))
+	}
 	p.Line("")
 	switch hidden := uint64(len(items)-forItems) + r.timeline.givenUp; {
 	case len(items) == 0:
@@ -87,7 +90,7 @@ func (r *Report) WriteTo(p *text.Page) {
 
 // linesOf returns about how many lines a denial takes.
 func linesOf(p *text.Page) int {
-	if p.Width > 0 && p.Width < 60 {
+	if p.Narrow() {
 		return 5
 	}
 	return 3

@@ -15,7 +15,7 @@ import (
 
 // Names counts names, as many as there is room for.
 type Names struct {
-	counts map[string]uint64
+	counts map[string]*uint64
 	others uint64
 }
 
@@ -29,7 +29,7 @@ type Name struct {
 // that there was no room for, and what had no name.
 func (n *Names) List() (list []Name, others uint64) {
 	for name, count := range n.counts {
-		list = append(list, Name{[]byte(name), count})
+		list = append(list, Name{[]byte(name), *count})
 	}
 	slices.SortFunc(list, func(a, b Name) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), bytes.Compare(a.Name, b.Name))
@@ -41,21 +41,25 @@ func (n *Names) List() (list []Name, others uint64) {
 // (TASK_COMM_LEN in include/linux/sched.h); what is longer than any name is one of
 // the others.
 func (n *Names) add(name []byte, times uint64) {
-	_, known := n.counts[string(name)]
+	count := n.counts[string(name)]
 	switch {
-	case name == nil || len(name) > maxName || !known && len(n.counts) >= maxNames:
+	case name == nil || len(name) > maxName || count == nil && len(n.counts) >= maxNames:
 		n.others = eventsource.Sum(n.others, times)
+		return
 	case n.counts == nil:
-		n.counts = map[string]uint64{string(name): times}
-	default:
-		n.counts[string(name)] = eventsource.Sum(n.counts[string(name)], times)
+		n.counts = make(map[string]*uint64)
 	}
+	if count == nil {
+		count = new(uint64)
+		n.counts[string(name)] = count
+	}
+	*count = eventsource.Sum(*count, times)
 }
 
 // join adds other names.
 func (n *Names) join(other *Names) {
 	for name, times := range other.counts {
-		n.add([]byte(name), times)
+		n.add([]byte(name), *times)
 	}
 	n.others = eventsource.Sum(n.others, other.others)
 }

@@ -54,9 +54,20 @@ func (p *Page) Line(format string, args ...any) {
 	}
 }
 
+// narrow is the width below which nothing is left of a line that is cut.
+const narrow = 60
+
+// Narrow reports whether lines are not cut, since nothing would be left of them.
+func (p *Page) Narrow() bool { return p.Width > 0 && p.Width < narrow }
+
 // Cut adds a line, cut to the width of the page, but for its end, the id of an event.
+// On a narrow page it goes on in the next line instead.
 func (p *Page) Cut(line string, id []byte) {
 	end := p.ID(id)
+	if p.Narrow() {
+		p.Line("%s%s", line, end)
+		return
+	}
 	width := p.Width
 	if width > 0 {
 		width = max(width-Columns(end), width/2)

@@ -127,11 +127,16 @@ func TestPagesWrapAtBlanksAndCutOnlyWords(t *testing.T) {
 	p.Line("%8d  DENIED EXECUTE /usr/bin/a-long-name", 7)
 	p.Line("")
 	p.Cut("2026-11-23T13:31:41.244Z DENIED", []byte("4f3a9c21d06b7e58:63"))
-	want := "in force: policy lab\n    1.0.0, enforcing\n       7  DENIED\n          EXECUTE\n          /usr/bin/…\n\n2026-11-23T… 4f3a:63\n"
-	if got := string(p.Bytes()); got != want || p.Lines() != 7 {
+	want := "in force: policy lab\n    1.0.0, enforcing\n       7  DENIED\n          EXECUTE\n          /usr/bin/…\n\n2026-11-23T13:31:41…\n    DENIED 4f3a:63\n"
+	if got := string(p.Bytes()); got != want || p.Lines() != 8 {
 		t.Errorf("got %d lines\n%s\nwant\n%s", p.Lines(), got, want)
 	}
-	if p.Try(8, func() { p.Line("a"); p.Line("b") }) || p.Lines() != 7 || string(p.Bytes()) != want {
+	wide := Page{Width: 60}
+	wide.Cut("2026-11-23T13:31:41.244Z DENIED     EXECUTE BPRM_CHECK /usr/bin/true", []byte("4f3a9c21d06b7e58:63"))
+	if got, want := string(wide.Bytes()), "2026-11-23T13:31:41.244Z DENIED     EXECUTE BPRM_CH… 4f3a:63\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if p.Try(9, func() { p.Line("a"); p.Line("b") }) || p.Lines() != 8 || string(p.Bytes()) != want {
 		t.Errorf("what there was no room for stayed: %s", p.Bytes())
 	}
 }
