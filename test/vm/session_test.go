@@ -37,6 +37,8 @@ type session struct {
 	holdQueue bool
 	unknown   int // how often it did
 
+	changes []event // audit_config, which next passes over
+
 	active    string // name of the active policy
 	enforcing bool
 	loaded    map[string]loaded
@@ -237,6 +239,10 @@ func (s *session) next(t *testing.T) event {
 	s.spool = spool
 	if s.holdQueue && ev["event"] == "lost" && ev["stage"] == "kernel" && ev["accuracy"] == "unknown" {
 		s.unknown++
+		return s.next(t)
+	}
+	if ev["event"] == "audit_config" {
+		s.changes = append(s.changes, ev)
 		return s.next(t)
 	}
 	return ev

@@ -72,6 +72,7 @@ func actions() map[string]action {
 		"flood":      flood,
 		"send":       send,
 		"audit-set":  auditSetting,
+		"audit-rule": auditRule,
 		"audit-lost": auditLost,
 		"audit-idle": auditIdle,
 		"activate":   activate,

@@ -26,6 +26,8 @@ import (
 const (
 	auditGet     = 1000 // AUDIT_GET
 	auditSet     = 1001 // AUDIT_SET
+	auditAddRule = 1011 // AUDIT_ADD_RULE
+	auditDelRule = 1012 // AUDIT_DEL_RULE
 	groupReadlog = 1    // AUDIT_NLGRP_READLOG, as a bit
 	statusSize   = 44   // struct audit_status up to and with backlog_wait_time_actual
 	offMask      = 0
@@ -38,6 +40,8 @@ const (
 func settings() map[string]struct{ mask, offset uint32 } {
 	return map[string]struct{ mask, offset uint32 }{
 		"enabled":           {0x01, 4},
+		"failure":           {0x02, 8},
+		"rate_limit":        {0x08, 16},
 		"backlog_limit":     {0x10, 20},
 		"backlog_wait_time": {0x20, 36}, // in jiffies
 	}
@@ -112,6 +116,37 @@ func ask(typ uint16, payload []byte, want uint16) ([]byte, error) {
 			return body, nil
 		}
 	}
+}
+
+// audit-rule add|delete LIST ACTION [TYPE] adds or deletes a rule of the kernel's
+// audit filters (struct audit_rule_data), for records of a type or for all. LIST and
+// ACTION are their numbers.
+func auditRule(args []string, _ *wire.Result) error {
+	const fields = 64 // AUDIT_MAX_FIELDS
+	typ := uint16(auditAddRule)
+	if args[0] == "delete" {
+		typ = auditDelRule
+	}
+	var numbers [3]uint32
+	for i, arg := range args[1:] {
+		n, err := strconv.ParseUint(arg, 10, 32)
+		if err != nil {
+			return err
+		}
+		numbers[i] = uint32(n)
+	}
+	words := make([]uint32, 3+64+3*fields+1)
+	words[0], words[1] = numbers[0], numbers[1]
+	if len(args) > 3 {
+		words[2] = 1
+		words[3+64], words[3+64+fields], words[3+64+2*fields] = 12, numbers[2], 0x40000000 // AUDIT_MSGTYPE, equal
+	}
+	var payload []byte
+	for _, w := range words {
+		payload = binary.NativeEndian.AppendUint32(payload, w)
+	}
+	_, err := ask(typ, payload, unix.NLMSG_ERROR)
+	return before("AUDIT_ADD_RULE", err)
 }
 
 // audit-set NAME N changes a setting of the kernel's audit, as auditctl does.
