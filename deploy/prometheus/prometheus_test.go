@@ -40,6 +40,7 @@ func metrics() []byte {
 		Lost:       []api.Loss{{Stage: "kernel", Accuracy: "exact"}},
 		InForce:    api.InForce{Policy: "active", Name: "p", Version: "1.0.0", Digest: "sha256:a", Enforcing: new(true)},
 		LastDenial: now,
+		Audit:      &api.Audit{Kernel: &api.AuditKernel{}, Changes: map[string]uint64{"listener": 1}},
 		Spool:      api.Spool{Form: api.FormDisk, Oldest: now},
 		Sinks:      []api.Sink{{Name: "s", Type: "exec", State: "ok", Counters: []api.Counter{{Name: "runs", Help: "Runs."}}}},
 	}
