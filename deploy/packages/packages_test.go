@@ -131,8 +131,12 @@ func (r *testRelease) contents(t *testing.T, format string, files []string) {
 		"-rw-r--r-- root/root /usr/share/bash-completion/completions/ipe-auditd",
 		"-rw-r--r-- root/root /usr/share/fish/vendor_completions.d/ipe-auditd.fish",
 		"-rw-r--r-- root/root /usr/share/doc/ipe-auditd/examples/ipe-auditd.yaml",
+		"-rw-r--r-- root/root /usr/share/doc/ipe-auditd/examples/selinux/ipe_auditd.te",
 		"-rw-r--r-- root/root /usr/share/doc/ipe-auditd/ipe-auditd.cdx.json",
 		"-rw-r--r-- root/root /usr/share/doc/ipe-auditd/ipe-hosts.md",
+	}
+	if format == "deb" {
+		want = append(want, "-rw-r--r-- root/root /etc/apparmor.d/ipe-auditd")
 	}
 	want = append(want, map[string][]string{
 		"deb": {

@@ -37,6 +37,7 @@ func (b *build) stage(ctx context.Context, s stage) (string, error) {
 		func() error {
 			return s.take("etc/logrotate.d/ipe-auditd", filepath.Join(b.source, "deploy", "logrotate", "ipe-auditd"))
 		},
+		func() error { return s.confinement(b.source) },
 		func() error { return s.documents(b) },
 		func() error { return s.legal(b) },
 		func() error { return s.packing(b) },
@@ -139,6 +140,24 @@ func systemdPlace(name string) (place string, ok bool) {
 		return "usr/lib/tmpfiles.d/ipe-auditd.conf", true
 	}
 	return "", false
+}
+
+// confinement is the AppArmor profiles, where Debian has them loaded, and the sources
+// of the SELinux module, which is compiled against the policy of the host.
+func (s *stage) confinement(source string) error {
+	profiles := "etc/apparmor.d/ipe-auditd"
+	if s.format != "deb" {
+		profiles = examples + "/apparmor/ipe-auditd" // few that take rpm have AppArmor
+	}
+	if err := s.take(profiles, filepath.Join(source, "deploy", "apparmor", "ipe-auditd")); err != nil {
+		return err
+	}
+	for _, name := range []string{"ipe_auditd.te", "ipe_auditd.fc"} {
+		if err := s.take(examples+"/selinux/"+name, filepath.Join(source, "deploy", "selinux", name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // documents is what people read. There is no configuration in /etc: without one

@@ -8,7 +8,8 @@
 //   - [TypeInternal]: an event in JSON that the daemon itself tells;
 //   - [TypeImported]: something from an input, with the host and the boot that
 //     the input names: a record, or an event in JSON, as [AppendImported]
-//     writes it.
+//     writes it;
+//   - [TypeBackfill]: a record of this host and boot that a log had.
 //
 // An event has the identity of its entry (spool id and sequence number), the boot
 // in which the entry was received, and the host of the Decoder. An imported one

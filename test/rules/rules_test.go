@@ -77,6 +77,7 @@ var allowed = map[string][]string{
 	"test/vm/guest":                      {"test/vm/wire"},
 	"test/vm/try":                        {"test/vm", "test/vm/wire"},
 	"internal/daemon":                    {"internal/...", "pkg/..."},
+	"test/confinement":                   {},
 	"deploy/packages":                    {},
 }
 
