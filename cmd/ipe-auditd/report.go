@@ -29,13 +29,14 @@ type reportOptions struct {
 	json, all, full bool
 	by              string
 	fresh           string
+	html            string
 	limit           int
 }
 
 func newReport() *cobra.Command {
 	var o reportOptions
 	cmd := &cobra.Command{
-		Use:   "report [--since T] [--until T] [filters] [--by KEY] [--new T] [-n N | --all] [-o json|text] [FILE...]",
+		Use:   "report [--since T] [--until T] [filters] [--by KEY] [--new T] [-n N | --all] [-o json|text] [--html FILE] [FILE...]",
 		Short: "Sum up what was denied, and by which policy",
 		Long: `report prints the timeline of policies, modes and losses, and below it the
 distinct denials and would-be denials, the worst first: how often, since when,
@@ -47,13 +48,15 @@ It asks the running daemon, and reads its spool directory when no daemon runs.
 With FILE it reads that: a spool directory, or whatever decode reads, or the
 JSON lines of a file sink, also compressed; or a stream of a nats sink, as
 nats://HOST:PORT/STREAM or tls://HOST:PORT/STREAM. It is one screen for a person,
-unless -n or --all asks for more; with --json it is complete.
+unless -n or --all asks for more; with --json it is complete. With --html it is
+a page to hand on, with charts, that needs nothing but itself.
 
 The events may be of any number of hosts, in any order, and be there more than
 once: each is counted once, and every host by itself. What does not fit in memory
 goes to a temporary file in TMPDIR, or /var/tmp.`,
 		Example: `  ipe-auditd report --since 7d --new 24h
   ipe-auditd report --verdict denied --by unit
+  ipe-auditd report --since 7d --html report.html
   ipe-auditd report --json /var/log/ipe-auditd/events.json* | jq '.denials[0]'
   ausearch --raw | ipe-auditd report -`,
 		RunE: func(cmd *cobra.Command, names []string) error { return o.run(cmd, names) },
@@ -68,6 +71,7 @@ goes to a temporary file in TMPDIR, or /var/tmp.`,
 	flags.IntVarP(&o.limit, "limit", "n", 0, "show the first `N` denials")
 	flags.BoolVar(&o.all, "all", false, "show everything, however long that is")
 	flags.BoolVar(&o.full, "full", false, "do not fit lines to the width of the terminal")
+	flags.StringVar(&o.html, "html", "", "write a page of HTML to `FILE`, - for standard output")
 	addJSON(cmd, &o.json, "print one JSON object with everything")
 	return cmd
 }
@@ -96,11 +100,20 @@ func (o *reportOptions) run(cmd *cobra.Command, names []string) error {
 	if err := o.choose(cmd, &r); err != nil {
 		return err
 	}
+	if o.html != "" && o.json {
+		return usageError{errors.New("--html writes a page and --json an object: run report once for each")}
+	}
 	h, err := o.open(cmd, names, time.Time{}) // what was before tells what was in force
 	if err != nil {
 		return err
 	}
 	defer h.Close()
+	var page *htmlFile
+	if o.html != "" {
+		if page, err = openHTML(o.html, cmd.OutOrStdout()); err != nil {
+			return err
+		}
+	}
 	r.Origin, r.Several = h.Origin(), len(h.Hosts()) > 1
 	if !since.IsZero() {
 		r.Since = since.UnixMilli()
@@ -112,9 +125,12 @@ func (o *reportOptions) run(cmd *cobra.Command, names []string) error {
 		r.Package = o.ask(&owners)
 	}
 	out := cmd.OutOrStdout()
-	if o.json {
+	switch {
+	case page != nil:
+		err = page.write(&r, newPage(out, h, o.zone(), now, o.full), otherHosts(h.Hosts()))
+	case o.json:
 		_, err = out.Write(r.AppendJSON(nil))
-	} else {
+	default:
 		p := newPage(out, h, o.zone(), now, o.full)
 		r.WriteTo(p)
 		_, err = out.Write(p.Bytes())

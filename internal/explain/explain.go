@@ -92,7 +92,12 @@ type Explainer struct {
 // Elsewhere returns an Explainer for events of another host, of whose files and
 // policies nothing can be known here.
 func (e *Explainer) Elsewhere(name string) Explainer {
-	reason := "it was on another host, " + text.Name(name)
+	return e.Unmeasured("it was on another host, " + text.Name(name))
+}
+
+// Unmeasured returns an Explainer for events of whose files and policies nothing
+// can be known, for a reason.
+func (e *Explainer) Unmeasured(reason string) Explainer {
 	return Explainer{
 		Measure: func(o fileprops.Object) fileprops.Result {
 			if o.NoFile {

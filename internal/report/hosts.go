@@ -19,6 +19,7 @@ const (
 	maxStates  = 1000 // policies and modes that are told apart
 	shownNames = 5    // hosts that a line names
 	shownQuiet = 3    // hosts that were not heard for long
+	shownWorst = 10   // hosts with most denials
 )
 
 // hostList is what is known of all hosts, once each of them is over.
@@ -26,9 +27,12 @@ type hostList struct {
 	n      int
 	json   []byte // an object for each, behind commas
 	states map[string]*stateGroup
-	others int     // hosts in states that there was no room for
-	quiet  []heard // those last heard, the longest ago first
-	last   hostState
+	others int        // hosts in states that there was no room for
+	quiet  []heard    // those last heard, the longest ago first
+	worst  []deniedOn // those with the most denials, the most first
+
+	otherDenials uint64 // of all that are not among the worst
+	last         hostState
 }
 
 // stateGroup are the hosts with one policy in one mode.
@@ -44,6 +48,27 @@ type heard struct {
 	at   int64
 }
 
+// deniedOn is how much was, or would have been, denied on a host.
+type deniedOn struct {
+	name    string // printable
+	denials uint64
+}
+
+// rank keeps a host if it is among the worst.
+func (l *hostList) rank(name []byte, h *hostState) {
+	n := eventsource.Sum(h.verdicts[ipe.VerdictDenied], eventsource.Sum(h.verdicts[ipe.VerdictWouldDeny], h.verdicts[ipe.VerdictUnknown]))
+	if len(l.worst) == shownWorst && n <= l.worst[shownWorst-1].denials {
+		l.otherDenials = eventsource.Sum(l.otherDenials, n)
+		return
+	}
+	l.worst = append(l.worst, deniedOn{text.Host(name), n})
+	slices.SortStableFunc(l.worst, func(a, b deniedOn) int { return cmp.Compare(b.denials, a.denials) })
+	if len(l.worst) > shownWorst {
+		l.otherDenials = eventsource.Sum(l.otherDenials, l.worst[shownWorst].denials)
+		l.worst = l.worst[:shownWorst]
+	}
+}
+
 // add adds a host that is over.
 func (l *hostList) add(on *eventsource.Host, h *hostState) {
 	var name []byte
@@ -53,6 +78,7 @@ func (l *hostList) add(on *eventsource.Host, h *hostState) {
 	}
 	l.n++
 	l.last = *h
+	l.rank(name, h)
 	l.json = append(h.appendJSON(append(l.json, ','), name, boots), '}')
 	if h.timed {
 		l.quiet = append(l.quiet, heard{text.Host(name), h.counts.last})

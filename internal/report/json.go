@@ -25,6 +25,7 @@ type document struct {
 	InForce  json.RawMessage   `json:"in_force"`
 	Timeline []json.RawMessage `json:"timeline"`
 	Denials  []json.RawMessage `json:"denials"`
+	OverTime *overTime         `json:"over_time,omitempty"`
 	GivenUp  givenUp           `json:"given_up"`
 	Errors   []json.RawMessage `json:"errors"`
 	Unread   []json.RawMessage `json:"unread"`
@@ -41,6 +42,21 @@ type verdicts struct {
 	WouldDeny uint64 `json:"would_deny"`
 	Unknown   uint64 `json:"unknown"`
 	Allowed   uint64 `json:"allowed"`
+}
+
+func verdictsOf(n *[5]uint64) verdicts {
+	return verdicts{n[ipe.VerdictDenied], n[ipe.VerdictWouldDeny], n[ipe.VerdictUnknown], n[ipe.VerdictAllowed]}
+}
+
+// overTime counts accesses over time. Bins in which nothing happened are left out.
+type overTime struct {
+	StepSeconds int64     `json:"step_seconds"`
+	Bins        []binJSON `json:"bins"`
+}
+
+type binJSON struct {
+	From string `json:"from"`
+	verdicts
 }
 
 type lost struct {
@@ -61,10 +77,7 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 	d := document{
 		Origin: tally.Quote(r.Origin), Events: t.events, Unparsed: t.unparsed, Forged: t.forged,
 		Skipped: r.skipped, LeftOut: r.leftOut, Repeats: r.repeats, Unknown: r.unnumbered,
-		Verdicts: verdicts{
-			t.verdicts[ipe.VerdictDenied], t.verdicts[ipe.VerdictWouldDeny],
-			t.verdicts[ipe.VerdictUnknown], t.verdicts[ipe.VerdictAllowed],
-		},
+		Verdicts: verdictsOf(&t.verdicts),
 		InForce:  r.inForceJSON(),
 		Timeline: []json.RawMessage{}, Denials: []json.RawMessage{}, Errors: []json.RawMessage{},
 		GivenUp: givenUp{r.timeline.givenUp, r.groups.GivenUp, r.groups.GivenUpEvents},
@@ -102,6 +115,12 @@ func (r *Report) AppendJSON(dst []byte) []byte {
 		d.By, d.Groups = r.By, []json.RawMessage{}
 		for _, s := range r.by.List() {
 			d.Groups = append(d.Groups, s.AppendJSON(nil, r.By))
+		}
+	}
+	if bins := r.histogram.list(); len(bins) > 0 {
+		d.OverTime = &overTime{StepSeconds: r.histogram.width / 1000}
+		for _, b := range bins {
+			d.OverTime.Bins = append(d.OverTime.Bins, binJSON{tally.Instant(b.from), verdictsOf(&b.verdicts)})
 		}
 	}
 	for _, err := range r.errors {

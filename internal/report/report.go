@@ -62,7 +62,9 @@ type Report struct {
 	by     tally.By
 	known  firsts
 
-	timeline timeline
+	timeline  timeline
+	histogram histogram
+	spans     spans // of the one host, if there is one
 }
 
 // counts is what is counted, of one host and of all.
@@ -97,6 +99,9 @@ func (r *Report) Add(ev *eventsource.Event) {
 		r.begun, r.on, r.groups.Several = true, ev.On, r.Several
 	}
 	r.host.observe(ev)
+	if !r.Several {
+		r.spans.observe(ev)
+	}
 	access := ev.Kind == ipe.KindAccess || ev.Kind == ipe.KindRepeated
 	if r.NewSince != 0 && access && ev.Action == ipe.ActionDeny {
 		r.known.observe(&ev.Event)
@@ -114,6 +119,9 @@ func (r *Report) Add(ev *eventsource.Event) {
 	}
 	r.total.add(&ev.Event)
 	r.host.counts.add(&ev.Event)
+	if access && ev.Has&ipe.HasStamp != 0 {
+		r.histogram.add(ev.Time, ev.Verdict, tally.Times(&ev.Event))
+	}
 	switch {
 	case access && ev.Action == ipe.ActionDeny && r.By != "":
 		r.by.Of = r.By

@@ -151,34 +151,52 @@ func (r *Report) head(p *text.Page) {
 	}
 	p.Line("accesses: %d denied, %d would be denied, %s%d allowed and recorded",
 		t.verdicts[ipe.VerdictDenied], t.verdicts[ipe.VerdictWouldDeny], unknown, t.verdicts[ipe.VerdictAllowed])
+	for _, line := range r.missing() {
+		p.Line("%s", line)
+	}
+	for _, line := range r.remarks() {
+		p.Line("%s", line)
+	}
+}
+
+// missing says what is not in the report, or should not have been in the input.
+func (r *Report) missing() (lines []string) {
+	t := &r.total
+	add := func(line string, args ...any) { lines = append(lines, fmt.Sprintf(line, args...)) }
 	if t.lost.Events > 0 {
-		p.Line("LOST: %s; nobody knows what was in them", &t.lost)
+		add("LOST: %s; nobody knows what was in them", &t.lost)
 	}
 	if r.skipped > 0 {
-		p.Line("MISSING: %s, by the sequence numbers", text.Count(r.skipped, "event"))
+		add("MISSING: %s, by the sequence numbers", text.Count(r.skipped, "event"))
 	}
 	if r.unnumbered {
-		p.Line("NOT KNOWN: whether any event is missing, because there are too many sequence numbers to remember")
-	}
-	if r.leftOut > 0 {
-		p.Line("not given to the sink, by its match: %s", text.Count(r.leftOut, "event"))
-	}
-	if r.repeats > 0 {
-		p.Line("there more than once, and counted once: %s", text.Count(r.repeats, "event"))
+		add("NOT KNOWN: whether any event is missing, because there are too many sequence numbers to remember")
 	}
 	if t.unparsed > 0 {
-		p.Line("UNREADABLE: %s", text.Count(t.unparsed, "record"))
+		add("UNREADABLE: %s", text.Count(t.unparsed, "record"))
 	}
 	if r.failed > 0 {
 		line := "UNREAD: part of " + text.Count(r.failed, "source")
 		if n := r.Unread.Lines(); n > 0 {
 			line += ", " + text.Count(n, "line")
 		}
-		p.Line("%s", line)
+		add("%s", line)
 	}
 	if t.forged > 0 {
-		p.Line("FORGED: %s that the kernel did not send", text.Count(t.forged, "message"))
+		add("FORGED: %s that the kernel did not send", text.Count(t.forged, "message"))
 	}
+	return lines
+}
+
+// remarks says what was left out on purpose.
+func (r *Report) remarks() (lines []string) {
+	if r.leftOut > 0 {
+		lines = append(lines, "not given to the sink, by its match: "+text.Count(r.leftOut, "event"))
+	}
+	if r.repeats > 0 {
+		lines = append(lines, "there more than once, and counted once: "+text.Count(r.repeats, "event"))
+	}
+	return lines
 }
 
 func (h *hostState) inForceText(p *text.Page) string {
@@ -225,14 +243,7 @@ func (it *item) writeTo(p *text.Page, named bool) {
 		line = append(line, text.Host(it.host)+": "...)
 	}
 	line = format.AppendText(line, &it.event, &format.Context{Zone: p.Zone})
-	line = line[:len(line)-1]
-	if it.times > 1 {
-		line = fmt.Appendf(line, " (%s", text.Times(it.times))
-		if it.event.Has&ipe.HasStamp != 0 {
-			line = append(line, ", the last "+p.Time(it.last)...)
-		}
-		line = append(line, ')')
-	}
+	line = append(line[:len(line)-1], it.repeated(p)...)
 	id := format.Identity{Spool: uint64(it.at.ID), Seq: it.at.Seq}
 	p.Cut(string(line), id.AppendID(nil, &it.event))
 }
@@ -242,4 +253,15 @@ func (r *Report) own(g *tally.Group) {
 	if r.Package != nil && g.Package == "" {
 		g.Package = text.Printable(r.Package(string(g.Event.Path)))
 	}
+}
+
+// repeated says how often it happened, if more than once.
+func (it *item) repeated(p *text.Page) string {
+	switch {
+	case it.times < 2:
+		return ""
+	case it.event.Has&ipe.HasStamp == 0:
+		return " (" + text.Times(it.times) + ")"
+	}
+	return " (" + text.Times(it.times) + ", the last " + p.Time(it.last) + ")"
 }
