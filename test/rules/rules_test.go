@@ -64,6 +64,7 @@ var allowed = map[string][]string{
 	"internal/activepolicy":              {"internal/atomicfile", "internal/entry", "internal/format", "internal/spool", "pkg/ipe"},
 	"internal/eventsource":               {"internal/activepolicy", "internal/api", "internal/bootid", "internal/entry", "internal/format", "internal/host", "internal/input", "internal/losses", "internal/natsconn", "internal/spool", "internal/spool/segment", "pkg/ipe"},
 	"internal/tally":                     {"internal/format", "internal/eventsource", "internal/input", "internal/spool", "internal/text", "pkg/ipe"},
+	"internal/htmlreport":                {},
 	"internal/report":                    {"internal/format", "internal/eventsource", "internal/activepolicy", "internal/htmlreport", "internal/spool", "internal/tally", "internal/text", "pkg/ipe"},
 	"internal/readiness":                 {"internal/format", "internal/eventsource", "internal/activepolicy", "internal/fileprops", "internal/tally", "internal/text", "pkg/..."},
 	"internal/suggest":                   {"internal/eventsource", "internal/fileprops", "internal/tally", "internal/text", "pkg/..."},
