@@ -204,7 +204,8 @@ func (r *Report) pageDenials(d *htmlreport.Data, p *text.Page, explain func(*ipe
 
 func pageDenial(p *text.Page, g *tally.Group, explain func(*ipe.Event) Explained) htmlreport.Denial {
 	ev := &g.Event
-	who := tally.Callers{Comms: g.Comms, Units: g.Units, Users: g.Users}
+	var who tally.Callers
+	who.Join(g)
 	h := htmlreport.Denial{
 		Count: g.Count, Hosts: g.Hosts, New: g.New,
 		Op: text.Name(ev.Op), Hook: text.Name(ev.Hook), Object: text.Object(ev),
