@@ -3,6 +3,7 @@ package daemon
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -28,6 +29,11 @@ func TestRefusedEventsAreTold(t *testing.T) {
 		{"of an earlier spool", false, func(id spool.ID) sink.Refused {
 			return sink.Refused{Kind: ipe.KindAccess, Cursor: spool.Cursor{ID: id + 1, Seq: 3}}
 		}, `"stage":"sink","sink":"siem"`},
+		{"some of several", false, func(spool.ID) sink.Refused { return sink.Refused{Kind: ipe.KindUnparsed, Count: 7} },
+			`"event":"lost","count":7,"accuracy":"exact","stage":"sink","sink":"siem"`},
+		{"nobody knows", false, func(id spool.ID) sink.Refused {
+			return sink.Refused{Kind: ipe.KindAccess, Unknown: true, Cursor: spool.Cursor{ID: id, Seq: 3}}
+		}, `"event":"lost","accuracy":"unknown","stage":"sink","sink":"siem","first_seq":3,"last_seq":3`},
 		{"no entry", false, func(spool.ID) sink.Refused { return sink.Refused{Kind: ipe.KindRepeated} }, `"stage":"sink","sink":"siem"`},
 		{"a loss", false, func(spool.ID) sink.Refused { return sink.Refused{Kind: ipe.KindLost, Stage: "kernel"} }, `"stage":"sink","sink":"siem"`},
 		{"what says that one was refused", false, func(spool.ID) sink.Refused { return sink.Refused{Kind: ipe.KindLost, Stage: "sink"} }, ""},
@@ -70,5 +76,22 @@ func TestRefusedEventsAreTold(t *testing.T) {
 				t.Error("it names an entry of the wrong spool")
 			}
 		})
+	}
+}
+
+// A receiver that refuses everything does not fill the log.
+func TestRefusedEventsAreALineASecond(t *testing.T) {
+	t.Parallel()
+	core, said := observer.New(zap.InfoLevel)
+	l := refusedLog{log: zap.New(core)}
+	begin := time.Now()
+	for i := range 1000 {
+		l.add(sink.Refused{Count: 2, Reason: "400"}, begin.Add(time.Duration(i)*10*time.Millisecond))
+	}
+	if n := said.Len(); n != 10 {
+		t.Fatalf("%d lines for ten seconds", n)
+	}
+	if got := said.All()[1].ContextMap()["before"]; got != uint64(198) {
+		t.Errorf("the second line says that %v came before, want 198", got)
 	}
 }

@@ -125,6 +125,7 @@ type Runner struct {
 	err               error           // of Run, once done is closed
 	saver             *saver          // nil when the cursor is not kept
 	resender          Resender        // the sink, if it is one
+	undelivering      Undelivering    // likewise
 
 	// Owned by Run.
 	decoder  entry.Decoder
@@ -173,6 +174,7 @@ func New(c Config) *Runner {
 	r.cancelled, r.cancel = context.WithCancel(context.Background())
 	r.status = Status{Since: time.Now(), Cursor: c.Start, Kept: c.Start}
 	r.resender, _ = c.Sink.(Resender)
+	r.undelivering, _ = c.Sink.(Undelivering)
 	if c.Coalesce > 0 {
 		r.windows = newCoalescer(c.Coalesce)
 		r.windows.decoder.Host = c.Context.Host

@@ -82,11 +82,20 @@ type Refused struct {
 	Reason string // for a person, in one line
 }
 
+// Undelivering is a Sink whose Flush passes entries that turn out to be not taken.
+type Undelivering interface {
+	// Undelivered returns how many of the entries that Flush has passed are not
+	// known to be taken, or were given up. Any goroutine may call it, and entries
+	// that are being flushed may be among them already.
+	Undelivered() uint64
+}
+
 // Resender is a Sink whose receiver acknowledges nothing, so that what Flush has
 // passed may turn out to be not taken. It keeps that for a while, and sends it again
 // with the next Flush.
 type Resender interface {
 	Sink
+	Undelivering
 
 	// Alive returns a context that ends when Flush has to be called although
 	// nothing was written, nil if there is nothing that could make it so.
@@ -95,9 +104,4 @@ type Resender interface {
 	// Confirm is Flush, but waits until all that Flush has passed is taken, as far
 	// as this kind of sink can know. It is called when there will be no other entry.
 	Confirm(ctx context.Context) error
-
-	// Undelivered returns how many of the entries that Flush has passed are not
-	// known to be taken, or were given up. Any goroutine may call it, and entries
-	// that are being flushed may be among them already.
-	Undelivered() uint64
 }

@@ -69,8 +69,8 @@ func (r *Runner) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	st := r.status
-	if r.resender != nil {
-		n := r.resender.Undelivered()
+	if r.undelivering != nil {
+		n := r.undelivering.Undelivered()
 		// What is being flushed is among them, and not among the delivered ones yet.
 		r.shown = max(r.shown, st.Delivered-min(st.Delivered, n))
 		st.Delivered = r.shown

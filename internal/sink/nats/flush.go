@@ -20,6 +20,7 @@ func (s *Sink) Flush(ctx context.Context) error {
 	if c == nil {
 		return os.ErrClosed
 	}
+	s.lost = s.lost[:0]
 	for messages := s.messages; len(messages) > 0; {
 		n := min(len(messages), s.options.Batch)
 		if err := s.publish(ctx, c, messages[:n]); err != nil {
@@ -27,6 +28,7 @@ func (s *Sink) Flush(ctx context.Context) error {
 		}
 		messages = messages[n:]
 	}
+	s.tell() // now that none of it comes again
 	s.buf, s.messages = s.buf[:0], s.messages[:0]
 	const enough = 1 << 20
 	if cap(s.buf) > enough {
@@ -40,6 +42,8 @@ type onItsWay struct {
 	id     string
 	future jetstream.PubAckFuture
 	origin *origin
+
+	foreign bool // the stream has another one by that name
 }
 
 // publish publishes messages and waits for what the stream says to each, all within
@@ -60,7 +64,7 @@ func (s *Sink) publish(ctx context.Context, c *natsconn.Conn, messages []message
 	}
 	if err != nil {
 		for i := range sent {
-			if sent[i].id != "" {
+			if sent[i].id != "" && !sent[i].foreign {
 				s.tried[sent[i].id] = true
 			}
 		}
@@ -108,7 +112,7 @@ func (s *Sink) send(c *natsconn.Conn, messages []message, sent *[]onItsWay) erro
 		if err != nil {
 			return err
 		}
-		*sent = append(*sent, onItsWay{string(id), future, &m.origin})
+		*sent = append(*sent, onItsWay{id: string(id), future: future, origin: &m.origin})
 	}
 	return nil
 }
@@ -131,7 +135,8 @@ func (s *Sink) await(ctx context.Context, c *natsconn.Conn, m *onItsWay) error {
 		if ack.Duplicate {
 			s.duplicates.Add(1)
 			if m.origin.recent && !s.tried[m.id] {
-				s.tell(&sink.Refused{
+				m.foreign = true
+				s.lost = append(s.lost, sink.Refused{
 					Kind: m.origin.kind, Stage: m.origin.stage, Cursor: m.origin.cursor, Unknown: true,
 					Reason: "the stream has another message with the id " + m.id + ", which this process has not sent",
 				})
@@ -152,12 +157,17 @@ func (s *Sink) await(ctx context.Context, c *natsconn.Conn, m *onItsWay) error {
 }
 
 func (s *Sink) giveUp(o *origin, reason string) {
-	s.refused.Add(1)
-	s.tell(&sink.Refused{Kind: o.kind, Stage: o.stage, Cursor: o.cursor, Reason: reason})
+	s.lost = append(s.lost, sink.Refused{Kind: o.kind, Stage: o.stage, Cursor: o.cursor, Reason: reason})
 }
 
-func (s *Sink) tell(r *sink.Refused) {
-	if s.options.Refused != nil {
-		s.options.Refused(*r)
+// tell counts and tells what was given up, or is in doubt.
+func (s *Sink) tell() {
+	for _, r := range s.lost {
+		if !r.Unknown {
+			s.refused.Add(1)
+		}
+		if s.options.Refused != nil {
+			s.options.Refused(r)
+		}
 	}
 }

@@ -46,6 +46,7 @@ type Sink struct {
 	messages []message
 	short    []byte
 	limit    int             // of a message with its headers, in bytes; 0: none is known
+	lost     []sink.Refused  // by the Flush under way
 	tried    map[string]bool // ids that were published, but are not known to be in the stream
 	warned   map[string]bool
 
@@ -181,6 +182,9 @@ func (s *Sink) Close() error {
 	}
 	return nil
 }
+
+// Undelivered returns how many events were given up.
+func (s *Sink) Undelivered() uint64 { return s.refused.Load() }
 
 // Counters returns what was shortened, given up and already there since New.
 func (s *Sink) Counters() []sink.Counter {

@@ -19,6 +19,8 @@ type flush struct {
 	doubt   bool      // the receiver has refused records of the batch
 	taken   bool      // and has taken others since
 	refused []refused // by themselves, and not given up yet
+
+	lost []sink.Refused // what is to be told
 }
 
 // refused is a record that was refused by itself.
@@ -118,7 +120,7 @@ func (f *flush) partly(records []record, a *answer) {
 	if len(records) == 1 {
 		r.Kind, r.Stage, r.Cursor = records[0].kind, records[0].stage, records[0].cursor
 	}
-	f.tell(&r)
+	f.lost = append(f.lost, r)
 }
 
 // giveUp gives up what was refused, if the receiver takes anything at all.
@@ -139,15 +141,20 @@ func (f *flush) giveUp(ctx context.Context) error {
 	}
 	for i := range f.refused {
 		r := &f.refused[i]
-		f.tell(&sink.Refused{Kind: r.record.kind, Stage: r.record.stage, Cursor: r.record.cursor, Reason: "it answers " + r.answer.String()})
+		f.lost = append(f.lost, sink.Refused{
+			Kind: r.record.kind, Stage: r.record.stage, Cursor: r.record.cursor, Reason: "it answers " + r.answer.String(),
+		})
 	}
 	f.doubt, f.refused = false, f.refused[:0]
 	return nil
 }
 
-func (f *flush) tell(r *sink.Refused) {
-	f.sink.rejected.Add(max(r.Count, 1))
-	if f.sink.options.Refused != nil {
-		f.sink.options.Refused(*r)
+// tell counts and tells what was given up.
+func (f *flush) tell() {
+	for _, r := range f.lost {
+		f.sink.rejected.Add(max(r.Count, 1))
+		if f.sink.options.Refused != nil {
+			f.sink.options.Refused(r)
+		}
 	}
 }

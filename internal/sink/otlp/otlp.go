@@ -169,6 +169,7 @@ func (s *Sink) Flush(ctx context.Context) error {
 		}
 		return fmt.Errorf("send to %s: %w", s, err)
 	}
+	f.tell() // now that none of it comes again
 	s.batch.reset()
 	return nil
 }
@@ -208,6 +209,9 @@ func (s *Sink) Close() error {
 	}
 	return nil
 }
+
+// Undelivered returns how many events were given up.
+func (s *Sink) Undelivered() uint64 { return s.rejected.Load() }
 
 // Counters returns what the receiver refused since New.
 func (s *Sink) Counters() []sink.Counter {

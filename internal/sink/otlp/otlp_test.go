@@ -341,3 +341,33 @@ func FuzzRejected(f *testing.F) {
 		message("", b)
 	})
 }
+
+// What is sent again because something behind it failed is refused again, and told
+// once.
+func TestWhatIsGivenUpIsToldOnce(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	away := true
+	r.answer = func(w http.ResponseWriter, seqs []int) int {
+		switch {
+		case slices.Contains(seqs, 1):
+			return http.StatusBadRequest
+		case slices.Contains(seqs, 4) && away:
+			away = false
+			return http.StatusServiceUnavailable
+		case len(seqs) == 1 && seqs[0] == 2:
+			fmt.Fprint(w, "\x0a\x02\x08\x01") // rejected
+		}
+		return http.StatusOK
+	}
+	var lost told
+	s := newSink(t, Options{Endpoint: r.url, Refused: lost.add})
+	if err := deliver(t, s, 1, 4); err == nil || len(lost.list) > 0 {
+		t.Fatalf("got %v, told %+v", err, lost.list)
+	}
+	check(t, s.Close())
+	check(t, deliver(t, s, 1, 4))
+	if len(lost.list) != 2 || s.Undelivered() != 2 {
+		t.Errorf("told %+v, want entries 1 and 2; %d are not delivered", lost.list, s.Undelivered())
+	}
+}
