@@ -97,9 +97,7 @@ func Open(ctx context.Context, o Options) (*Stream, error) {
 		}
 		h.sources = append(h.sources, s)
 	}
-	if h.origin = o.Names[0]; h.origin == "-" {
-		h.origin = "stdin"
-	}
+	h.origin = h.sources[0].name // and not what may hold a password
 	if n := len(o.Names) - 1; n > 0 {
 		h.origin += fmt.Sprintf(" and %d more", n)
 	}

@@ -117,7 +117,7 @@ func TestQueriesReadAStream(t *testing.T) {
 			t.Errorf("%v of the file: %d, %.300s %s", arguments, wantCode, wantOut, wantErr)
 		}
 		name := "stream IPE at " + url(s)
-		replace := strings.NewReplacer(name, file, stream, file).Replace
+		replace := strings.NewReplacer(name, file).Replace
 		if diff := cmp.Diff(wantOut, replace(gotOut)); diff != "" || gotCode != wantCode {
 			t.Errorf("%v: exit %d, want %d; -file +stream:\n%s\n%s", arguments, gotCode, wantCode, diff, gotErr)
 		}
