@@ -153,6 +153,7 @@ func lists(s *match.Selection, prefix string) map[string]*[]string {
 	all := map[string]*[]string{
 		prefix + "events": &s.Events, prefix + "verdicts": &s.Verdicts, prefix + "ops": &s.Ops,
 		prefix + "hooks": &s.Hooks, prefix + "paths": &s.Paths,
+		prefix + "units": &s.Units, prefix + "users": &s.Users, prefix + "containers": &s.Containers,
 	}
 	if prefix == "" {
 		s.Not = new(match.Selection)
@@ -164,7 +165,8 @@ func lists(s *match.Selection, prefix string) map[string]*[]string {
 // compile returns what s selects.
 func compile(s *match.Selection) (*match.Matcher, error) {
 	given := func(s *match.Selection) bool {
-		return s.Events != nil || s.Verdicts != nil || s.Ops != nil || s.Hooks != nil || s.Paths != nil
+		return s.Events != nil || s.Verdicts != nil || s.Ops != nil || s.Hooks != nil || s.Paths != nil ||
+			s.Units != nil || s.Users != nil || s.Containers != nil
 	}
 	if !given(s.Not) {
 		s.Not = nil

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"github.com/goccy/go-yaml/ast"
 	"github.com/ipe-auditd/ipe-auditd/internal/match"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
@@ -119,6 +120,9 @@ type Sink struct {
 	From  string            `yaml:"from"`  // one of the From constants
 	Raw   bool              `yaml:"raw"`   // add the record text as received to every event
 
+	// Keys that events of this sink do not have; see format.Omittable.
+	Omit []string `yaml:"omit"`
+
 	// For how long accesses of one kind are counted behind the first one, and
 	// not delivered; 0: never.
 	Coalesce time.Duration `yaml:"coalesce"`
@@ -127,6 +131,7 @@ type Sink struct {
 
 	at    schema.Problem // where the sink is, without a message
 	named bool           // the name is in the file, not made of the type
+	omit  ast.Node       // while the sink is read
 }
 
 // Equal reports whether both sinks do the same under the same name. Where in

@@ -321,3 +321,20 @@ func FuzzParse(f *testing.F) {
 func none(ch Changes) bool {
 	return len(ch.Sections)+len(ch.Changed)+len(ch.Added)+len(ch.Removed) == 0
 }
+
+func TestOmitDoesNotLetTheRecordThrough(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"{type: console, format: json, omit: [proctitle, unit], raw: true}": "",
+		"{type: console, format: json, omit: [comm], raw: true}":            "raw: true",
+		"{type: file, path: /var/log/a, format: raw, omit: [pid]}":          "format: raw",
+		"{type: file, path: /var/log/a, format: raw, omit: [exe]}":          "",
+		"{type: console, omit: [seq]}":                                      "seq",
+		"{type: console, omit: []}":                                         "empty list",
+	} {
+		_, _, err := Parse("test", []byte("sinks:\n  - "+text+"\n"))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}

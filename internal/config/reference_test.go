@@ -62,8 +62,9 @@ func TestReferenceNamesTheDefaults(t *testing.T) {
 	// Of each sink only what it cannot do without, and what has no default.
 	sinks, _, err := Parse("want", []byte(`
 sinks:
-  - {type: console, match: [
-      {events: [access], verdicts: [denied, would_deny], ops: [EXECUTE], hooks: [MMAP, MPROTECT], paths: ["/usr/**"], not: {paths: ["/usr/share/**"]}},
+  - {type: console, omit: [proctitle, tty, auid, uid, euid], match: [
+      {events: [access], verdicts: [denied, would_deny], ops: [EXECUTE], hooks: [MMAP, MPROTECT], paths: ["/usr/**"],
+       units: [nginx.service, "app-*.scope"], users: [root, "1000"], containers: ["3f4e8a1b2c5d*"], not: {paths: ["/usr/share/**"]}},
       {events: [enforcement, policy_load, policy_activate, unparsed, lost, forged, audit_config]}]}
   - {type: file, path: /var/log/ipe-auditd/events.json, rotate: {}}
   - {type: journald}

@@ -134,6 +134,14 @@ func (d *decoder) selection(dst *match.Selection) schema.Value {
 			"ops":      d.familiar(&dst.Ops, match.Ops()),
 			"hooks":    d.familiar(&dst.Hooks, match.Hooks()),
 			"paths":    d.Texts(&dst.Paths, glob),
+			"units":    d.Texts(&dst.Units, pattern),
+			"users": d.Texts(&dst.Users, func(s string) error {
+				if _, err := match.UserID(s); err != nil {
+					return fmt.Errorf("%s is %w", text.Quote(s), err)
+				}
+				return nil
+			}),
+			"containers": d.Texts(&dst.Containers, pattern),
 			"not": func(name string, n ast.Node) {
 				dst.Not = new(match.Selection)
 				d.selection(dst.Not)(name, n)
@@ -162,6 +170,14 @@ func (d *decoder) familiar(dst *[]string, names []string) schema.Value {
 			}
 		}
 	}
+}
+
+// pattern checks a name in which * and ? may stand.
+func pattern(s string) error {
+	if s == "" {
+		return errors.New("an empty text is not a name")
+	}
+	return nil
 }
 
 // glob checks what all globs have in common; what they mean is not decided

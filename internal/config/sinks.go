@@ -8,6 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
 	"github.com/ipe-auditd/ipe-auditd/internal/sinks"
@@ -76,6 +77,8 @@ func (d *decoder) sink(name string, n ast.Node) Sink {
 	if s.named = given["name"] != nil; !s.named {
 		s.Name = s.Type
 	}
+	d.checkOmit(name, &s)
+	s.omit = nil
 	if len(d.Problems) == before {
 		s.Settings.Check(&sink.Section{
 			Decoder: &d.Decoder, Name: name, Node: n, Given: given,
@@ -111,8 +114,32 @@ func (d *decoder) common(s *Sink) schema.Keys {
 		"match": d.match(&s.Match),
 		"from":  d.Text(&s.From, schema.OneOf(FromEnd, FromOldest)),
 		"raw":   d.Bool(&s.Raw),
+		"omit":  d.omit(s),
 
 		"coalesce": schema.OrZero(&s.Coalesce, d.Duration(&s.Coalesce, 10*time.Millisecond, mostPause)),
+	}
+}
+
+// omit reads the keys that a sink is not to have.
+func (d *decoder) omit(s *Sink) schema.Value {
+	read := d.Texts(&s.Omit, schema.OneOf(format.Omittable()...))
+	return func(name string, n ast.Node) {
+		read(name, n)
+		s.omit = n
+	}
+}
+
+// checkOmit refuses to send the text of records that has what is to be left out.
+func (d *decoder) checkOmit(name string, s *Sink) {
+	o, err := format.NewOmission(s.Omit)
+	if err != nil || !o.HasRecord() {
+		return
+	}
+	if s.Raw {
+		d.Errorf(s.omit, "%s.omit leaves out what is in the text of the record, which raw: true asks for; remove one of them", name)
+	}
+	if w, ok := s.Settings.(interface{ WritesRecords() bool }); ok && w.WritesRecords() {
+		d.Errorf(s.omit, "%s.omit leaves out what is in the text of the record, which format: raw writes; remove one of them", name)
 	}
 }
 

@@ -74,6 +74,10 @@ func (f *sinkSet) start(c *config.Sink, begin spool.Start) error {
 	if err != nil {
 		return fmt.Errorf("sink %q: %w", c.Name, err)
 	}
+	omission, err := format.NewOmission(c.Omit)
+	if err != nil {
+		return fmt.Errorf("sink %q: omit: %w", c.Name, err)
+	}
 	tried := make(chan struct{})
 	tell := sync.OnceFunc(func() { close(tried) })
 	begin.Blocking = f.d.Input != nil
@@ -84,7 +88,7 @@ func (f *sinkSet) start(c *config.Sink, begin spool.Start) error {
 		joiner.Wait, joiner.Expect = f.d.Config.Source.Join, f.d.who
 	}
 	rc := sink.Config{
-		Name: c.Name, Sink: built.Sink, Source: joiner, Match: matcher, Format: built.Format,
+		Name: c.Name, Sink: built.Sink, Source: joiner, Match: matcher, Format: built.Format, Omit: omission,
 		Context: format.Context{Raw: c.Raw}, Batch: built.Batch,
 		Host:      f.d.hostname.Bytes,
 		Policy:    f.d.policies.Policy,

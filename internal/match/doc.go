@@ -8,7 +8,7 @@
 //   - All keys that are given must hold. One key holds if any of its values
 //     does.
 //   - An event that does not have the field does not match. So verdicts, ops,
-//     hooks and paths select accesses only, and paths none of the accesses to
+//     hooks, paths, units, users and containers select accesses only, and paths none of the accesses to
 //     anonymous memory.
 //   - not holds another selection, read by these same rules, and is true for
 //     an event that this inner selection does not match. So an event without
@@ -41,6 +41,14 @@
 // Globs that could match no path, or that would surprise, are errors: a first
 // character other than /, ** or < (for <too_long>), ** as part of a component,
 // and braces, which a list of paths replaces.
+//
+// # Who did it
+//
+// units and containers are patterns for whole names, in which * is any number of
+// characters and ? one. A unit is that of the system's service manager or of the
+// user's. A user is a number, or the name of one of this host, which is looked up
+// when the selection is compiled: it is who logged in, who asked, or as whom the
+// process acts (auid, uid, euid).
 //
 // # Cost and ownership
 //

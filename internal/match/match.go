@@ -12,12 +12,17 @@ import (
 // Selection says which events are wanted; see the package documentation. A nil
 // list is a key that was not given.
 type Selection struct {
-	Events   []string   `yaml:"events,omitempty"`   // values of the JSON key "event"
-	Verdicts []string   `yaml:"verdicts,omitempty"` // values of "verdict"
-	Ops      []string   `yaml:"ops,omitempty"`      // values of "ipe_op"
-	Hooks    []string   `yaml:"hooks,omitempty"`    // values of "ipe_hook"
-	Paths    []string   `yaml:"paths,omitempty"`    // globs for "path"
-	Not      *Selection `yaml:"not,omitempty"`
+	Events   []string `yaml:"events,omitempty"`   // values of the JSON key "event"
+	Verdicts []string `yaml:"verdicts,omitempty"` // values of "verdict"
+	Ops      []string `yaml:"ops,omitempty"`      // values of "ipe_op"
+	Hooks    []string `yaml:"hooks,omitempty"`    // values of "ipe_hook"
+	Paths    []string `yaml:"paths,omitempty"`    // globs for "path"
+
+	Units      []string `yaml:"units,omitempty"`      // patterns for "unit" and "user_unit": * and ?
+	Users      []string `yaml:"users,omitempty"`      // "auid", "uid" or "euid", by number or by name on this host
+	Containers []string `yaml:"containers,omitempty"` // patterns for "container"
+
+	Not *Selection `yaml:"not,omitempty"`
 }
 
 // Matcher is a compiled list of selections. The nil Matcher matches every
@@ -33,6 +38,7 @@ type selection struct {
 	ops      [][]byte
 	hooks    [][]byte
 	paths    []glob
+	caller   callerKeys
 	not      *selection
 }
 
@@ -92,6 +98,7 @@ func (s *selection) match(ev *ipe.Event) bool {
 		(s.ops == nil || contains(s.ops, ev.Op)) &&
 		(s.hooks == nil || contains(s.hooks, ev.Hook)) &&
 		(s.paths == nil || matchesAny(s.paths, ev.Path)) &&
+		s.caller.match(ev) &&
 		(s.not == nil || !s.not.match(ev))
 }
 
@@ -120,7 +127,7 @@ func matchesAny(globs []glob, path []byte) bool {
 
 // hasFieldKeys reports whether s asks for anything that only accesses have.
 func (s *selection) hasFieldKeys() bool {
-	return s.verdicts != 0 || s.ops != nil || s.hooks != nil || s.paths != nil
+	return s.verdicts != 0 || s.ops != nil || s.hooks != nil || s.paths != nil || s.caller.given()
 }
 
 // reach returns the kinds of events of which s can match one.
@@ -185,15 +192,16 @@ func (c *compiler) selection(in *Selection, prefix string) *selection {
 			s.paths = append(s.paths, g)
 		}
 	}
+	s.caller = c.caller(in, prefix)
 	if in.Not != nil {
 		s.not = c.selection(in.Not, prefix+"not.")
 	}
 	switch {
 	case in.Events == nil && !s.hasFieldKeys() && s.not == nil:
-		c.fail(strings.TrimSuffix(prefix, "."), "", "has none of the keys events, verdicts, ops, hooks, paths, not")
+		c.fail(strings.TrimSuffix(prefix, "."), "", "has none of the keys events, verdicts, ops, hooks, paths, units, users, containers, not")
 	case s.reach() == 0 && s.hasFieldKeys() && s.kinds&accessKind == 0:
 		c.fail(prefix+"events", strings.Join(in.Events, ", "),
-			"matches no event, only access has verdicts, ops, hooks and paths; use two selections")
+			"matches no event, only access has verdicts, ops, hooks, paths, units, users and containers; use two selections")
 	case s.reach() == 0:
 		c.fail(prefix+"not", "", "matches no event, not takes away everything")
 	}

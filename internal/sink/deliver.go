@@ -242,6 +242,7 @@ func (r *Runner) begin(c spool.Cursor) {
 // so that the others need not find that out each time, it leaves its place for a
 // while before it writes.
 func (r *Runner) write(ctx context.Context, ev *ipe.Event) error {
+	r.config.Omit.Apply(ev)
 	r.buf = r.config.Format(r.buf[:0], ev, &r.context)
 	id := &r.context.Identity
 	r.entry = Entry{Event: ev, Bytes: r.buf, Cursor: spool.Cursor{ID: spool.ID(id.Spool), Seq: id.Seq}}

@@ -65,6 +65,9 @@ type Config struct {
 	Match  *match.Matcher // nil: everything
 	Format format.Func
 
+	// Omit takes away keys that the sink is not to have. Nil: none.
+	Omit *format.Omission
+
 	// Host returns the name of the host; it is asked before each batch. Nil: it is
 	// that of Context.
 	Host func() []byte

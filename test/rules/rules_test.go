@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	"internal/text":                      {"pkg/ipe"},
 	"internal/units":                     {"internal/text"},
 	"internal/schema":                    {"internal/text", "internal/units"},
-	"internal/config":                    {"internal/match", "internal/schema", "internal/sink", "internal/sink/console", "internal/sink/journald", "internal/sinks", "internal/text", "internal/units", "pkg/ipe"},
+	"internal/config":                    {"internal/format", "internal/match", "internal/schema", "internal/sink", "internal/sink/console", "internal/sink/journald", "internal/sinks", "internal/text", "internal/units", "pkg/ipe"},
 	"internal/packages":                  {},
 	"internal/probe":                     {},
 	"internal/certs":                     {},

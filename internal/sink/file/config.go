@@ -39,6 +39,9 @@ type Config struct {
 	Sync   bool          `yaml:"sync"`   // delivered means synced to the disk, not only written
 }
 
+// WritesRecords reports whether the file has the records as the kernel wrote them.
+func (c *Config) WritesRecords() bool { return c.Format == "raw" }
+
 // RotateConfig says when to begin a new file and what becomes of the old ones.
 // The zero value never rotates.
 //
