@@ -3,6 +3,7 @@ package spool
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -75,6 +76,14 @@ func (p *patience) rest() time.Duration { return time.Duration(p.looks) * p.step
 func (w *writer) do(j job, timer *time.Timer, p *patience) error {
 	w.state.Store(writerBusy)
 	w.jobs <- j
+	// Mostly it is done as soon as the writer has run, which it does next. Without
+	// the timer nobody is woken later for its sake, and without parking nobody now.
+	runtime.Gosched()
+	select {
+	case err := <-w.done:
+		return err
+	default:
+	}
 	for timer.Reset(p.step); ; timer.Reset(p.step) {
 		select {
 		case err := <-w.done:
