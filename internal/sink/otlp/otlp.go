@@ -84,7 +84,7 @@ func New(o Options) (*Sink, error) {
 	return &Sink{options: o}, nil
 }
 
-// Open reads the files, and waits if the receiver has asked to be left alone. It does
+// Open waits if the receiver has asked to be left alone, and reads the files. It does
 // not connect: the first request does.
 func (s *Sink) Open(ctx context.Context) error {
 	s.mu.Lock()
@@ -97,9 +97,11 @@ func (s *Sink) Open(ctx context.Context) error {
 	s.mu.Unlock()
 
 	s.batch.reset()
-	c, err := newClient(&s.options)
+	var c *client
+	err := pause(ctx, until, time.Until(s.notBefore))
 	if err == nil {
-		err = pause(ctx, until, time.Until(s.notBefore))
+		s.reread.Store(false) // what Reopen asks for from here on is another time
+		c, err = newClient(&s.options)
 	}
 
 	s.mu.Lock()
@@ -115,7 +117,6 @@ func (s *Sink) Open(ctx context.Context) error {
 		}
 		return err
 	}
-	s.reread.Store(false)
 	s.client = c
 	return nil
 }
