@@ -64,7 +64,7 @@ func runDaemon(cmd *cobra.Command, opts *options) error {
 		defer files.Close()
 		d.Inherited = files
 	default:
-		r, closeInput, err := openInput(opts.input, cmd.InOrStdin())
+		r, closeInput, err := openInput(cmd, opts.input)
 		if err != nil {
 			return err
 		}
@@ -189,8 +189,10 @@ func (o *options) flagSinks() ([]config.Sink, error) {
 	return sinks, nil
 }
 
-// openInput opens what --input names.
-func openInput(name string, stdin io.Reader) (io.Reader, func(), error) {
+// openInput opens what --input names, and shows how far it is read where that is
+// seen and no event is.
+func openInput(cmd *cobra.Command, name string) (io.Reader, func(), error) {
+	stdin := cmd.InOrStdin()
 	if name == "-" {
 		return stdin, func() {}, nil
 	}
@@ -198,7 +200,24 @@ func openInput(name string, stdin io.Reader) (io.Reader, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return f, func() { f.Close() }, nil
+	if !isTerminal(cmd.ErrOrStderr()) || isTerminal(cmd.OutOrStdout()) {
+		return f, func() { f.Close() }, nil
+	}
+	p := newProgress(cmd.ErrOrStderr(), totalSize([]string{name}))
+	return &counted{descriptor: f, Reader: f, progress: p}, func() { p.end(); f.Close() }, nil
+}
+
+// counted is a file whose reading is shown.
+type counted struct {
+	descriptor
+	io.Reader
+	progress *progress
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.progress.add(n)
+	return n, err
 }
 
 // oneSignal is for how long after the first signal others are taken for the same

@@ -37,10 +37,19 @@ that cannot be read, that is told and the exit status is 1.`,
 			if len(args) == 0 {
 				args = []string{"-"}
 			}
+			r, err := newReading(cmd, args, true)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
 			var errs []error
 			for _, name := range args {
-				errs = append(errs, d.file(name, cmd.InOrStdin()))
+				errs = append(errs, d.file(name, cmd.InOrStdin(), r))
+				if r.ctx.Err() != nil {
+					break
+				}
 			}
+			r.progress.end()
 			return errors.Join(append(errs, d.out.Flush())...)
 		},
 	}
@@ -59,15 +68,15 @@ type decoder struct {
 }
 
 // file decodes one file; everything before a damage is printed.
-func (d *decoder) file(name string, stdin io.Reader) error {
-	r := stdin
+func (d *decoder) file(name string, stdin io.Reader, reading *reading) error {
+	r := reading.wrapAny(stdin)
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		r = f
+		r = reading.wrap(f)
 	}
 	prompt := input.Live(r)
 	records := eventsource.NewRecords(r)

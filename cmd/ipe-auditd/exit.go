@@ -14,12 +14,13 @@ const (
 	exitOK          = 0
 	exitFailure     = 1
 	exitUsage       = 2
-	exitDoctor      = 2  // doctor found a failure
-	exitNotReady    = 1  // readiness: something would be denied
-	exitCannotSay   = 2  // readiness: nobody knows
-	exitUnavailable = 69 // EX_UNAVAILABLE: the audit group cannot be heard here
-	exitPermission  = 77 // EX_NOPERM
-	exitConfig      = 78 // EX_CONFIG
+	exitDoctor      = 2   // doctor found a failure
+	exitNotReady    = 1   // readiness: something would be denied
+	exitCannotSay   = 2   // readiness: nobody knows
+	exitInterrupted = 130 // by SIGINT, 128+2 as shells have it
+	exitUnavailable = 69  // EX_UNAVAILABLE: the audit group cannot be heard here
+	exitPermission  = 77  // EX_NOPERM
+	exitConfig      = 78  // EX_CONFIG
 )
 
 // usageError is a mistake in the command line. What is printed of it ends with
@@ -40,6 +41,8 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
 	case errors.As(err, &answer):
 		return answer.code
 	case errors.As(err, &sick):

@@ -102,8 +102,8 @@ func window(cmd *cobra.Command, from, to string, now time.Time) (since, until ti
 }
 
 // open opens the events from that time on: those in names, or without any those
-// of the daemon, or of its spool when it does not run. Signals end the process
-// as they are used to: a read of a terminal or a pipe cannot be called off.
+// of the daemon, or of its spool when it does not run. The first SIGINT ends the
+// reading, and what was found is printed.
 func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) (*eventsource.Stream, error) {
 	wanted, err := o.wanted(cmd)
 	if err != nil {
@@ -116,10 +116,17 @@ func (o *pastOptions) open(cmd *cobra.Command, names []string, since time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	h, err := eventsource.Open(cmd.Context(), eventsource.Options{
-		Names: names, Stdin: cmd.InOrStdin(), Since: since, Until: o.end, Wanted: wanted,
+	r, err := newReading(cmd, names, false)
+	if err != nil {
+		return nil, err
+	}
+	h, err := eventsource.Open(r.ctx, eventsource.Options{
+		Names: names, Stdin: r.wrapAny(cmd.InOrStdin()), Wrap: r.wrap, Closed: r.Close, Since: since, Until: o.end, Wanted: wanted,
 		Socket: socket, Dir: dir, After: o.after,
 	})
+	if err != nil {
+		r.Close()
+	}
 	var both *eventsource.SpoolError
 	switch {
 	case err == nil:

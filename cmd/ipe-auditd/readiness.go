@@ -43,6 +43,8 @@ What is wrong with its text says check-policy.`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			answer, err := runReadiness(cmd, names, &o, candidate, asJSON)
 			switch {
+			case errors.Is(err, errInterrupted):
+				return err
 			case err != nil:
 				return answered{exitCannotSay, err}
 			case answer == readiness.NotReady:
@@ -96,7 +98,11 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	texts := explain.Texts{Securityfs: &host.Securityfs{Root: "/sys"}}
 	ask.Host, ask.Stands = host.Name(), texts.Stands
 	check := readiness.New(ask)
-	printError(cmd.ErrOrStderr(), readAll(h, check.Add, check.Fail)) // and a reason of the answer
+	failed := readAll(h, check.Add, check.Fail)
+	interrupted := errors.Is(failed, errInterrupted)
+	if !interrupted {
+		printError(cmd.ErrOrStderr(), failed) // and a reason of the answer
+	}
 	answer := check.Answer()
 	out := cmd.OutOrStdout()
 	if asJSON {
@@ -108,6 +114,9 @@ func runReadiness(cmd *cobra.Command, names []string, o *pastOptions, candidate 
 	}
 	if err != nil {
 		return 0, err
+	}
+	if interrupted {
+		return 0, failed
 	}
 	return answer.Verdict, nil
 }

@@ -26,6 +26,12 @@ type Options struct {
 	Names []string
 	Stdin io.Reader
 
+	// Wrap returns what is read in place of a file; nil: the file itself.
+	Wrap func(*os.File) io.Reader
+
+	// Closed is called when reading is over, maybe more than once; nil: nothing is.
+	Closed func()
+
 	Socket string // of the daemon's feed
 	Dir    string // its spool directory, read when no daemon answers; may be empty
 
@@ -49,8 +55,10 @@ type Options struct {
 
 // Stream is a stream of events. One goroutine at a time may use it.
 type Stream struct {
-	since   int64 // milliseconds since 1970 UTC; 0: everything
-	until   int64 // likewise
+	since   int64           // milliseconds since 1970 UTC; 0: everything
+	until   int64           // likewise
+	ctx     context.Context // of reading
+	closed  func()          // when reading is over; nil: nothing
 	sources []*reading
 	origin  string
 	note    string
@@ -73,9 +81,10 @@ type source interface {
 // Open opens the sources. The error is that of the first that cannot be opened; of
 // the daemon's socket it is that of connect(2), an [api.RefusedError] or a
 // [SpoolError], unless no daemon answers and there is a spool to read. Close must
-// be called, unless there is an error. ctx ends the reading of the feed and of streams.
+// be called, unless there is an error. ctx ends the reading
+// of all sources: the events until then come out of Next, and the cause as an error.
 func Open(ctx context.Context, o Options) (*Stream, error) {
-	h := &Stream{}
+	h := &Stream{ctx: ctx, closed: o.Closed}
 	h.wanted = o.Wanted
 	if !o.Since.IsZero() {
 		h.since = o.Since.UnixMilli()
@@ -166,7 +175,11 @@ func open(ctx context.Context, name string, o *Options) (*reading, error) {
 		}
 		return &reading{source: d, name: name, ordered: true}, nil
 	}
-	return &reading{source: &file{name: name, closer: f, records: NewRecords(f)}, name: name}, nil
+	var r io.Reader = f
+	if o.Wrap != nil {
+		r = o.Wrap(f)
+	}
+	return &reading{source: &file{name: name, closer: f, records: NewRecords(r)}, name: name}, nil
 }
 
 // Origin says for a person where the events come from.
@@ -221,8 +234,11 @@ func (h *Stream) gather() {
 		return
 	}
 	for _, in := range h.sources {
-		for {
+		for n := 1; ; n++ {
 			err := in.next(&h.event)
+			if (err != nil && !errors.Is(err, io.EOF) || n%1024 == 0) && h.ctx.Err() != nil {
+				err = context.Cause(h.ctx)
+			}
 			if err == nil {
 				err = h.add(in, &h.event)
 			}
@@ -231,14 +247,16 @@ func (h *Stream) gather() {
 			}
 			if err != nil {
 				var unread *input.UnreadError
-				h.blind = h.blind || errors.As(err, &unread)
+				h.blind = h.blind || errors.As(err, &unread) || h.ctx.Err() != nil
 				h.errs = append(h.errs, in.named(err))
 				break
 			}
 		}
-		in.close()
+		if h.ctx.Err() != nil {
+			break // nor are the others read
+		}
 	}
-	h.sources = nil
+	h.closeSources()
 	var err error
 	if h.list, err = h.sort(); err != nil {
 		h.errs = append(h.errs, err)
@@ -257,11 +275,19 @@ func (h *Stream) tooNew(ev *Event) bool {
 	return h.until != 0 && ev.Has&ipe.HasStamp != 0 && ev.Time >= h.until
 }
 
-// Close releases what the history holds.
-func (h *Stream) Close() {
+// closeSources ends the reading.
+func (h *Stream) closeSources() {
 	for _, in := range h.sources {
 		in.close()
 	}
 	h.sources = nil
+	if h.closed != nil {
+		h.closed()
+	}
+}
+
+// Close releases what the history holds.
+func (h *Stream) Close() {
+	h.closeSources()
 	h.sorter.close()
 }

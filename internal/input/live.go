@@ -3,17 +3,24 @@ package input
 import (
 	"errors"
 	"io"
-	"os"
+	"io/fs"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// descriptor is what there is to ask of a file, or of what wraps one.
+type descriptor interface {
+	Stat() (fs.FileInfo, error)
+	SyscallConn() (syscall.RawConn, error)
+}
+
 // Live reports whether r may pause before it gives more, as a pipe or a
 // terminal does and a plain file does not: then records are to be passed on one
 // by one.
 func Live(r io.Reader) bool {
-	f, ok := r.(*os.File)
+	f, ok := r.(descriptor)
 	if !ok {
 		return true
 	}
@@ -25,8 +32,8 @@ func Live(r io.Reader) bool {
 // patience for it. Of a plain file, of something else than a file, and of compressed
 // data it is never said.
 func (r *Reader) Pauses(patience time.Duration) bool {
-	f, ok := r.input.r.(*os.File)
-	if !ok || !Live(f) || r.next == nil || r.br.Buffered() > 0 || r.again || len(r.rest) > 0 || r.layered {
+	f, ok := r.input.r.(descriptor)
+	if !ok || !Live(r.input.r) || r.next == nil || r.br.Buffered() > 0 || r.again || len(r.rest) > 0 || r.layered {
 		return false
 	}
 	raw, err := f.SyscallConn()
