@@ -15,6 +15,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/explain"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/natsconn"
 	"github.com/ipe-auditd/ipe-auditd/internal/packages"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
@@ -86,7 +87,7 @@ func (o *explainOptions) run(cmd *cobra.Command, args []string) error {
 		switch _, absent := os.Stat(args[0]); {
 		case err == nil:
 			names = args[1:]
-		case chosen && (absent == nil || args[0] == "-"):
+		case chosen && (absent == nil || args[0] == "-" || natsconn.IsPlace(args[0])):
 			finder.ID.Last = true
 		default:
 			return usageError{fmt.Errorf("%s is %w; write SPOOL:SEQ, as shown at the end of a line, or last", text.Quote(args[0]), err)}

@@ -10,6 +10,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/fileprops"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/suggest"
+	"github.com/ipe-auditd/ipe-auditd/internal/tally"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe/policy"
@@ -45,7 +46,7 @@ type ObjectNote struct {
 	Facts  []string `json:"facts,omitempty"`  // each known property, with its value
 }
 
-// PackagesNote says of which packages of this host the files are.
+// PackagesNote says which packages of this host have files of these paths.
 type PackagesNote struct {
 	Path string `json:"path,omitempty"` // the object
 	Exe  string `json:"exe,omitempty"`  // the program that asked
@@ -129,9 +130,10 @@ func (e *Explainer) Explain(ev *ipe.Event) Explanation {
 	return x
 }
 
-// packages says of which packages the object and the program are.
+// packages says what the packages of this host have of the paths of the object and of
+// the program. Those of a container are others.
 func (x *Explanation) packages(e *Explainer, ev *ipe.Event, o *fileprops.Object) {
-	if e.Package == nil {
+	if e.Package == nil || tally.Contained(ev) {
 		return
 	}
 	note := PackagesNote{Exe: text.Printable(e.Package(string(ev.Exe)))}

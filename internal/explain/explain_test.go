@@ -384,6 +384,10 @@ func TestExplainSaysWhoAsked(t *testing.T) {
 	if got := string(x.AppendText(nil)); !strings.Contains(got, want) {
 		t.Errorf("no\n%s in\n%s", want, got)
 	}
+	ev.Container = []byte("0123")
+	if x = e.Explain(ev); x.Packages != nil {
+		t.Errorf("the paths of a container are not those of the host: %+v", x.Packages)
+	}
 	other := e.Elsewhere("there")
 	x = other.Explain(ev)
 	if got := string(x.AppendText(nil)); !strings.Contains(got, "user 33, acting as 0, logged in as 1000") || strings.Contains(got, "packages") {

@@ -20,7 +20,7 @@ func (x *Explanation) AppendText(dst []byte) []byte {
 	}
 	item("asked by", x.Who...)
 	if p := x.Packages; p != nil {
-		item("packages", before("of the file: ", p.Path), before("of the program: ", p.Exe))
+		item("packages", before("of the path: ", p.Path), before("of the program: ", p.Exe))
 	}
 	if x.Rule != nil {
 		item("decided by", x.Rule.Text, x.Rule.Why)

@@ -34,7 +34,7 @@ type document struct {
 	Unknown  bool              `json:"skipped_unknown,omitempty"`
 	NewSince string            `json:"new_since,omitempty"`
 	By       string            `json:"by,omitempty"`
-	Groups   []json.RawMessage `json:"groups,omitempty"`
+	Groups   []json.RawMessage `json:"groups,omitzero"`
 }
 
 type verdicts struct {

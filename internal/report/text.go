@@ -137,7 +137,7 @@ func (r *Report) head(p *text.Page) {
 		line += " of " + text.Count(r.hosts.n, "host")
 	}
 	if t.timed {
-		line += ", " + p.Interval(t.first, t.last)
+		line += ", " + p.Time(t.first) + " to " + p.Time(t.last)
 	}
 	p.Line("%s", line)
 	if r.hosts.n > 1 {
@@ -250,7 +250,7 @@ func (it *item) writeTo(p *text.Page, named bool) {
 
 // own asks of which package the object is.
 func (r *Report) own(g *tally.Group) {
-	if r.Package != nil && g.Package == "" {
+	if r.Package != nil && g.Package == "" && !g.Contained {
 		g.Package = text.Printable(r.Package(string(g.Event.Path)))
 	}
 }

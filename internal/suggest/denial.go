@@ -24,6 +24,8 @@ type Denial struct {
 
 	Since int64 // when first, in milliseconds since 1970 UTC; 0 when not known
 
+	Contained bool // some of it was in containers
+
 	Comms  []string // the commands that caused it
 	Others bool     // and more of them
 }
@@ -77,6 +79,7 @@ func (d *Denial) add(g *tally.Group, o fileprops.Object, hook string) {
 	default:
 		d.Unknown += g.Count
 	}
+	d.Contained = d.Contained || g.Contained
 	callers, others := g.Comms.List()
 	for _, c := range callers {
 		switch comm := string(c.Name); {

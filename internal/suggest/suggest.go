@@ -224,7 +224,7 @@ func (s *suggester) overrules(op policy.Op, line int) bool {
 // textOf says what was denied, with its package.
 func (s *suggester) textOf(d *Denial) string {
 	line := d.text(s.Zone)
-	if s.Package != nil && !d.Object.NoFile {
+	if s.Package != nil && !d.Object.NoFile && !d.Contained {
 		if owner := s.Package(d.Object.Path); owner != "" {
 			line += ", of package " + text.Printable(owner)
 		}

@@ -44,6 +44,9 @@ type Group struct {
 	// Note is whatever the caller of Join has given first.
 	Note any
 
+	// Contained says that some of its events are from containers.
+	Contained bool
+
 	// Comms, Units and Users are who asked: commands, units of the service manager,
 	// and ids of users.
 	Comms, Units, Users Names
@@ -154,6 +157,7 @@ func (gs *Groups) Join(other *Group, on *eventsource.Host, note any) {
 	g.Comms.join(&other.Comms)
 	g.Units.join(&other.Units)
 	g.Users.join(&other.Users)
+	g.Contained = g.Contained || other.Contained
 	if other.last.time >= g.last.time {
 		g.last = other.last
 	}

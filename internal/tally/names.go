@@ -66,6 +66,7 @@ func (n *Names) join(other *Names) {
 
 // who counts where it ran and as whom, if that is known.
 func (g *Group) who(ev *ipe.Event, n uint64) {
+	g.Contained = g.Contained || Contained(ev)
 	if unit := UnitOf(ev); unit != nil {
 		g.Units.add(unit, n)
 	}
@@ -74,6 +75,10 @@ func (g *Group) who(ev *ipe.Event, n uint64) {
 		g.Users.add(strconv.AppendUint(scratch[:0], uint64(ev.UID), 10), n)
 	}
 }
+
+// Contained reports whether the caller is known to have run in a container, so that
+// its paths are not those of the host.
+func Contained(ev *ipe.Event) bool { return ev.Container != nil || ev.Pod != nil }
 
 // UnitOf returns the unit in which the caller ran: that of the user's manager where
 // there is one. Nil: not known.
