@@ -66,6 +66,8 @@ func TestWhoTakesRecordsAwayIsTold(t *testing.T) {
 	send(t, group, ipe.TypeEventListener, `audit(1796082676.302:18): pid=4711 uid=0 auid=0 tty=pts0 ses=1 subj=x comm="spy" exe="/tmp/spy" nl-mcgrp=1 op=connect res=1`)
 	send(t, group, ipe.TypeAuditConfigChange, `audit(1796082676.303:19): auid=1000 ses=3 subj=x op=add_rule key="k" list=4 res=1`) // of no concern
 	send(t, group, ipe.TypeAuditConfigChange, `audit(1796082676.304:20): auid=1000 ses=3 subj=x op=add_rule key=(null) list=5 res=1`)
+	send(t, group, ipe.TypeSyscall, `audit(1796082676.304:20): arch=c000003e syscall=44 success=yes exit=1060 a0=4 items=0 ppid=800 pid=801 auid=1000 uid=0 gid=0 euid=0 tty=pts1 ses=3 comm="auditctl" exe="/usr/sbin/auditctl" subj=x key=(null)`)
+	send(t, group, ipe.TypeEOE, "audit(1796082676.304:20): ")
 
 	path := filepath.Join(dir, "a.json")
 	var got []string
@@ -86,7 +88,7 @@ func TestWhoTakesRecordsAwayIsTold(t *testing.T) {
 	})
 	want := []string{
 		`[1335,18,"listener","present","/tmp/spy",0,"another program reads the records of this host; that takes nothing away"]`,
-		`[1305,20,"rule_added","exclude","",1000,"from here on records of some types are not made, for nobody; the kernel's record does not say of which"]`,
+		`[1305,20,"rule_added","exclude","/usr/sbin/auditctl",1000,"from here on records of some types are not made, for nobody; the kernel's record does not say of which"]`,
 		`[0,0,"rule_added","exclude all of 1420","",1000,"from here on denials are not recorded"]`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

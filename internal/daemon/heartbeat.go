@@ -49,6 +49,7 @@ func (d *daemon) setHeartbeat(interval time.Duration) {
 
 // beat puts a heartbeat into the stream.
 func (d *daemon) beat(ctx context.Context) {
+	d.audit.Check()
 	ev := stateEvent(ipe.KindHeartbeat, d.Version, d.kernel, d.observeState())
 	// What may not be read here the records may have said.
 	is := d.annotator.State()

@@ -97,6 +97,9 @@ func (r *receiver) appendBatch(msgs []netlinkaudit.Message, now int64) {
 				}
 			case ipe.TypeAuditConfigChange:
 				r.who.poke() // the kernel may send companions from here on, or no longer
+				r.who.access(msg.Data, now)
+			case ipe.TypeEventListener:
+				r.who.access(msg.Data, now)
 			}
 		}
 		r.records = append(r.records, record)

@@ -44,15 +44,15 @@ func (d *Decoder) Decode(ev *ipe.Event, id *format.Identity, e *spool.Entry) ipe
 	default:
 		class = d.records.Decode(ev, e.Type, e.Data)
 	}
-	if ev.Kind == ipe.KindAccess {
+	if ev.Kind == ipe.KindAccess || ev.Kind == ipe.KindAuditConfig && ev.HasRecord() {
 		d.annotate(ev, e)
 	}
 	return class
 }
 
-// annotate adds to an access what stands beside its record.
+// annotate adds to an access, or a change of audit, what stands beside its record.
 func (d *Decoder) annotate(ev *ipe.Event, e *spool.Entry) {
-	if d.Policy != nil {
+	if d.Policy != nil && ev.Kind == ipe.KindAccess {
 		if p := d.Policy(e.Context &^ ContextOff); p != nil {
 			ev.ActivePolicy = *p
 		}

@@ -135,7 +135,7 @@ func (j *Joiner) passes(e *spool.Entry) bool {
 	if j.held.Len() > 0 && j.held.epoch() != e.ID || j.Wait > 0 && isLoss(e) {
 		j.held.ReleaseAll()
 	}
-	mayHave := e.Type == ipe.TypeAccess || e.Type == TypeImported
+	mayHave := hasCaller(e.Type) || e.Type == TypeImported
 	if j.held.Len() == 0 && (!mayHave || j.isAlone(e)) {
 		return true
 	}
@@ -143,9 +143,19 @@ func (j *Joiner) passes(e *spool.Entry) bool {
 	return false
 }
 
+// hasCaller reports whether attachments may say who caused a record of this type: an
+// access, or a change of audit.
+func hasCaller(typ uint16) bool {
+	switch typ {
+	case ipe.TypeAccess, ipe.TypeAuditConfigChange, ipe.TypeEventListener:
+		return true
+	}
+	return false
+}
+
 // isAlone reports whether e was received a moment ago, and nothing more will come.
 func (j *Joiner) isAlone(e *spool.Entry) bool {
-	if e.Type != ipe.TypeAccess || j.remaining(e) <= 0 {
+	if !hasCaller(e.Type) || j.remaining(e) <= 0 {
 		return false
 	}
 	k, ok := ipe.KeyOf(e.Data)
@@ -167,7 +177,7 @@ func (j *Joiner) isComplete(s *slot) bool {
 // held.
 func (j *Joiner) waits() time.Duration {
 	s := j.held.first()
-	if j.hurried || s.entry.Type != ipe.TypeAccess {
+	if j.hurried || !hasCaller(s.entry.Type) {
 		return 0
 	}
 	rest := j.remaining(&s.entry)

@@ -105,16 +105,12 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		if f.Syscall != nil {
 			dst = envText(append(dst, "IPE_SYSCALL="...), 12, f.Syscall)
 		}
-	}
-	if keys[23].In&kind != 0 {
 		if f.TTY != nil {
 			dst = envText(append(dst, "IPE_TTY="...), 8, f.TTY)
 		}
 		if f.Exe != nil {
 			dst = envText(append(dst, "IPE_EXE="...), 8, f.Exe)
 		}
-	}
-	if keys[25].In&kind != 0 {
 		if f.Proctitle != nil {
 			dst = envText(append(dst, "IPE_PROCTITLE="...), 14, f.Proctitle)
 		}

@@ -105,16 +105,12 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		if f.Syscall != nil {
 			dst = journalText(append(dst, "IPE_SYSCALL="...), f.Syscall)
 		}
-	}
-	if keys[23].In&kind != 0 {
 		if f.TTY != nil {
 			dst = journalText(append(dst, "IPE_TTY="...), f.TTY)
 		}
 		if f.Exe != nil {
 			dst = journalText(append(dst, "IPE_EXE="...), f.Exe)
 		}
-	}
-	if keys[25].In&kind != 0 {
 		if f.Proctitle != nil {
 			dst = journalText(append(dst, "IPE_PROCTITLE="...), f.Proctitle)
 		}

@@ -105,16 +105,12 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		if f.Syscall != nil {
 			dst = jsonText(append(dst, `,"syscall":"`...), "syscall", f.Syscall)
 		}
-	}
-	if keys[23].In&kind != 0 {
 		if f.TTY != nil {
 			dst = jsonText(append(dst, `,"tty":"`...), "tty", f.TTY)
 		}
 		if f.Exe != nil {
 			dst = jsonText(append(dst, `,"exe":"`...), "exe", f.Exe)
 		}
-	}
-	if keys[25].In&kind != 0 {
 		if f.Proctitle != nil {
 			dst = jsonText(append(dst, `,"proctitle":"`...), "proctitle", f.Proctitle)
 		}

@@ -105,16 +105,12 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 		if f.Syscall != nil {
 			dst = sdText(append(dst, ` syscall="`...), "syscall", g, f.Syscall)
 		}
-	}
-	if keys[23].In&kind != 0 {
 		if f.TTY != nil {
 			dst = sdText(append(dst, ` tty="`...), "tty", g, f.TTY)
 		}
 		if f.Exe != nil {
 			dst = sdText(append(dst, ` exe="`...), "exe", g, f.Exe)
 		}
-	}
-	if keys[25].In&kind != 0 {
 		if f.Proctitle != nil {
 			dst = sdText(append(dst, ` proctitle="`...), "proctitle", g, f.Proctitle)
 		}

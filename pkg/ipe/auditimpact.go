@@ -85,8 +85,8 @@ var (
 	taskRules    = changeOf(ImpactContext, "a rule about new processes: if it says never, they are recorded without who they belong to")
 	taskLess     = changeOf(ImpactNone, "new processes may be recorded with who they belong to again")
 
-	permissive = changeOf(ImpactNone, "from here on IPE refuses nothing; the record of the switch has not come")
-	enforcing  = changeOf(ImpactNone, "from here on IPE refuses what the policy does not allow; the record of the switch has not come")
+	permissive = changeOf(ImpactNone, "from here on IPE refuses nothing: what the policy denies is recorded, and happens")
+	enforcing  = changeOf(ImpactNone, "from here on IPE refuses what the policy does not allow")
 	deleted    = changeOf(ImpactNone, "a policy that was loaded, and not in force, is gone; the kernel makes no record of that")
 	allowedOn  = changeOf(ImpactNone, "from here on allowed accesses are recorded too, and their number can crowd out denials")
 	allowedOff = changeOf(ImpactNone, "from here on allowed accesses are not recorded")

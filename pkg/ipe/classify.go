@@ -30,10 +30,10 @@ const (
 
 // Types returns the record types that a filter for the kernel's socket must
 // let pass: all that mainline, the trees derived from it and RFC v7 print, and
-// what the kernel says of changes of audit itself. The
-// policy records of v8 and v9 (1403, 1405) and the forms before v7 are left out,
-// for no kernel in use prints them, and SELinux and IMA use their types; they
-// are decoded where they come from a file.
+// what the kernel says of changes of audit itself. The policy records of v8 and v9
+// (1403, 1405) and the forms before v7 are left out, for no kernel in use prints
+// them, and SELinux and IMA use their types; they are decoded where they come from
+// a file.
 func Types() []uint16 {
 	return []uint16{TypeMACStatus, TypeAccess, TypeConfigChange, TypePolicyLoad, TypeLandlockAccess, TypeAuditConfigChange, TypeEventListener}
 }

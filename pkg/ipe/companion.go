@@ -51,7 +51,7 @@ func KeyOf(text []byte) (k Key, ok bool) {
 	return Key{stamp.Time, stamp.Serial}, ok
 }
 
-// Join adds to ev, an access that this Decoder has decoded last, what a companion
+// Join adds to ev, an access or a change of audit that this Decoder has decoded last, what a companion
 // says of its caller, and reports whether it says anything. The record must have
 // the same stamp and serial; what it says of another process, or cannot be read, is
 // left out. What is known already stays. The event views text, too.
@@ -101,6 +101,9 @@ func (d *Decoder) joinSyscall(ev *Event, body []byte) bool {
 	}
 	if ev.Has&HasExit == 0 {
 		setInt(ev, HasExit, &ev.Exit, f.exit)
+	}
+	if ev.Kind == KindAuditConfig && ev.Has&HasPID == 0 {
+		setUint(ev, HasPID, &ev.PID, f.pid) // most of their records have none
 	}
 	if ev.Has&HasPPID == 0 {
 		setUint(ev, HasPPID, &ev.PPID, f.ppid)
