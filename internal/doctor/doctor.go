@@ -68,6 +68,7 @@ func checks() []check {
 		{"kernel_losses", checkKernelLosses},
 		{"audit_rules", checkRules},
 		{"audit_changes", checkAuditChanges},
+		{"companions", checkCompanions},
 		{"auditd", checkAuditd},
 		{"audit_socket", checkSocket},
 		{"receive_buffer", checkReceiveBuffer},
