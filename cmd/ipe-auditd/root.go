@@ -96,7 +96,7 @@ is a real-time tail that needs no configuration.`,
 	root.Version = daemonVersion()
 	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newDecode(), newCheckConfig(), newConfig(), newCheck(), newCheckPolicy(), newTail(), newStatus(), newReport(), newReadiness(), newSuggest(), newExplain(),
+	root.AddCommand(newDecode(), newCheckConfig(), newConfig(), newCheck(), newCheckPolicy(), newTail(), newStatus(), newReport(), newReadiness(), newSuggest(), newExplain(), newVerify(), newSealKey(),
 		newDoctor(), newVersion(), newLost())
 	addCompletions(root)
 	root.InitDefaultHelpCmd()

@@ -32,10 +32,19 @@ type Config struct {
 	// to many hosts' engine, and 0 otherwise.
 	Heartbeat Interval `yaml:"heartbeat"`
 
+	Seal Seal `yaml:"seal"`
+
 	// Sinks is nil when no file says anything about sinks: the caller then
 	// takes [DefaultSinks]. It is empty but not nil for "sinks: []", which asks
 	// for none.
 	Sinks []Sink `yaml:"sinks"`
+}
+
+// Seal says whether checkpoints are signed.
+type Seal struct {
+	Key      string        `yaml:"key"`      // file with the private key, absolute; empty for no checkpoints
+	Every    int           `yaml:"every"`    // events between two checkpoints
+	Interval time.Duration `yaml:"interval"` // the longest that an event waits for one
 }
 
 // DefaultHeartbeat is the default of Config.Heartbeat where there is one.
@@ -162,6 +171,7 @@ func Defaults() *Config {
 		Spool:  Spool{Size: 256 * units.MiB, Memory: 16 * units.MiB, Sync: time.Second},
 		API:    API{Mode: 0o660},
 		Log:    Log{Level: "info"},
+		Seal:   Seal{Every: 1000, Interval: 5 * time.Minute},
 	}
 }
 

@@ -83,7 +83,7 @@ func TestParseReadsEverything(t *testing.T) {
 				MaxMessage: 8096, Framing: "octet",
 			}},
 		{Name: "page", Type: "exec", From: FromEnd,
-			Match: []match.Selection{{Verdicts: []string{"denied"}}, {Not: &match.Selection{Events: []string{"access", "heartbeat"}}}},
+			Match: []match.Selection{{Verdicts: []string{"denied"}}, {Not: &match.Selection{Events: []string{"access", "heartbeat", "checkpoint"}}}},
 			Settings: &exec.Config{
 				Format: "json", Command: []string{"/usr/local/libexec/page", "--severity", "high"},
 				Mode: "each", Timeout: 30 * time.Second, MaxPerMinute: 30,

@@ -59,6 +59,7 @@ func TestDefaults(t *testing.T) {
 		Spool:  Spool{Size: 268435456, Memory: 16777216, Sync: time.Second},
 		API:    API{Mode: 0o660},
 		Log:    Log{Level: "info"},
+		Seal:   Seal{Every: 1000, Interval: 5 * time.Minute},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

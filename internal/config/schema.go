@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/seal"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
 )
@@ -64,7 +65,12 @@ func (d *decoder) config(c *Config, root ast.Node) (sinks []Sink) {
 			"level": d.Text(&c.Log.Level, schema.OneOf("debug", "info", "warn", "error")),
 		}),
 		"heartbeat": d.interval(&c.Heartbeat),
-		"sinks":     d.sinks(&sinks),
+		"seal": d.Section(schema.Keys{
+			"key":      d.Text(&c.Seal.Key, schema.OrEmpty(schema.AbsoluteFile)),
+			"every":    d.Number(&c.Seal.Every, 1, seal.MaxEvery),
+			"interval": d.Duration(&c.Seal.Interval, leastHeartbeat, mostHeartbeat),
+		}),
+		"sinks": d.sinks(&sinks),
 	})
 	return sinks
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
 	"github.com/ipe-auditd/ipe-auditd/internal/procinfo"
+	"github.com/ipe-auditd/ipe-auditd/internal/seal"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
 	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 	"github.com/ipe-auditd/ipe-auditd/internal/units"
@@ -120,6 +121,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if o.Input == nil {
 		d.who = d.openCompanions()
+		if err := d.openSealer(); err != nil {
+			d.spool.Close()
+			return err
+		}
 	}
 	d.sinks = newSinkSet(d)
 	if err := d.sinks.startAll(o.Config.Sinks); err != nil {
@@ -163,6 +168,7 @@ type daemon struct {
 	accesses *accesscount.Counter
 	kernel   string // its release
 	losses   *lossTracker
+	sealer   *seal.Sealer // nil too when there are no checkpoints
 	audit    *auditwatch.Watch
 	api      *api.Server // nil too when there is none
 
@@ -341,6 +347,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.heartbeats = make(chan time.Duration, 1)
 	d.setHeartbeat(time.Duration(d.Config.Heartbeat))
 	wg.Go(func() { d.sendHeartbeats(background) })
+	if d.sealer != nil {
+		wg.Go(func() { d.sealer.Run(background) })
+	}
 	saved := make(chan struct{})
 	go func() { defer close(saved); d.savePolicies(background) }()
 	d.serveAPI()
@@ -382,6 +391,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	case <-time.After(saveTimeout): // the disk hangs
 	}
 	d.emitter.emit(&ipe.Event{Kind: ipe.KindStopped, Version: []byte(d.Version), Kernel: []byte(d.kernel)})
+	d.closeSealer()
 	return err
 }
 

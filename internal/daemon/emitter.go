@@ -25,7 +25,9 @@ type emitter struct {
 // emit appends the event. It may be called from any goroutine.
 func (t *emitter) emit(ev *ipe.Event) {
 	now := time.Now()
-	ev.Time, ev.Has = now.UnixMilli(), ev.Has|ipe.HasStamp
+	if ev.Has&ipe.HasStamp == 0 { // of a checkpoint the time is signed
+		ev.Time, ev.Has = now.UnixMilli(), ev.Has|ipe.HasStamp
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf = format.AppendJSON(t.buf[:0], ev, &t.context)

@@ -32,6 +32,8 @@ func summary(ev *ipe.Event) []string {
 		return []string{"The daemon started. On this host IPE was: " + text.Name(ev.IPEStatus) + "."}
 	case ipe.KindHeartbeat:
 		return []string{"The daemon says that it runs. On this host IPE was: " + text.Name(ev.IPEStatus) + "."}
+	case ipe.KindCheckpoint:
+		return []string{"The daemon signed for the events in its spool: ipe-auditd verify finds out whether any of them was altered or removed since."}
 	case ipe.KindStopped:
 		return []string{"The daemon stopped in order."}
 	case ipe.KindLost:

@@ -23,6 +23,7 @@ var messageIDs = [...]string{
 	ipe.KindRepeated:       "24c5c09f2ab01ec64c39292a7652ebd6",
 	ipe.KindAuditConfig:    "c1f6ea54c1d34d0b9d2a5b1c37e0f86a",
 	ipe.KindHeartbeat:      "7fe466288e654fcd8dcc64eba5ae7c28",
+	ipe.KindCheckpoint:     "4e8b6d3ff7aa4c0b93a51ed0629c7b14",
 }
 
 // MessageID returns the MESSAGE_ID of the journal entries of a kind, 32 hex

@@ -60,6 +60,7 @@ var (
 	states     = kinds(ipe.KindStarted) | beats
 	runs       = states | kinds(ipe.KindStopped)
 	auditConf  = kinds(ipe.KindAuditConfig)
+	checkpoint = kinds(ipe.KindCheckpoint)
 	fromRecord = fromKernel | auditConf
 )
 
@@ -146,6 +147,10 @@ var keys = [...]Key{
 	{Name: "old", In: auditConf, Doc: "how it was before", value: text(func(f *fields) *[]byte { return &f.Old })},
 	{Name: "new", In: auditConf, Doc: "how it is now", value: text(func(f *fields) *[]byte { return &f.New })},
 	{Name: "effect", In: auditConf, Doc: "what that means, in words", value: text(func(f *fields) *[]byte { return &f.Effect })},
+	{Name: "size", In: checkpoint, Doc: "seq of the newest event that was signed for", value: number(func(f *fields) *uint64 { return &f.Size }, 0)},
+	{Name: "root", In: checkpoint, Doc: "hash of the tree of the events", value: text(func(f *fields) *[]byte { return &f.Root })},
+	{Name: "note", In: checkpoint, Doc: "what was signed, and the signature", value: text(func(f *fields) *[]byte { return &f.Note })},
+	{Name: "leaves", In: checkpoint, Doc: "hashes of the events since the checkpoint before", value: text(func(f *fields) *[]byte { return &f.Leaves })},
 	{Name: "version", In: runs, Doc: "version of ipe-auditd", value: text(func(f *fields) *[]byte { return &f.Version })},
 	{Name: "kernel", In: runs, Doc: "release of the running kernel", value: text(func(f *fields) *[]byte { return &f.Kernel })},
 	{Name: "ipe_status", In: states, Doc: "whether there is IPE, and a policy", value: text(func(f *fields) *[]byte { return &f.IPEStatus })},

@@ -285,6 +285,20 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		}
 	}
 	if keys[72].In&kind != 0 {
+		if f.Size != 0 {
+			dst = append(appendUint(append(dst, "IPE_SIZE="...), uint64(f.Size)), '\x00')
+		}
+		if f.Root != nil {
+			dst = envText(append(dst, "IPE_ROOT="...), 9, f.Root)
+		}
+		if f.Note != nil {
+			dst = envText(append(dst, "IPE_NOTE="...), 9, f.Note)
+		}
+		if f.Leaves != nil {
+			dst = envText(append(dst, "IPE_LEAVES="...), 11, f.Leaves)
+		}
+	}
+	if keys[76].In&kind != 0 {
 		if f.Version != nil {
 			dst = envText(append(dst, "IPE_VERSION="...), 12, f.Version)
 		}
@@ -292,7 +306,7 @@ func appendEnvKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = envText(append(dst, "IPE_KERNEL="...), 11, f.Kernel)
 		}
 	}
-	if keys[74].In&kind != 0 {
+	if keys[78].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = envText(append(dst, "IPE_STATUS="...), 11, f.IPEStatus)
 		}

@@ -285,6 +285,20 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		}
 	}
 	if keys[72].In&kind != 0 {
+		if f.Size != 0 {
+			dst = append(appendUint(append(dst, "IPE_SIZE="...), uint64(f.Size)), '\n')
+		}
+		if f.Root != nil {
+			dst = journalText(append(dst, "IPE_ROOT="...), f.Root)
+		}
+		if f.Note != nil {
+			dst = journalText(append(dst, "IPE_NOTE="...), f.Note)
+		}
+		if f.Leaves != nil {
+			dst = journalText(append(dst, "IPE_LEAVES="...), f.Leaves)
+		}
+	}
+	if keys[76].In&kind != 0 {
 		if f.Version != nil {
 			dst = journalText(append(dst, "IPE_VERSION="...), f.Version)
 		}
@@ -292,7 +306,7 @@ func appendJournalKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = journalText(append(dst, "IPE_KERNEL="...), f.Kernel)
 		}
 	}
-	if keys[74].In&kind != 0 {
+	if keys[78].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = journalText(append(dst, "IPE_STATUS="...), f.IPEStatus)
 		}

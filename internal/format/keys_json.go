@@ -285,6 +285,20 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 		}
 	}
 	if keys[72].In&kind != 0 {
+		if f.Size != 0 {
+			dst = appendUint(append(dst, `,"size":`...), uint64(f.Size))
+		}
+		if f.Root != nil {
+			dst = jsonText(append(dst, `,"root":"`...), "root", f.Root)
+		}
+		if f.Note != nil {
+			dst = jsonText(append(dst, `,"note":"`...), "note", f.Note)
+		}
+		if f.Leaves != nil {
+			dst = jsonText(append(dst, `,"leaves":"`...), "leaves", f.Leaves)
+		}
+	}
+	if keys[76].In&kind != 0 {
 		if f.Version != nil {
 			dst = jsonText(append(dst, `,"version":"`...), "version", f.Version)
 		}
@@ -292,7 +306,7 @@ func appendJSONKeys(dst []byte, ev *ipe.Event, c *Context) []byte {
 			dst = jsonText(append(dst, `,"kernel":"`...), "kernel", f.Kernel)
 		}
 	}
-	if keys[74].In&kind != 0 {
+	if keys[78].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = jsonText(append(dst, `,"ipe_status":"`...), "ipe_status", f.IPEStatus)
 		}

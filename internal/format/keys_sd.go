@@ -285,6 +285,20 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 		}
 	}
 	if keys[72].In&kind != 0 {
+		if f.Size != 0 {
+			dst = append(appendUint(append(dst, ` size="`...), uint64(f.Size)), '"')
+		}
+		if f.Root != nil {
+			dst = sdText(append(dst, ` root="`...), "root", g, f.Root)
+		}
+		if f.Note != nil {
+			dst = sdText(append(dst, ` note="`...), "note", g, f.Note)
+		}
+		if f.Leaves != nil {
+			dst = sdText(append(dst, ` leaves="`...), "leaves", g, f.Leaves)
+		}
+	}
+	if keys[76].In&kind != 0 {
 		if f.Version != nil {
 			dst = sdText(append(dst, ` version="`...), "version", g, f.Version)
 		}
@@ -292,7 +306,7 @@ func appendSDKeys(dst []byte, ev *ipe.Event, c *Context, g guard) []byte {
 			dst = sdText(append(dst, ` kernel="`...), "kernel", g, f.Kernel)
 		}
 	}
-	if keys[74].In&kind != 0 {
+	if keys[78].In&kind != 0 {
 		if f.IPEStatus != nil {
 			dst = sdText(append(dst, ` ipe_status="`...), "ipe_status", g, f.IPEStatus)
 		}

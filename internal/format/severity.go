@@ -51,7 +51,7 @@ func Severity(ev *ipe.Event) int {
 			return severityNotice
 		}
 		return severityAlert
-	case ipe.KindStarted, ipe.KindHeartbeat:
+	case ipe.KindStarted, ipe.KindHeartbeat, ipe.KindCheckpoint:
 		return severityInfo
 	case ipe.KindLost:
 		if !ev.IsLoss() {

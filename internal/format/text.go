@@ -107,6 +107,11 @@ func (t *line) event(ev *ipe.Event, c *Context) {
 		t.head(plain, "HEARTBEAT")
 		t.state(ev)
 		t.totals(ev)
+	case ipe.KindCheckpoint:
+		t.head(plain, "CHECKPOINT")
+		t.str(" of what is spooled up to seq ")
+		t.num(ev.Size)
+		t.value(" root=", ev.Root)
 	case ipe.KindStopped:
 		t.head(news, "STOPPED")
 		t.str(" ipe-auditd")

@@ -49,7 +49,7 @@ type (
 
 // The kinds of events and the verdicts, as pkg/ipe has them.
 const (
-	lastKind    = ipe.KindHeartbeat
+	lastKind    = ipe.KindCheckpoint
 	lastVerdict = ipe.VerdictUnknown
 
 	allKinds   = 1<<(lastKind+1) - 1

@@ -129,7 +129,7 @@ func (r *Report) Add(ev *eventsource.Event) {
 		fallthrough
 	case access && ev.Action == ipe.ActionDeny:
 		r.groups.Add(&ev.Event, tally.Times(&ev.Event), ev)
-	case access, ev.Kind == ipe.KindHeartbeat: // nothing happened
+	case access, ev.Kind == ipe.KindHeartbeat, ev.Kind == ipe.KindCheckpoint: // nothing happened
 	default:
 		r.timeline.add(ev)
 	}

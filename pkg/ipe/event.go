@@ -21,6 +21,7 @@ const (
 	KindRepeated                   // accesses of one kind, counted instead of told
 	KindAuditConfig                // who records, or what is recorded, was changed: from a record, or found by the daemon
 	KindHeartbeat                  // the daemon runs: what is in force, and what was counted since its start
+	KindCheckpoint                 // the daemon signed for what the spool holds
 )
 
 var kindNames = [...]string{
@@ -36,6 +37,7 @@ var kindNames = [...]string{
 	KindRepeated:       "repeated",
 	KindAuditConfig:    "audit_config",
 	KindHeartbeat:      "heartbeat",
+	KindCheckpoint:     "checkpoint",
 }
 
 // String returns the kind as in the JSON key "event".
@@ -322,6 +324,12 @@ type Event struct {
 	Old    []byte // what was the case before; nil where that is not known
 	New    []byte // what is now
 	Effect []byte // what that means, in words
+
+	// KindCheckpoint, see package seal.
+	Size   uint64 // of the tree
+	Root   []byte // its hash, in base64
+	Note   []byte // signed
+	Leaves []byte // of what was appended since the checkpoint before
 
 	// KindStarted, KindHeartbeat and KindStopped.
 	Version      []byte // of the daemon

@@ -82,11 +82,11 @@ func (c *Config) Check(s *sink.Section) {
 
 // denialsAndNews is what a process for each event hears unless told otherwise.
 // In permissive mode the start of that process may itself be an event; with
-// would_deny it would feed itself. A heartbeat is no news.
+// would_deny it would feed itself. A heartbeat and a checkpoint are no news.
 func denialsAndNews() []match.Selection {
 	return []match.Selection{
 		{Verdicts: []string{"denied"}},
-		{Not: &match.Selection{Events: []string{"access", "heartbeat"}}},
+		{Not: &match.Selection{Events: []string{"access", "heartbeat", "checkpoint"}}},
 	}
 }
 
