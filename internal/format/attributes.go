@@ -95,6 +95,12 @@ type attributes struct {
 	fields  fields
 	raw     bool // whether the text of every record is written
 	scratch []byte
+
+	// The resource that was written last, which is the same for nearly all events:
+	// that of one host, by one Func.
+	of       *OTLP
+	host     []byte
+	resource []byte
 }
 
 // begin begins an attribute, and its value.

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"math"
 
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
@@ -31,12 +32,15 @@ type OTLP struct {
 // NAME_hex behind it has all of the bytes.
 func (o OTLP) Func() Func {
 	return func(dst []byte, ev *ipe.Event, c *Context) []byte {
+		a := &c.attributes
+		if a.of != &o || !bytes.Equal(a.host, c.Host) {
+			a.of, a.host = &o, append(a.host[:0], c.Host...)
+			a.resource = o.appendResource(a.resource[:0], c.Host)
+		}
 		dst, resourceLogs := openField(dst, 1) // ExportLogsServiceRequest.resource_logs
-		dst, at := openField(dst, 1)           // ResourceLogs.resource
-		dst = o.appendResource(dst, c.Host)
-		dst = closeField(dst, at)
+		dst = append(dst, a.resource...)
 		dst, scopeLogs := openField(dst, 2) // ResourceLogs.scope_logs
-		dst, at = openField(dst, 1)         // ScopeLogs.scope
+		dst, at := openField(dst, 1)        // ScopeLogs.scope
 		dst = appendStringField(dst, 1, Scope)
 		dst = appendStringField(dst, 2, o.Version)
 		dst = closeField(dst, at)
@@ -48,8 +52,9 @@ func (o OTLP) Func() Func {
 	}
 }
 
-// appendResource appends the attributes of a Resource (resource/v1/resource.proto).
+// appendResource appends ResourceLogs.resource (resource/v1/resource.proto).
 func (o *OTLP) appendResource(dst, host []byte) []byte {
+	dst, resource := openField(dst, 1)
 	attribute := func(dst []byte, name, value string) []byte {
 		if value == "" {
 			return dst
@@ -72,7 +77,7 @@ func (o *OTLP) appendResource(dst, host []byte) []byte {
 	}
 	dst = attribute(dst, "host.id", o.HostID)
 	dst = attribute(dst, "os.type", "linux")
-	return attribute(dst, "os.version", o.Kernel)
+	return closeField(attribute(dst, "os.version", o.Kernel), resource)
 }
 
 // otlpSeverity is SeverityNumber by what [Severity] returns, as appendix B of

@@ -330,3 +330,19 @@ func FuzzOTLP(f *testing.F) {
 		}
 	})
 }
+
+// What is kept of one host is not written of another, nor by another Func.
+func TestOTLPResourcesThatChangeAreWrittenAsIfNew(t *testing.T) {
+	t.Parallel()
+	c := inSpool()
+	for i, f := range []Func{OTLP{Version: "1"}.Func(), OTLP{Version: "2"}.Func(), OTLP{Version: "1"}.Func()} {
+		for _, host := range []string{"a", "b", "", "b"} {
+			c.Host = []byte(host)
+			fresh := inSpool()
+			fresh.Host = c.Host
+			if got, want := f(nil, denied(), c), f(nil, denied(), fresh); string(got) != string(want) {
+				t.Errorf("%d, %q: got %q, want %q", i, host, got, want)
+			}
+		}
+	}
+}
