@@ -43,7 +43,10 @@ func MessageID(k ipe.Kind) string {
 // [MessageID]. Every key of the event is a field: its name in upper case with
 // IPE_ before it (ipe_op is IPE_OP, path IPE_PATH, pid IPE_PID). Only errno is
 // ERRNO, a field that the journal knows, and positive there. OBJECT_PID is not
-// used: journald would look at the process that has that number by now.
+// used: journald would look at the process that has that number by now. What it
+// would find there is given instead, as far as it is known of an access: OBJECT_UID,
+// OBJECT_EXE, OBJECT_SYSTEMD_UNIT and their like (systemd.journal-fields(7)), but
+// not for the control group of the parent.
 //
 // Values are the bytes of the kernel, so there is no KEY_hex; what holds a
 // newline is sent with its length before it. A list is joined by blanks, and so
@@ -56,7 +59,44 @@ func AppendJournal(dst []byte, ev *ipe.Event, c *Context) []byte {
 	dst = append(dst, "\nSYSLOG_IDENTIFIER=ipe-auditd\nMESSAGE_ID="...)
 	dst = append(dst, MessageID(ev.Kind)...)
 	dst = append(dst, '\n')
-	return appendJournalKeys(dst, ev, c)
+	dst = appendJournalKeys(dst, ev, c)
+	if ev.Kind == ipe.KindAccess && ev.Context != 0 {
+		dst = appendJournalObject(dst, ev)
+	}
+	return dst
+}
+
+// appendJournalObject appends the journal's own fields for the process that a
+// message is about.
+func appendJournalObject(dst []byte, ev *ipe.Event) []byte {
+	for _, f := range [...]struct {
+		name string
+		n    uint32
+		has  ipe.Has
+	}{
+		{"OBJECT_UID=", ev.UID, ipe.HasUID},
+		{"OBJECT_AUDIT_LOGINUID=", ev.AUID, ipe.HasAUID},
+		{"OBJECT_AUDIT_SESSION=", ev.SES, ipe.HasSES},
+	} {
+		if ev.Has&f.has != 0 {
+			dst = append(strconv.AppendUint(append(dst, f.name...), uint64(f.n), 10), '\n')
+		}
+	}
+	dst = journalObject(dst, "OBJECT_EXE=", ev.Exe)
+	dst = journalObject(dst, "OBJECT_CMDLINE=", ev.Proctitle)
+	if ev.Context&ipe.ContextParent != 0 {
+		return dst
+	}
+	dst = journalObject(dst, "OBJECT_SYSTEMD_CGROUP=", ev.Cgroup)
+	dst = journalObject(dst, "OBJECT_SYSTEMD_UNIT=", ev.Unit)
+	return journalObject(dst, "OBJECT_SYSTEMD_USER_UNIT=", ev.UserUnit)
+}
+
+func journalObject(dst []byte, name string, value []byte) []byte {
+	if value == nil {
+		return dst
+	}
+	return journalText(append(dst, name...), value)
 }
 
 // journalText appends a value behind NAME=, and a newline.

@@ -133,3 +133,37 @@ func TestSeverity(t *testing.T) {
 		}
 	}
 }
+
+// TestJournalKnowsWhoAsked has the fields that journalctl selects by.
+func TestJournalKnowsWhoAsked(t *testing.T) {
+	t.Parallel()
+	objects := func(ev *ipe.Event) (list []string) {
+		fields, err := journalFields(AppendJournal(nil, ev, new(Context)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range fields {
+			if bytes.HasPrefix([]byte(f), []byte("OBJECT_")) {
+				list = append(list, f)
+			}
+		}
+		return list
+	}
+	who := []string{"OBJECT_UID=33", "OBJECT_AUDIT_LOGINUID=1000", "OBJECT_AUDIT_SESSION=4", "OBJECT_EXE=/usr/bin/bash", "OBJECT_CMDLINE=sh -c tool \xff"}
+	where := []string{"OBJECT_SYSTEMD_CGROUP=/system.slice/nginx.service", "OBJECT_SYSTEMD_UNIT=nginx.service", "OBJECT_SYSTEMD_USER_UNIT=app.service"}
+	ev := byService()
+	if diff := cmp.Diff(append(who, where...), objects(ev)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	ev.Context = ipe.ContextAudit | ipe.ContextParent
+	if diff := cmp.Diff(who, objects(ev)); diff != "" {
+		t.Errorf("of the parent (-want +got):\n%s", diff)
+	}
+	ev.Exe, ev.Proctitle = nil, []byte("a\nOBJECT_UID=0")
+	if got := objects(ev); len(got) != 4 || got[3] != "OBJECT_CMDLINE=a\nOBJECT_UID=0" {
+		t.Errorf("a newline makes %q", got)
+	}
+	if got := objects(denied()); got != nil {
+		t.Errorf("nothing is known, and there are %q", got)
+	}
+}
