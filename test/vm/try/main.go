@@ -1,5 +1,5 @@
-// Command try leaves a shell in a guest whose kernel enforces IPE, with the
-// daemon's events on the same terminal:
+// Command try leaves a shell in a guest whose kernel enforces IPE, with a daemon that
+// has a spool and a feed and shows its events on the same terminal:
 //
 //	go run ./test/vm/try            # Debian's 6.12
 //	go run ./test/vm/try newest     # or 6.18, or a vmlinuz
@@ -38,12 +38,15 @@ DEFAULT op=EXECUTE action=DENY
 op=EXECUTE boot_verified=TRUE action=ALLOW
 `
 
-// script follows the events, activates the policy as soon as somebody listens
-// to the audit group, and leaves a shell. All of it is on the console.
+// script starts the daemon as its service would, with a spool and a feed and the
+// events on the console, activates the policy as soon as the daemon listens, and
+// leaves a shell. All of it is on the console.
 const script = `
 exec </dev/ttyS0 >/dev/ttyS0 2>&1
-ipe-auditd --debug &
-until grep -q ' 9 .* 00000001 ' /proc/net/netlink; do sleep 1; done
+mkdir -p -m 0755 /var/lib /run
+mkdir -p -m 0700 /var/lib/ipe-auditd /run/ipe-auditd
+STATE_DIRECTORY=/var/lib/ipe-auditd RUNTIME_DIRECTORY=/run/ipe-auditd ipe-auditd &
+until ipe-auditd status >/dev/null 2>&1 || [ -S /run/ipe-auditd/api.sock ]; do sleep 1; done
 cd /sys/kernel/security/ipe || exit
 cat /root/try-1.0.0.p7b >new_policy && echo 1 >policies/try/active
 sleep 1
@@ -56,6 +59,19 @@ IPE enforces: only files of the initramfs may be executed. Try
   cat /root/try-1.1.0.p7b >policies/try/update
   echo nonsense >new_policy                 since 6.16 a record, before only an error
   echo 1 >success_audit; true               what is allowed is recorded too
+
+and ask what happened:
+
+  ipe-auditd tail --no-follow --verdict denied
+  ipe-auditd explain last                   which rule decided, and what would allow it
+  ipe-auditd check /tmp/true /bin/busybox   would they be allowed now
+  ipe-auditd report
+  ipe-auditd readiness
+  ipe-auditd suggest
+  ipe-auditd check-policy policies/try/policy
+  ipe-auditd status
+  ipe-auditd doctor
+  ipe-auditd config show
   poweroff -f                               the end
 
 END
