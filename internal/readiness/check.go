@@ -192,7 +192,7 @@ func (c *hostCheck) evaluate(groups []*tally.Group, a *Answer) {
 
 // measure finds out about an object, if it is on this host.
 func (c *hostCheck) measure(o fileprops.Object) fileprops.Result {
-	if o.NoFile || c.on == nil || c.on.Name == nil || c.Host == "" || string(c.on.Name) == c.Host {
+	if o.NoFile || !c.on.Elsewhere(c.Host) {
 		return c.Measure(o)
 	}
 	r := fileprops.Result{Reason: "it is on another host, " + text.Host(c.on.Name)}
@@ -208,8 +208,7 @@ func (c *hostCheck) measure(o fileprops.Object) fileprops.Result {
 // stand in the text tells nothing of it.
 func (c *hostCheck) byPolicy(groups []*tally.Group, a *Answer) {
 	for _, g := range groups {
-		here := c.on == nil || c.on.Name == nil || c.Host == "" || string(c.on.Name) == c.Host
-		if c.Stands != nil && here && g.Event.ActivePolicy.Known() && c.Stands(&g.Event) == ipe.False {
+		if c.Stands != nil && !c.on.Elsewhere(c.Host) && g.Event.ActivePolicy.Known() && c.Stands(&g.Event) == ipe.False {
 			a.Unknown = append(a.Unknown, Finding{Group: g, Why: "the rule does not stand in the policy in force, so another one judged"})
 			continue
 		}
