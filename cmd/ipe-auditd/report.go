@@ -24,7 +24,6 @@ const pipeHeight = 50
 type reportOptions struct {
 	pastOptions
 	filterOptions
-	callerOptions
 	packagesOption
 	json, all, full bool
 	by              string
@@ -63,7 +62,6 @@ goes to a temporary file in TMPDIR, or /var/tmp.`,
 	}
 	o.pastOptions.addTo(cmd)
 	o.filterOptions.addTo(cmd)
-	o.callerOptions.addTo(cmd)
 	o.packagesOption.addTo(cmd)
 	flags := cmd.Flags()
 	flags.Var(newChoice(&o.by, tally.Dimensions()...), "by", "sum denials up by this `KEY`: unit, user, exe, container, path, rule, host")
@@ -144,17 +142,11 @@ func (o *reportOptions) choose(cmd *cobra.Command, r *report.Report) error {
 	if err != nil {
 		return err
 	}
-	caller, err := o.callerOptions.matcher()
-	if err != nil {
-		return err
+	if matcher != nil {
+		r.Match = func(ev *eventsource.Event) bool { return matcher.Match(&ev.Event) }
 	}
-	if matcher != nil || caller != nil {
-		r.Match = func(ev *eventsource.Event) bool {
-			return matcher.Match(&ev.Event) && (caller == nil || caller(&ev.Event))
-		}
-	}
-	if o.events != nil {
-		kinds := filterOptions{events: o.events}
+	if o.events != nil || o.match != nil {
+		kinds := filterOptions{events: o.events, match: o.match}
 		shown, err := kinds.matcher(io.Discard)
 		if err != nil {
 			return err
