@@ -27,12 +27,12 @@ type connLimiter struct {
 	mu      sync.Mutex
 	open    map[net.Conn]uint32 // by whom
 	waiting []net.Conn          // for a whole request, in the order in which they came
-	users   map[uint32]*pacer
+	users   map[uint32]*allowance
 	closed  bool
 }
 
 func newConnLimiter(served context.Context, l net.Listener, task *fairshare.Task) *connLimiter {
-	return &connLimiter{Listener: l, task: task, served: served, open: make(map[net.Conn]uint32), users: make(map[uint32]*pacer)}
+	return &connLimiter{Listener: l, task: task, served: served, open: make(map[net.Conn]uint32), users: make(map[uint32]*allowance)}
 }
 
 // Accept returns the next connection that there is room for.
@@ -77,7 +77,7 @@ func userOf(c net.Conn) uint32 {
 func (g *connLimiter) admit(c net.Conn, user uint32, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed || !g.pace(user, now) {
+	if g.closed || !g.allow(user, now) {
 		return false
 	}
 	if len(g.open) >= maxConns {
@@ -116,27 +116,27 @@ const (
 	connPause = time.Millisecond
 )
 
-// maxPacers is how many users are remembered before those are forgotten who may
+// maxUsers is how many users are remembered before those are forgotten who may
 // do what a new one may.
-const maxPacers = 256
+const maxUsers = 256
 
-// pacer is when the connections of a user would have come to an end, if they had
+// allowance is when the connections of a user would have come to an end, if they had
 // come with the pause between them.
-type pacer struct{ end time.Time }
+type allowance struct{ end time.Time }
 
-// pace reports whether a user may make another connection. It is called with mu
+// allow reports whether a user may make another connection. It is called with mu
 // held.
-func (g *connLimiter) pace(user uint32, now time.Time) bool {
+func (g *connLimiter) allow(user uint32, now time.Time) bool {
 	p := g.users[user]
 	if p == nil {
-		if len(g.users) >= maxPacers {
+		if len(g.users) >= maxUsers {
 			for other, p := range g.users {
 				if !p.end.After(now) {
 					delete(g.users, other)
 				}
 			}
 		}
-		p = &pacer{}
+		p = &allowance{}
 		g.users[user] = p
 	}
 	if p.end.Before(now) {

@@ -70,11 +70,11 @@ func TestAUserMakesSoManyConnectionsInATime(t *testing.T) {
 		t.Errorf("%d connections after %v, want 100", n, 100*connPause)
 	}
 	now = now.Add(time.Hour)
-	for user := range uint32(10 * maxPacers) {
+	for user := range uint32(10 * maxUsers) {
 		g.admit(&visitor{}, user, now)
 		now = now.Add(connPause)
 	}
-	if len(g.users) > maxPacers {
+	if len(g.users) > maxUsers {
 		t.Errorf("%d users are remembered", len(g.users))
 	}
 }

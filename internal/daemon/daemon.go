@@ -360,7 +360,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.sinks.awaitOpen(ctx)
 	status := d.statusLine()
 	d.Notify("READY=1\nSTATUS=" + status)
-	endVigil := d.startWatchdog(status)
+	endWatchdog := d.startWatchdog(status)
 
 	var err error
 	for running := true; running; {
@@ -376,7 +376,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		}
 	}
 
-	endVigil()
+	endWatchdog()
 	d.Notify("STOPPING=1\nSTATUS=Delivering what is spooled")
 	d.stopReceiving()
 	<-received

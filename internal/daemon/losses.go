@@ -102,7 +102,7 @@ func (b *lossTracker) added(a losses.Stage) {
 // begun is called once the kernel's count is known. What it had lost by then may
 // be missing from the queue of the socket.
 func (b *lossTracker) begun() {
-	if b.kernel.Told().Lost > 0 && !b.resumed && !b.standIn {
+	if b.kernel.Reported().Lost > 0 && !b.resumed && !b.standIn {
 		b.d.annotator.Lost(time.Now().UnixMilli())
 	}
 	b.save()
@@ -157,7 +157,7 @@ func (b *lossTracker) save() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.state.Kernel = b.kernel.Told()
+	b.state.Kernel = b.kernel.Reported()
 	b.state.At = time.Now()
 	if err := b.state.Save(dir); err != nil {
 		b.d.log.Warn("losses that were told may be told again after the next start", zap.Error(err))

@@ -91,7 +91,7 @@ func TestHelperThatFailedOnceIsAskedAgain(t *testing.T) {
 			h.err.Store(nil)
 			time.Sleep(wait)
 			if wait > failInterval {
-				if n := h.reporter.untold(Kernel); n != 9 {
+				if n := h.reporter.unreportedCount(Kernel); n != 9 {
 					t.Errorf("%d known before the end, want 9", n)
 				}
 			}
@@ -106,7 +106,7 @@ func TestHelperThatFailedOnceIsAskedAgain(t *testing.T) {
 func TestHelperIsAskedAtTheEndOfAShortLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newKernelWatch(New(nil))
-		w.Resume(Told{Known: true, Lost: 5}, time.Now())
+		w.Resume(Reported{Known: true, Lost: 5}, time.Now())
 		asked := 0
 		w.helper = func(ctx context.Context) (auditstate.State, error) {
 			if asked++; asked == 1 {
@@ -303,7 +303,7 @@ func TestRealHelperAndTheKernelAgree(t *testing.T) {
 	w := newKernelWatch(New(nil))
 	w.AskHelper(l.Addr().String())
 	w.ask(t.Context())
-	if told, st := w.Told(), w.Status(); !told.Known || told.Lost < direct.Lost || st.Source != SourceHelper {
+	if told, st := w.Reported(), w.Status(); !told.Known || told.Lost < direct.Lost || st.Source != SourceHelper {
 		t.Errorf("told %+v by %+v, the kernel says %d", told, st, direct.Lost)
 	}
 }

@@ -471,7 +471,7 @@ func TestWindowsAreToldOnceOverRestarts(t *testing.T) {
 	var records []string
 	k := &fakeKernel{now: time.Second, print: func(r string) { records = append(records, r) }}
 	k.flood(1, 0)
-	var kept Told
+	var kept Reported
 	var sum uint64
 	for n := range 5 {
 		w := deaf(t)
@@ -492,7 +492,7 @@ func TestWindowsAreToldOnceOverRestarts(t *testing.T) {
 			w.ask(t.Context())
 		}
 		sum += w.reporter.losses(Kernel).Count
-		kept = w.Told()
+		kept = w.Reported()
 	}
 	w := deaf(t)
 	w.Resume(kept, time.Now())

@@ -53,9 +53,9 @@ type KernelWatch struct {
 	status   KernelStatus
 
 	// Lines of the kernel log, by their seq; 0 if there is none.
-	read uint64 // the last one
-	told uint64 // the last one of which all was told
-	from uint64 // the last one before us: told by an earlier process, or where we began
+	read     uint64 // the last one
+	reported uint64 // the last one of which all was told
+	from     uint64 // the last one before us: told by an earlier process, or where we began
 
 	// What the lines say beyond count, since AUDIT_GET was answered last.
 	logged  *uint32 // the kernel's number
@@ -95,8 +95,8 @@ func (w *KernelWatch) AskHelper(path string) {
 	w.helper = func(ctx context.Context) (auditstate.State, error) { return auditstate.Ask(ctx, path) }
 }
 
-// Told is how much of the kernel's count was told, for a later process.
-type Told struct {
+// Reported is how much of the kernel's count was told, for a later process.
+type Reported struct {
 	Known     bool   `json:"known"`              // there is a number
 	Lost      uint32 `json:"lost"`               // the kernel's number
 	Assumed   bool   `json:"assumed,omitempty"`  // the kernel has not said Lost: what was lost before is not known
@@ -106,32 +106,32 @@ type Told struct {
 
 // Resume sets what an earlier process of the same boot has told, so that what
 // was lost in between is told now. It is called before Run.
-func (w *KernelWatch) Resume(t Told, at time.Time) {
+func (w *KernelWatch) Resume(t Reported, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count = count{known: true, kernel: t.Lost, assumed: t.Assumed, stale: t.Assumed, beyond: t.Estimated, sum: t.Estimated, entered: t.Estimated, at: at}
-	w.told, w.from = t.Line, t.Line
+	w.reported, w.from = t.Line, t.Line
 }
 
-// Told returns the count without what the reporter has not told yet, for Resume in
+// Reported returns the count without what the reporter has not told yet, for Resume in
 // a later process.
-func (w *KernelWatch) Told() Told {
+func (w *KernelWatch) Reported() Reported {
 	w.mu.Lock() // enter holds it until the reporter has the difference
 	defer w.mu.Unlock()
-	untold := w.count.sum - w.count.entered + w.reporter.untold(Kernel)
-	if untold == 0 && w.caught && w.logged == nil && w.full == 0 && !w.dubious {
-		w.told = w.read
+	unreported := w.count.sum - w.count.entered + w.reporter.unreportedCount(Kernel)
+	if unreported == 0 && w.caught && w.logged == nil && w.full == 0 && !w.dubious {
+		w.reported = w.read
 	}
-	t := Told{Lost: w.count.kernel, Assumed: w.count.assumed, Estimated: w.count.beyond, Known: w.count.known, Line: w.told}
-	fromBeyond := min(untold, t.Estimated)
+	t := Reported{Lost: w.count.kernel, Assumed: w.count.assumed, Estimated: w.count.beyond, Known: w.count.known, Line: w.reported}
+	fromBeyond := min(unreported, t.Estimated)
 	t.Estimated -= fromBeyond
-	t.Lost -= uint32(untold - fromBeyond)
+	t.Lost -= uint32(unreported - fromBeyond)
 	return t
 }
 
 // begun calls Begun.
 func (w *KernelWatch) begun() {
-	if w.Told().Known && w.Begun != nil {
+	if w.Reported().Known && w.Begun != nil {
 		w.Begun()
 	}
 }

@@ -96,16 +96,16 @@ func TestKernelWatchResumesAtTheNumberOfAnEarlierProcess(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		told Told
+		told Reported
 		want Loss
 	}{
-		{"lost while away", Told{Known: true, Lost: 10}, exactly(2)},
-		{"nothing lost", Told{Known: true, Lost: 12}, Loss{}},
-		{"reset while away", Told{Known: true, Lost: 500}, atLeast(12)},
-		{"some of it concluded and told", Told{Known: true, Lost: 5, Estimated: 4}, exactly(3)},
-		{"too much concluded", Told{Known: true, Lost: 5, Estimated: 9}, Loss{}},
-		{"the kernel has never said a number", Told{Known: true, Assumed: true, Estimated: 4}, Loss{}},
-		{"not known", Told{}, Loss{}},
+		{"lost while away", Reported{Known: true, Lost: 10}, exactly(2)},
+		{"nothing lost", Reported{Known: true, Lost: 12}, Loss{}},
+		{"reset while away", Reported{Known: true, Lost: 500}, atLeast(12)},
+		{"some of it concluded and told", Reported{Known: true, Lost: 5, Estimated: 4}, exactly(3)},
+		{"too much concluded", Reported{Known: true, Lost: 5, Estimated: 9}, Loss{}},
+		{"the kernel has never said a number", Reported{Known: true, Assumed: true, Estimated: 4}, Loss{}},
+		{"not known", Reported{}, Loss{}},
 	} {
 		w := asking(&host.AuditStatus{Lost: 12})
 		w.Resume(tt.told, time.Now())
@@ -179,9 +179,9 @@ func TestKernelWatchCountsAtLeastWhatTheLogSays(t *testing.T) {
 		backlog  = "4,1,2,-;audit: audit_backlog=65 > audit_backlog_limit=64\n"
 	)
 	fresh := func(*KernelWatch) {}
-	resumed := func(w *KernelWatch) { w.Resume(Told{Known: true, Lost: 40}, time.Now()) }
+	resumed := func(w *KernelWatch) { w.Resume(Reported{Known: true, Lost: 40}, time.Now()) }
 	resumedAt := func(line uint64) func(*KernelWatch) {
-		return func(w *KernelWatch) { w.Resume(Told{Known: true, Lost: 40, Line: line}, time.Now()) }
+		return func(w *KernelWatch) { w.Resume(Reported{Known: true, Lost: 40, Line: line}, time.Now()) }
 	}
 	tests := []struct {
 		name      string
@@ -288,7 +288,7 @@ func TestConclusionsAndNumbersAreOneSum(t *testing.T) {
 			t.Errorf("%s: concluded (-want +got):\n%s", tt.name, diff)
 		}
 		// A process later.
-		told := w.Told()
+		told := w.Reported()
 		w = asking(&status)
 		w.own = own
 		w.Resume(told, time.Now())
@@ -346,7 +346,7 @@ func TestRealKernelLogCanBeFollowed(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if !w.Told().Known {
+	if !w.Reported().Known {
 		t.Error("the kernel's count is not known")
 	}
 }
@@ -358,7 +358,7 @@ func TestKernelWatchKeepsWhatWasToldOnly(t *testing.T) {
 	status := host.AuditStatus{Lost: 10}
 	w := asking(&status)
 	var kept uint32
-	w.Begun = func() { kept = w.Told().Lost }
+	w.Begun = func() { kept = w.Reported().Lost }
 
 	ended, end := context.WithCancel(t.Context())
 	end()
@@ -370,11 +370,11 @@ func TestKernelWatchKeepsWhatWasToldOnly(t *testing.T) {
 	}
 	status.Lost = 13
 	w.ask(t.Context())
-	if told := w.Told(); told.Lost != 10 || !told.Known {
+	if told := w.Reported(); told.Lost != 10 || !told.Known {
 		t.Errorf("told %+v before any event; want 10", told)
 	}
 	w.reporter.losses(Kernel) // as if it was told
-	if told := w.Told(); told.Lost != 13 || !told.Known {
+	if told := w.Reported(); told.Lost != 13 || !told.Known {
 		t.Errorf("told %+v after the event; want 13", told)
 	}
 }

@@ -71,7 +71,7 @@ type unreported struct{ counted, unknown pending }
 // pending is a sum of losses, and when one was told last.
 type pending struct {
 	Loss
-	told time.Time
+	reported time.Time
 }
 
 // add adds up.
@@ -91,10 +91,10 @@ func (p *pending) due(now time.Time, pause time.Duration, all bool) (loss Loss, 
 	if p.Accuracy == ipe.AccuracyNone {
 		return Loss{}, time.Time{}
 	}
-	if due = p.told.Add(pause); !all && due.After(now) {
+	if due = p.reported.Add(pause); !all && due.After(now) {
 		return Loss{}, due
 	}
-	loss, p.Loss, p.told = p.Loss, Loss{}, now
+	loss, p.Loss, p.reported = p.Loss, Loss{}, now
 	return loss, time.Time{}
 }
 
@@ -144,8 +144,8 @@ func (l *Reporter) Total(a Stage) (n uint64, exact bool) {
 	return l.totals[a].Load(), l.exact[a].Load()
 }
 
-// untold returns how many were added since the last event of the account.
-func (l *Reporter) untold(a Stage) uint64 {
+// unreportedCount returns how many were added since the last event of the account.
+func (l *Reporter) unreportedCount(a Stage) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.pending[a].counted.Count + l.pending[a].unknown.Count
@@ -157,10 +157,10 @@ func (l *Reporter) Reported(a Stage) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := &l.pending[a]
-	if p.unknown.told.After(p.counted.told) {
-		return p.unknown.told
+	if p.unknown.reported.After(p.counted.reported) {
+		return p.unknown.reported
 	}
-	return p.counted.told
+	return p.counted.reported
 }
 
 // Run writes the events until ctx ends; what is pending then is written at

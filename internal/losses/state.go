@@ -17,7 +17,7 @@ type State struct {
 	BootID string    `json:"boot_id"`
 	Cookie uint64    `json:"cookie"` // of the socket that Drops is about
 	Drops  uint64    `json:"drops"`
-	Kernel Told      `json:"kernel"`
+	Kernel Reported  `json:"kernel"`
 	At     time.Time `json:"at"`
 }
 

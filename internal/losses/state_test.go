@@ -15,7 +15,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 	if s, err := LoadState(dir); err != nil || s != (State{}) {
 		t.Fatalf("LoadState of an empty directory = %+v, %v", s, err)
 	}
-	want := State{BootID: "b", Cookie: 1 << 60, Drops: 5, Kernel: Told{Lost: 7, Known: true, Estimated: 3, Line: 9}, At: time.Unix(1, 0).UTC()}
+	want := State{BootID: "b", Cookie: 1 << 60, Drops: 5, Kernel: Reported{Lost: 7, Known: true, Estimated: 3, Line: 9}, At: time.Unix(1, 0).UTC()}
 	for range 2 {
 		if err := want.Save(dir); err != nil {
 			t.Fatal(err)

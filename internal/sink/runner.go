@@ -43,10 +43,10 @@ const (
 // was delivered. The rest waits for the next start.
 var ErrUndelivered = errors.New("stopped before everything was delivered")
 
-// ErrSuspect is wrapped by an error of a [Resender] that looks for an entry which
+// ErrBisecting is wrapped by an error of a [Resender] that looks for an entry which
 // its receiver refuses: it comes closer with each attempt, so the pauses between
 // them do not become longer.
-var ErrSuspect = errors.New("the receiver may refuse one event")
+var ErrBisecting = errors.New("the receiver may refuse one event")
 
 // Source is where a runner reads. A *spool.Reader is one, and an *entry.Joiner, of
 // which Hurry is called once the runner drains.
@@ -227,7 +227,7 @@ func (r *Runner) run(ctx context.Context) error {
 		if r.resender != nil {
 			r.limit = 2 // it finds out by itself which one fails, and wants another one for that
 		}
-		if errors.Is(err, ErrSuspect) {
+		if errors.Is(err, ErrBisecting) {
 			r.pause = r.config.Pause
 		}
 		if r.windows != nil {

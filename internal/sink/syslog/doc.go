@@ -38,7 +38,7 @@
 //
 // A receiver that will not have a message ends the connection, and would do so for
 // ever. How such a message is found without taking a restart for one is described
-// at suspicion.
+// at bisection.
 //
 // The order is that of the spool within one connection. What an earlier
 // connection holds, a receiver may read at the same time as the next one.

@@ -194,8 +194,8 @@ func (c *stream) fail(err error) error {
 	if c.gone() {
 		at = c.endTime
 	}
-	h, s := c.history, &c.sink.suspicion
-	if i := h.older(at.Add(-c.settle)); i > 0 && !h.again() && !(s.is && h.marks[i-1].id == s.id) {
+	h, s := c.history, &c.sink.bisection
+	if i := h.older(at.Add(-c.settle)); i > 0 && !h.again() && !(s.found && h.marks[i-1].id == s.candidate) {
 		s.remember(h.message(i - 1))
 	}
 	h.broken(at, c.rest)
@@ -224,18 +224,18 @@ func (c *stream) deliver(ctx context.Context) error {
 }
 
 // deliverAll delivers what is not sent on this connection, as many messages at once
-// as the suspicion allows.
+// as the bisection allows.
 func (c *stream) deliverAll(ctx context.Context) error {
-	h, s := c.history, &c.sink.suspicion
+	h, s := c.history, &c.sink.bisection
 	for h.unsent() > 0 {
 		i, n := h.next, s.batch(h.unsent())
 		id := h.marks[i].id
-		if i >= h.sent && c.sink.isGivenUp(id) || s.is && s.condemned && id == s.id {
+		if i >= h.sent && c.sink.isGivenUp(id) || s.found && s.rejected && id == s.candidate {
 			c.sink.giveUp(i)
 			continue
 		}
 		var err error
-		if s.is && id == s.id {
+		if s.found && id == s.candidate {
 			n, err = 1, c.try(ctx, i)
 		} else if err = c.send(ctx, h.between(i, i+n)); err == nil && s.careful() {
 			err = c.last(ctx, c.settle)
@@ -244,14 +244,14 @@ func (c *stream) deliverAll(ctx context.Context) error {
 		case err == nil:
 		case !c.gone() || ctx.Err() != nil || !byPeer(err):
 			return err
-		case s.is && id == s.id:
+		case s.found && id == s.candidate:
 			return err // try has judged it
 		default:
 			if s.failed(n, id); s.fails == 1 {
 				return err
 			}
 			c.rest = true
-			return fmt.Errorf("%w: %w", sink.ErrSuspect, err)
+			return fmt.Errorf("%w: %w", sink.ErrBisecting, err)
 		}
 		c.sink.resent.Add(uint64(max(0, min(i+n, h.sent)-i)))
 		fresh := i + n - max(i, h.sent)
@@ -265,14 +265,14 @@ func (c *stream) deliverAll(ctx context.Context) error {
 	}
 	if s.careful() {
 		c.sink.acks.resent()
-		s.clear()
+		s.reset()
 	}
 	return nil
 }
 
-// try sends the suspect, message i, in the way that suspicion describes.
+// try sends the candidate, message i, in the way that bisection describes.
 func (c *stream) try(ctx context.Context, i int) error {
-	h, s := c.history, &c.sink.suspicion
+	h, s := c.history, &c.sink.bisection
 	control := s.control(h, i)
 	err := c.last(ctx, someTime(c.settle/2))
 	if err == nil && control != nil {
@@ -280,13 +280,13 @@ func (c *stream) try(ctx context.Context, i int) error {
 			err = c.last(ctx, someTime(c.settle/2))
 		}
 		if err != nil {
-			s.good = nil // who knows whether it was taken
+			s.taken = nil // who knows whether it was taken
 		} else {
 			s.remember(control)
 		}
 	}
 	if err != nil {
-		s.acquit()
+		s.restart()
 		return err
 	}
 	alive := time.Since(c.begun)
@@ -305,14 +305,14 @@ func (c *stream) try(ctx context.Context, i int) error {
 			c.sink.learn(s.limit)
 			h.replace(i, msg)
 		}
-		s.settled()
+		s.dropCandidate()
 		return nil
 	case control == nil || !c.gone() || ctx.Err() != nil || !byPeer(err):
 		return err
 	}
-	s.strike(c.endTime.Sub(sent), alive, size)
+	s.countFailure(c.endTime.Sub(sent), alive, size)
 	c.rest = true
-	return fmt.Errorf("%w: %w", sink.ErrSuspect, err)
+	return fmt.Errorf("%w: %w", sink.ErrBisecting, err)
 }
 
 // byPeer reports whether it was the peer's will that a connection ended.

@@ -46,7 +46,7 @@ type Sink struct {
 
 	// Owned by the runner's goroutine.
 	history   history
-	suspicion suspicion
+	bisection bisection
 	dropped   *identity // the last message that was given up, nil if there is none
 	learned   int       // how long messages the receiver takes, if that was found out
 	short     []byte    // the last message that was shortened
@@ -249,7 +249,7 @@ func (s *Sink) giveUp(i int) {
 			Kind: id.kind, Stage: id.stage, Cursor: id.cursor,
 			Reason: "it ends every connection on which it is sent",
 		})
-		s.suspicion.settled()
+		s.bisection.dropCandidate()
 	}
 	s.history.replace(i, nil)
 }

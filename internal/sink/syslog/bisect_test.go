@@ -124,7 +124,7 @@ func feed(t *testing.T, f *fussy, source *records, long func(seq int) bool) (sin
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	if err := run.Run(ctx); err != nil {
-		t.Fatalf("%v: %+v, taken %v, given up %v, suspicion %+v", err, run.Status(), f.seqs(), lost, s.suspicion)
+		t.Fatalf("%v: %+v, taken %v, given up %v, bisection %+v", err, run.Status(), f.seqs(), lost, s.bisection)
 	}
 	return run.Status(), lost
 }

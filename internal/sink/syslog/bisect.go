@@ -11,10 +11,10 @@ import (
 
 // How sure the sink must be that a receiver ends connections because of a message.
 const (
-	// strikesWhole is how often a connection must have ended behind the whole
+	// leastFailures is how often a connection must have ended behind the whole
 	// message before it is shortened, and behind the shortest one before it is
 	// given up.
-	strikesWhole = 3
+	leastFailures = 3
 
 	// byChance is the logarithm to the base of 10 of how likely it may be that
 	// they all ended there by chance when a message is given up.
@@ -40,40 +40,40 @@ func identify(e *sink.Entry) identity {
 	return id
 }
 
-// suspicion finds out whether one message makes the receiver end every connection
+// bisection finds out whether one message makes the receiver end every connection
 // it is sent on, and which.
 //
 // A connection that ended once says nothing: receivers are restarted. When another
 // one ends while messages are on their way, fewer of them are sent at once, until
-// one alone remains. That is then tried again and again. Each trial is a connection
+// one alone remains. That is then tried again and again. Each attempt is a connection
 // of its own that lasts for a while with nothing on it, and for another while behind
-// a message that the receiver takes; only then the suspect is sent, and
-// only if the connection ends behind it this speaks against it. Any other end
-// acquits it. How long the whiles are is drawn at random, so that no receiver that
-// ends connections by the clock can put the blame on a message.
+// a message that the receiver takes; only then the candidate is sent, and the
+// attempt counts only if the connection ends behind it. After any other end the
+// count begins again. How long the whiles are is drawn at random, so that a receiver
+// that ends connections by the clock does not seem to refuse a message.
 //
-// The suspect is shortened more and more. If even the shortest form ends
+// The candidate is shortened more and more. If even the shortest form ends
 // connections, and that cannot be by chance, it is given up.
-type suspicion struct {
+type bisection struct {
 	fails int // connections that ended with messages on their way, in a row
 	step  int // how many messages to send at once; 0: all
 
-	is        bool     // there is a suspect
-	id        identity // it
+	found     bool     // there is a candidate
+	candidate identity // it
 	limit     int      // to which it is shortened; 0: not at all
-	strikes   int      // since the limit is that
-	chance    float64  // logarithm of how likely all strikes are by chance
-	condemned bool
+	failures  int      // since the limit is that
+	logChance float64  // logarithm of how likely all failures are by chance
+	rejected  bool
 
-	good []byte // a message that was taken
+	taken []byte // a message that was taken
 }
 
 // careful reports whether messages count only when the connection lasts a while
 // behind them.
-func (s *suspicion) careful() bool { return s.fails > 0 }
+func (s *bisection) careful() bool { return s.fails > 0 }
 
 // batch returns how many of n messages to send at once.
-func (s *suspicion) batch(n int) int {
+func (s *bisection) batch(n int) int {
 	if s.step == 0 {
 		return n
 	}
@@ -81,46 +81,46 @@ func (s *suspicion) batch(n int) int {
 }
 
 // passed says that as many were taken as take had returned.
-func (s *suspicion) passed() { s.step *= 2 }
+func (s *bisection) passed() { s.step *= 2 }
 
 // failed says that the connection ended with n messages on their way, the first of
 // which is id.
-func (s *suspicion) failed(n int, id identity) {
+func (s *bisection) failed(n int, id identity) {
 	if s.fails++; s.fails == 1 {
 		return // a restart
 	}
 	s.step = max(1, n/2)
-	if n == 1 && !(s.is && s.id == id) {
-		s.accuse(id)
+	if n == 1 && !(s.found && s.candidate == id) {
+		s.setCandidate(id)
 	}
 }
 
-// accuse makes id the suspect.
-func (s *suspicion) accuse(id identity) {
-	*s = suspicion{fails: s.fails, step: 1, is: true, id: id, good: s.good}
+// setCandidate makes id the candidate.
+func (s *bisection) setCandidate(id identity) {
+	*s = bisection{fails: s.fails, step: 1, found: true, candidate: id, taken: s.taken}
 }
 
-// acquit says that the connection ended before the suspect was sent.
-func (s *suspicion) acquit() { s.accuse(s.id) }
+// restart says that the connection ended before the candidate was sent.
+func (s *bisection) restart() { s.setCandidate(s.candidate) }
 
-// clear says that everything is delivered.
-func (s *suspicion) clear() { *s = suspicion{good: s.good} }
+// reset says that everything is delivered.
+func (s *bisection) reset() { *s = bisection{taken: s.taken} }
 
-// settled says that there is no suspect any more.
-func (s *suspicion) settled() { *s = suspicion{fails: s.fails, step: 1, good: s.good} }
+// dropCandidate says that there is no candidate any more.
+func (s *bisection) dropCandidate() { *s = bisection{fails: s.fails, step: 1, taken: s.taken} }
 
-// strike says that the connection ended after that time behind the suspect, of so
+// countFailure says that the connection ended after that time behind the candidate, of so
 // many octets, having lasted for alive before.
-func (s *suspicion) strike(after, alive time.Duration, size int) {
+func (s *bisection) countFailure(after, alive time.Duration, size int) {
 	s.fails++
-	s.strikes++
+	s.failures++
 	after = max(after, time.Millisecond)
-	s.chance += math.Log10(after.Seconds() / (after + alive).Seconds())
+	s.logChance += math.Log10(after.Seconds() / (after + alive).Seconds())
 	switch least := shorter(size, s.limit) == 0; {
-	case !least && s.limit > 0, !least && s.strikes >= strikesWhole:
-		s.limit, s.strikes = shorter(size, s.limit), 0
-	case least && s.strikes >= strikesWhole && s.chance <= byChance:
-		s.condemned = true
+	case !least && s.limit > 0, !least && s.failures >= leastFailures:
+		s.limit, s.failures = shorter(size, s.limit), 0
+	case least && s.failures >= leastFailures && s.logChance <= byChance:
+		s.rejected = true
 	}
 }
 
@@ -140,17 +140,17 @@ func shorter(size, limit int) int {
 	return 0
 }
 
-// remember keeps a message that was taken, for trials.
-func (s *suspicion) remember(msg []byte) { s.good = append(s.good[:0], msg...) }
+// remember keeps a message that was taken, for attempts.
+func (s *bisection) remember(msg []byte) { s.taken = append(s.taken[:0], msg...) }
 
-// control returns what is sent before message i of h, the suspect: a message that
+// control returns what is sent before message i of h, the candidate: a message that
 // was taken. Where none is known, it is one in the shortest form, for all of them
-// may be too long: the next one, or the suspect itself if that can be shortened.
-// Nil if there is nothing that would tell the suspect from others.
-func (s *suspicion) control(h *history, i int) []byte {
+// may be too long: the next one, or the candidate itself if that can be shortened.
+// Nil if there is nothing that would tell the candidate from others.
+func (s *bisection) control(h *history, i int) []byte {
 	switch {
-	case s.good != nil:
-		return s.good
+	case s.taken != nil:
+		return s.taken
 	case i+1 < len(h.marks):
 		i++
 	case len(h.message(i)) <= LeastMessage:
