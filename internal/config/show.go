@@ -84,7 +84,9 @@ func (s *shower) show() []byte {
 			}
 		case section.Kind() != reflect.Slice:
 			line(key, key+": "+string(s.value(nil, section, "", false)))
-		case section.IsNil():
+		case isNil(section):
+		case section.Kind() != reflect.Slice:
+			line(key, key+": "+string(s.value(nil, section, key, false)))
 		case section.Len() == 0:
 			line(key, key+": []")
 		default:
@@ -158,14 +160,16 @@ func (s *shower) value(dst []byte, v reflect.Value, name string, asJSON bool) []
 		return appendText(dst, units.FormatDuration(x), asJSON)
 	case fs.FileMode:
 		return strconv.AppendQuote(dst, fmt.Sprintf("%04o", x.Perm()))
-	case string:
-		return appendText(dst, x, asJSON)
-	case bool:
-		return strconv.AppendBool(dst, x)
-	case int:
-		return strconv.AppendInt(dst, int64(x), 10)
 	}
 	switch v.Kind() {
+	case reflect.String:
+		return appendText(dst, v.String(), asJSON)
+	case reflect.Bool:
+		return strconv.AppendBool(dst, v.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.AppendInt(dst, v.Int(), 10)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return strconv.AppendUint(dst, v.Uint(), 10)
 	case reflect.Pointer:
 		return s.value(dst, v.Elem(), name, asJSON)
 	case reflect.Slice:
