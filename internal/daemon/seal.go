@@ -23,11 +23,15 @@ func (d *daemon) openSealer() error {
 	if err != nil {
 		return fmt.Errorf("seal.key: %w", err)
 	}
-	d.sealer = seal.New(d.spool, seal.Options{
+	o := seal.Options{
 		Signer: signer, Every: cfg.Every, Interval: cfg.Interval, File: d.dir(sealFile),
 		Policy: d.policies.Policy, Host: d.hostname.Bytes, Emit: d.emitter.emit,
 		Task: d.share.Task(fairshare.Sinks),
-	})
+	}
+	if d.who != nil {
+		o.Join, o.Expect = d.Config.Source.Join, d.who
+	}
+	d.sealer = seal.New(d.spool, o)
 	return nil
 }
 

@@ -10,10 +10,11 @@
 // # What a leaf is
 //
 // A leaf is over what every JSON line carries, so that a file needs no raw to be
-// checked: all keys but host, which the note has, prev_seq, which is of a sink, and
-// those that say who asked, which are found out beside the record and may differ
-// from sink to sink. A second half is over the text of the record, for lines with
-// raw. A checkpoint carries the leaves since the one before, which its root vouches
+// checked: all keys but host, which the note has, and prev_seq, which is of a sink.
+// A second part is over the text of the record, for lines with raw, and a third over
+// the keys that say who asked, which are found out beside the record: where they come
+// too late they may differ from sink to sink, so a difference there is told, and
+// neither called altered nor unaltered. A checkpoint carries the leaves since the one before, which its root vouches
 // for: so each event can be checked alone, one that was altered is named, and a file
 // with holes can be checked where it has none. It also carries the edge of the tree
 // before them, so that none of the earlier events is needed.
@@ -30,5 +31,5 @@
 // # Goroutines and memory
 //
 // A Sealer and a Verifier are for one goroutine each. A Sealer is a reader of the
-// spool like others and keeps 32 bytes for each event since the last checkpoint.
+// spool like others and keeps 48 bytes for each event since the last checkpoint.
 package seal

@@ -10,9 +10,10 @@ import (
 )
 
 // Leaf is what a tree has of one event: the first 16 bytes of SHA-256 of its line in
-// JSON, and the first 16 of SHA-256 of the record's text, which only lines with raw
-// and the spool have. So a line can be checked with and without raw.
-type Leaf [32]byte
+// JSON, the first 16 of SHA-256 of the record's text, which only lines with raw and
+// the spool have, and the first 16 of SHA-256 of the keys that say who asked, zeros
+// where there are none. So each can be checked without the others.
+type Leaf [48]byte
 
 // missing is the leaf of an event that was not there when it was to be sealed.
 var missing Leaf
@@ -21,10 +22,11 @@ var missing Leaf
 type hasher struct {
 	context format.Context
 	line    []byte
+	caller  ipe.Event // only who asked
 }
 
-// leaf returns the leaf of an event: of its keys but host, prev_seq and those that
-// say who asked, and of the text of its record.
+// leaf returns the leaf of an event: of its keys but host and prev_seq, and of the
+// text of its record.
 func (h *hasher) leaf(ev *ipe.Event, id *format.Identity) (l Leaf) {
 	h.context.Identity = format.Identity{Spool: id.Spool, Seq: id.Seq, BootID: id.BootID}
 	sealed := *ev
@@ -33,17 +35,28 @@ func (h *hasher) leaf(ev *ipe.Event, id *format.Identity) (l Leaf) {
 	line, record := sha256.Sum256(h.line), sha256.Sum256(ev.Raw)
 	copy(l[:16], line[:16])
 	copy(l[16:], record[:16])
+	if ev.CallerKnown() {
+		h.caller = ipe.Event{Kind: ipe.KindAccess, Has: ev.Has &^ sealed.Has, Caller: ev.Caller}
+		h.context.Identity = format.Identity{}
+		h.line = format.AppendJSON(h.line[:0], &h.caller, &h.context)
+		caller := sha256.Sum256(h.line)
+		copy(l[32:], caller[:16])
+	}
 	return l
 }
 
 // same reports whether l is the leaf of what has the leaf got, which has no text of
 // the record unless raw is set.
 func (l *Leaf) same(got *Leaf, raw bool) bool {
+	n := 16
 	if raw {
-		return *l == *got
+		n = 32
 	}
-	return [16]byte(l[:16]) == [16]byte(got[:16])
+	return string(l[:n]) == string(got[:n])
 }
+
+// sameCaller reports whether both say the same of who asked.
+func (l *Leaf) sameCaller(got *Leaf) bool { return string(l[32:]) == string(got[32:]) }
 
 // appendLeaves appends leaves as the key "leaves" has them.
 func appendLeaves(dst []byte, leaves []Leaf) []byte {
@@ -53,7 +66,7 @@ func appendLeaves(dst []byte, leaves []Leaf) []byte {
 	return dst
 }
 
-const leafText = 43 // characters of one leaf
+const leafText = 64 // characters of one leaf
 
 // parseLeaves reads the key "leaves".
 func parseLeaves(text []byte) ([]Leaf, error) {

@@ -59,7 +59,7 @@ type LogState struct {
 	Lost         uint64  `json:"lost"`      // of them, how many were gone before they could be sealed
 	Unsealed     uint64  `json:"unsealed"`  // events that no checkpoint vouches for, but should
 	Behind       uint64  `json:"behind"`    // events behind the last checkpoint
-	Callers      uint64  `json:"callers"`   // events with keys that are not sealed: who asked
+	Callers      uint64  `json:"callers"`   // lines that say something else of who asked than was sealed
 }
 
 // ExitCode returns 0 when everything is unaltered and complete, 1 when something was
@@ -120,7 +120,7 @@ func (v *Verifier) Report() *Report {
 
 // judge compares the events of one spool with its checkpoints.
 func (v *Verifier) judge(r *Report, id spool.ID, l *log) LogState {
-	s := LogState{Spool: id.String(), Integrity: Unaltered, Completeness: Complete, Checkpoints: len(l.checkpoints), Missing: []Range{}, Uncertain: l.uncertain, Callers: l.callers, Unsealed: l.unnamed}
+	s := LogState{Spool: id.String(), Integrity: Unaltered, Completeness: Complete, Checkpoints: len(l.checkpoints), Missing: []Range{}, Uncertain: l.uncertain, Unsealed: l.unnamed}
 	altered := func(at seen, seq uint64, why string) {
 		p := v.problem(at, seq, why)
 		p.Spool = s.Spool
@@ -194,6 +194,8 @@ func (v *Verifier) judge(r *Report, id spool.ID, l *log) LogState {
 				s.Unsealed++
 			} else if !leaf.same(&e.leaf, e.raw) {
 				altered(e, e.seq, "the event is not what was sealed")
+			} else if e.line > 0 && !leaf.sameCaller(&e.leaf) {
+				s.Callers++
 			}
 		}
 	}
@@ -201,7 +203,7 @@ func (v *Verifier) judge(r *Report, id spool.ID, l *log) LogState {
 	if len(s.Missing) > 0 || l.uncertain {
 		s.Completeness = Incomplete
 	}
-	if s.Unsealed > 0 {
+	if s.Unsealed > 0 || s.Callers > 0 {
 		s.Integrity = CannotSay
 	}
 	if len(l.checkpoints) == 0 {

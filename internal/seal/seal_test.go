@@ -86,7 +86,7 @@ func (h *host) record(n int) {
 		text := fmt.Sprintf(`audit(1795440701.244:%d): ipe_op=EXECUTE ipe_hook=BPRM_CHECK enforcing=1 pid=570 comm="sh" path="/tmp/true" dev="tmpfs" ino=2 rule="DEFAULT op=EXECUTE action=DENY"`, seq)
 		h.spool.Append([]spool.Record{{Type: 1420, Time: time.Now().UnixNano(), Data: []byte(text)}})
 		for {
-			e, ok, err := h.sealer.reader.TryNext()
+			e, ok, err := h.sealer.source.TryNext()
 			if err != nil {
 				h.t.Fatal(err)
 			}
@@ -428,5 +428,29 @@ func BenchmarkSeal(b *testing.B) {
 	for b.Loop() {
 		e.Seq++
 		h.sealer.add(&e)
+	}
+}
+
+func TestWhoAskedIsSealed(t *testing.T) {
+	t.Parallel()
+	ev := ipe.Event{Kind: ipe.KindAccess, Verdict: ipe.VerdictDenied, Action: ipe.ActionDeny}
+	id := format.Identity{Spool: 7, Seq: 1}
+	var hash hasher
+	without := hash.leaf(&ev, &id)
+	ev.Caller.Cgroup, ev.Caller.Context = []byte("/a"), ipe.ContextProc
+	with := hash.leaf(&ev, &id)
+	ev.Caller.Cgroup = []byte("/b")
+	other := hash.leaf(&ev, &id)
+	if !with.same(&without, true) || !with.same(&other, true) || with.sameCaller(&without) || with.sameCaller(&other) {
+		t.Errorf("leaves %x, %x, %x", without, with, other)
+	}
+	// A line that says more than was sealed is neither altered nor unaltered.
+	h := newHost(t, 100)
+	h.record(2)
+	h.close()
+	lines := h.lines(false)
+	lines[0] = bytes.Replace(lines[0], []byte(`,"rule_kind"`), []byte(`,"unit":"sshd.service","rule_kind"`), 1)
+	if r := h.verify(lines); r.ExitCode() != 2 || r.Spools[0].Callers != 1 {
+		t.Errorf("exit %d: %s", r.ExitCode(), r.AppendText(nil))
 	}
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // MaxEvery is the most events between two checkpoints: an event of KindCheckpoint
-// has 43 bytes for each of them.
+// has 64 bytes for each of them.
 const MaxEvery = 10_000
 
 // Options say what a Sealer does.
@@ -30,6 +30,8 @@ type Options struct {
 	Interval time.Duration // the longest that an event waits for one
 	File     string        // keeps the tree over restarts; empty: nothing does
 	Policy   func(context uint16) *ipe.Policy
+	Join     time.Duration     // for how long an access waits for what belongs to it
+	Expect   entry.Expectation // what there is to wait for; nil: nothing
 	Host     func() []byte
 	Emit     func(*ipe.Event) // puts an event into the stream, and sets its time
 	Task     *fairshare.Task  // may be nil
@@ -40,6 +42,7 @@ type Options struct {
 type Sealer struct {
 	options Options
 	reader  *spool.Reader
+	source  *entry.Joiner // of reader
 	decoder entry.Decoder
 	hasher  hasher
 	event   ipe.Event
@@ -71,7 +74,9 @@ func New(s *spool.Spool, o Options) *Sealer {
 		}
 	}
 	z.from = z.tree.clone()
-	z.reader = s.NewReader(spool.Start{After: &spool.Cursor{ID: z.id, Seq: z.tree.size}})
+	z.reader = s.NewReader(spool.Start{After: &spool.Cursor{ID: z.id, Seq: z.tree.size}, Attachments: true})
+	z.source = entry.NewJoiner(z.reader)
+	z.source.Wait, z.source.Expect = o.Join, o.Expect
 	return z
 }
 
@@ -94,7 +99,7 @@ const workPerEvent = 8
 func (z *Sealer) Run(ctx context.Context) {
 	defer z.options.Task.Leave()
 	for ctx.Err() == nil {
-		e, ok, err := z.reader.TryNext()
+		e, ok, err := z.source.TryNext()
 		switch {
 		case ok:
 			if z.options.Task.Spend(ctx, workPerEvent) != nil {
@@ -113,7 +118,7 @@ func (z *Sealer) Run(ctx context.Context) {
 		if z.news {
 			wait, cancel = context.WithDeadline(ctx, z.due)
 		}
-		e, err = z.reader.Next(wait)
+		e, err = z.source.Next(wait)
 		switch {
 		case err == nil:
 			z.add(e)
@@ -129,8 +134,9 @@ func (z *Sealer) Run(ctx context.Context) {
 
 // Finish seals what is there now.
 func (z *Sealer) Finish() {
+	z.source.Hurry()
 	for {
-		e, ok, err := z.reader.TryNext()
+		e, ok, err := z.source.TryNext()
 		switch {
 		case ok:
 			z.add(e)

@@ -64,7 +64,7 @@ func (r *Report) AppendText(dst []byte) []byte {
 			line("  %d repeats of events", s.Repeats)
 		}
 		if s.Callers > 0 {
-			line("  not sealed: what %d events say of who asked", s.Callers)
+			line("  %d lines say something else of who asked than was sealed: altered, or found out too late for one of both", s.Callers)
 		}
 	}
 	return dst

@@ -47,9 +47,8 @@ type log struct {
 	hosts       map[origins]seen // those that lines name, and the first line
 	problems    []Problem        // found on the way
 	latest      uint64           // in the source that is read
-	callers     uint64
-	unnamed     uint64 // lines without a seq
-	uncertain   bool   // a spool tells that it may have had more
+	unnamed     uint64           // lines without a seq
+	uncertain   bool             // a spool tells that it may have had more
 }
 
 // origins is what a line says of where it is from.
@@ -57,13 +56,12 @@ type origins struct{ host, boot string }
 
 // seen is one occurrence of an event.
 type seen struct {
-	seq     uint64
-	leaf    Leaf
-	source  int32
-	line    uint64 // 0: an entry of a spool
-	raw     bool   // the leaf has the text of the record
-	late    bool   // behind a later one of the same source
-	partial bool
+	seq    uint64
+	leaf   Leaf
+	source int32
+	line   uint64 // 0: an entry of a spool
+	raw    bool   // the leaf has the text of the record
+	late   bool   // behind a later one of the same source
 }
 
 // checkpoint is one that holds.
@@ -157,7 +155,7 @@ func (v *Verifier) line(line []byte, at seen) {
 		// A sink with a match says which event it was given before.
 		l.problems = append(l.problems, v.problem(at, id.Seq, fmt.Sprintf("the line before it was seq %d, and is not here", id.PrevSeq)))
 	}
-	at.leaf, at.raw, at.partial = v.hasher.leaf(ev, &id), !ev.HasRecord() || ev.Raw != nil, id.Partial
+	at.leaf, at.raw = v.hasher.leaf(ev, &id), !ev.HasRecord() || ev.Raw != nil
 	v.observe(l, ev, id.Seq, at)
 }
 
@@ -197,8 +195,6 @@ func (v *Verifier) observe(l *log, ev *ipe.Event, seq uint64, at seen) {
 	case seq == 0:
 		l.unnamed++
 		return
-	case ev.CallerKnown():
-		l.callers++
 	}
 	at.seq, at.late = seq, seq < l.latest
 	l.latest = max(l.latest, seq)
