@@ -82,8 +82,6 @@ func (s *shower) show() []byte {
 			for k, v := range fields(section) {
 				line(key+"."+k, "  "+k+": "+string(s.value(nil, v, "", false)))
 			}
-		case section.Kind() != reflect.Slice:
-			line(key, key+": "+string(s.value(nil, section, "", false)))
 		case isNil(section):
 		case section.Kind() != reflect.Slice:
 			line(key, key+": "+string(s.value(nil, section, key, false)))
