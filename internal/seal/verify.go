@@ -19,8 +19,8 @@ import (
 // maxLine is how long a line may be in bytes: checkpoints are the longest.
 const maxLine = 4 << 20
 
-// Verifier compares events with the checkpoints among them. It holds some 70 bytes
-// for each event and 32 for each that is sealed.
+// Verifier compares events with the checkpoints among them. It holds some 80 bytes
+// for each event and 48 for each that is sealed.
 type Verifier struct {
 	keys    []note.Verifier
 	anchors bool // only checkpoints are taken
