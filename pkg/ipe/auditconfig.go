@@ -52,8 +52,8 @@ func carriesAuditConfig(typ uint16) bool {
 // exit may say never, but nearly all say always, and the record does not say
 // which.
 const (
-	listTask    = 1
-	listExclude = 5
+	listTask    = "1"
+	listExclude = "5"
 )
 
 // auditSettings are the numbers that AUDIT_SET changes, as audit_log_config_change
@@ -165,9 +165,9 @@ func (c *auditConfig) tells(typ uint16) bool {
 		c.old, c.new = nil, nil
 		list := auditrec.Value(nil)
 		switch {
-		case string(c.list) == "5":
+		case string(c.list) == listExclude:
 			list = auditrec.Value(excludeRule)
-		case string(c.list) == "1":
+		case string(c.list) == listTask:
 			list = auditrec.Value(taskRule)
 		case c.list != nil || c.setting != "audit_enabled":
 			return false
