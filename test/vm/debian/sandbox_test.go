@@ -26,7 +26,7 @@ func exposure(t *testing.T, g *guest) {
 	}{
 		{"", 5},
 		{"network", 16},
-		{"own-socket network exec group", 16},
+		{"own-socket network exec group", 18},
 	} {
 		text, stderr, exit := g.try(t, fmt.Sprintf(`rm -rf /run/rated && mkdir -p /run/rated/ipe-auditd.service.d && cd /run/rated &&
 			cp /usr/lib/systemd/system/ipe-auditd.service . && for name in %s; do cp %s$name.conf ipe-auditd.service.d; done &&
