@@ -20,13 +20,20 @@ func TestEveryMeasurementRuns(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	profiles := t.TempDir()
-	out, err := exec.Command(program, "-size", "0.002", "-rounds", "1", "-profile", profiles).CombinedOutput()
+	pictures := t.TempDir()
+	out, err := exec.Command(program, "-size", "0.002", "-rounds", "1", "-profile", profiles, "-svg", pictures).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	_, table, _ := strings.Cut(string(out), "|---|---|---|\n")
 	if rows := strings.Count(table, "\n"); rows < 18 {
 		t.Errorf("only %d rows:\n%s", rows, out)
+	}
+	for _, name := range []string{"rates", "sinks", "clients", "hosts"} {
+		text, err := os.ReadFile(filepath.Join(pictures, name+".svg"))
+		if n := strings.Count(string(text), "<circle"); err != nil || n < 4 || strings.Contains(string(text), "NaN") || strings.Contains(string(text), "Inf") {
+			t.Errorf("picture %s: %d points, %v", name, n, err)
+		}
 	}
 	for _, name := range []string{"cpu", "allocs", "block"} {
 		if info, err := os.Stat(filepath.Join(profiles, name)); err != nil || info.Size() == 0 {

@@ -3,6 +3,7 @@
 //
 //	sudo go run ./test/bench            # all of it, some five minutes
 //	sudo go run ./test/bench -run latency,memory
+//	sudo go run ./test/bench -svg docs/performance  # and draw what grows
 //	sudo go run ./test/bench -profile /tmp -run pipeline && go tool pprof -top /tmp/cpu
 //
 // It needs root, for a network namespace of its own. There NETLINK_USERSOCK

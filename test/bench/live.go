@@ -146,6 +146,7 @@ func measureRates(b *bench) error {
 		return err
 	}
 	defer p.kill()
+	c := curve{name: "rates", x: "events a second, into a file", y: "µs of CPU for an event"}
 	for _, rate := range []int{10, 100, 1000, 10_000, 100_000} {
 		used, n, length, err := b.atRate(p, rate)
 		if err != nil {
@@ -153,7 +154,9 @@ func measureRates(b *bench) error {
 		}
 		b.add(fmt.Sprintf("%d events a second into a file", rate), share(used, length),
 			fmt.Sprintf("%v and %.1f wake-ups for an event", (used.cpu/time.Duration(n)).Round(10*time.Nanosecond), float64(used.wakeups)/float64(n)))
+		c.at = append(c.at, point{float64(rate), float64(used.cpu.Microseconds()) / float64(n)})
 	}
+	b.curves = append(b.curves, c)
 	return nil
 }
 
@@ -168,6 +171,7 @@ func measureGrowth(b *bench) error {
 	const rate = 100_000
 	var first, most time.Duration // CPU for an event, with one and with the most sinks
 	counts := []int{0, 1, 2, 4, 8}
+	c := curve{name: "sinks", x: "files", y: "% of a CPU, at 100000 events a second"}
 	var beside string
 	for _, count := range counts {
 		p, _, err := b.listening(slices.Repeat([]string{fileSink}, count)...)
@@ -183,10 +187,14 @@ func measureGrowth(b *bench) error {
 		if count == 1 {
 			first = most
 		}
+		if count > 0 {
+			c.at = append(c.at, point{float64(count), 100 * used.cpu.Seconds() / length.Seconds()})
+		}
 		beside += fmt.Sprintf("; %d: %s", count, share(used, length))
 	}
 	b.add(fmt.Sprintf("each further file at %d events a second, CPU for an event", rate),
 		((most - first) / time.Duration(counts[len(counts)-1]-1)).String(), "files"+strings.TrimPrefix(beside, ";"))
+	b.curves = append(b.curves, c)
 	return nil
 }
 

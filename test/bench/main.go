@@ -28,6 +28,8 @@ var measurements = []struct {
 	{"latency", measureLatency},
 	{"rates", measureRates},
 	{"growth", measureGrowth},
+	{"clients", measureClients},
+	{"hosts", measureHosts},
 	{"quiet", measureQuiet},
 	{"memory", measureMemory},
 	{"readers", measureReaders},
@@ -41,6 +43,7 @@ type bench struct {
 	rounds  int     // of runs that are compared
 	profile string  // folder for profiles of the daemon; empty: none
 	rows    []row
+	curves  []curve
 }
 
 // row is one line of the table.
@@ -78,6 +81,7 @@ func run() error {
 	flag.Float64Var(&b.size, "size", 1, "number of records, relative to the usual")
 	flag.IntVar(&b.rounds, "rounds", 5, "runs of what is compared; the least counts")
 	flag.StringVar(&b.profile, "profile", "", "write profiles (cpu, allocs, block) of the last daemon that ran into this folder")
+	pictures := flag.String("svg", "", "draw what grows with what into this folder")
 	flag.Parse()
 	wanted := names
 	if *only != "" {
@@ -105,6 +109,9 @@ func run() error {
 		}
 	}
 	b.print()
+	if *pictures != "" {
+		return b.draw(*pictures)
+	}
 	return nil
 }
 

@@ -36,6 +36,7 @@ var roles = map[string]func() error{
 	"follow":   follow,
 	"relay":    relay,
 	"attack":   attack,
+	"report":   sumUp,
 }
 
 // text is the record number n of an ordinary denial. The path holds the time
