@@ -36,6 +36,9 @@ func TestScripts(t *testing.T) {
 			switch cond {
 			case "root":
 				return os.Geteuid() == 0, nil
+			case "sysfs":
+				_, err := os.Stat("/sys/dev/block")
+				return err == nil, nil
 			}
 			return false, os.ErrInvalid
 		},
