@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"time"
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/coalesce"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
 	"github.com/ipe-auditd/ipe-auditd/internal/sink"
@@ -116,7 +116,7 @@ func (d *decoder) common(s *Sink) schema.Keys {
 		"raw":   d.Bool(&s.Raw),
 		"omit":  d.omit(s),
 
-		"coalesce": schema.OrZero(&s.Coalesce, d.Duration(&s.Coalesce, 10*time.Millisecond, mostPause)),
+		"coalesce": schema.OrZero(&s.Coalesce, d.Duration(&s.Coalesce, coalesce.Shortest, coalesce.Longest)),
 	}
 }
 

@@ -111,7 +111,6 @@ func TestRepetitionsAreCounted(t *testing.T) {
 	}
 }
 
-// TestWindowEndsByTheClock has nothing more to read when its window ends.
 // TestOnlyOneHostIsCountedTogether has the same access on two hosts, and as events
 // of another spool, which keep their numbers.
 func TestOnlyOneHostIsCountedTogether(t *testing.T) {
@@ -147,6 +146,7 @@ func TestOnlyOneHostIsCountedTogether(t *testing.T) {
 	}
 }
 
+// TestWindowEndsByTheClock has nothing more to read when its window ends.
 func TestWindowEndsByTheClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -265,8 +265,8 @@ func TestCountsAreRightWhateverFails(t *testing.T) {
 			if st := r.Status(); st.Delivered != uint64(len(m.got())) || st.Kept.Seq != uint64(len(tries)) {
 				t.Errorf("status %+v", st)
 			}
-			if n := len(r.windows.windows) + r.windows.order.Len() + r.windows.counted.Len() + r.windows.size; n != 0 {
-				t.Errorf("%d of something is left", n)
+			if n := r.windows.Size(); n != 0 || !r.windows.Empty() {
+				t.Errorf("windows of %d bytes are left", n)
 			}
 		})
 	}
@@ -374,7 +374,7 @@ func TestMemoryForKindsIsBounded(t *testing.T) {
 	r := New(coalescing(l, m))
 	most := 0
 	r.config.Format = func(dst []byte, ev *ipe.Event, c *format.Context) []byte {
-		most = max(most, r.windows.size)
+		most = max(most, r.windows.Size())
 		return spoken(dst, ev, c)
 	}
 	if err := r.Run(t.Context()); err != nil {
@@ -441,51 +441,5 @@ func TestStormOfAMillionIsThreeNumbers(t *testing.T) {
 	}
 	if got := after.TotalAlloc - before.TotalAlloc; got > 8<<20 && !raceEnabled {
 		t.Errorf("%d bytes were allocated for %d entries", got, n)
-	}
-}
-
-// TestRollbackUndoesABatch looks at what a failed batch leaves in a coalescer.
-func TestRollbackUndoesABatch(t *testing.T) {
-	t.Parallel()
-	var decoder ipe.Decoder
-	c := newCoalescer(time.Minute)
-	seq := uint64(0)
-	try := func(a attempt) {
-		seq++
-		var ev ipe.Event
-		e := &spool.Entry{ID: testID, Seq: seq, Type: 1420, Data: a.record()}
-		decoder.Decode(&ev, e.Type, e.Data)
-		if w := c.find(&ev, &format.Identity{}); w != nil {
-			c.count(w, e, &ev)
-		} else {
-			c.begin(&ev, time.Unix(int64(seq), 0))
-		}
-	}
-	try(attempt{1, 1, "a", 1})
-	try(attempt{1, 2, "b", 2})
-	try(attempt{2, 1, "a", 1})
-	c.commit()
-	size := c.size
-	for range 3 {
-		try(attempt{1, 3, "c", 9})
-		c.release(front(&c.order), new(format.Identity))
-		try(attempt{1, 4, "d", 9})
-		try(attempt{2, 5, "e", 9})
-		c.release(front(&c.order), new(format.Identity))
-		try(attempt{3, 6, "f", 9})
-		c.rollback()
-		if grown := c.size - size; grown < 0 || grown > 544 { // the second kind keeps a page for pids
-			t.Errorf("%d bytes more than before", grown)
-		}
-	}
-	if n := len(c.windows); n != 2 {
-		t.Errorf("%d windows, want 2", n)
-	}
-	got := string(spoken(nil, c.release(front(&c.order), new(format.Identity)), &format.Context{Identity: format.Identity{Spool: uint64(testID)}}))
-	if want := "/1 1 (2 to 2) 2-2 pids 1 comms 1 pid=2 comm=b"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if ev := c.release(front(&c.order), new(format.Identity)); ev != nil {
-		t.Errorf("the other kind has counted %d", ev.Count)
 	}
 }

@@ -58,7 +58,7 @@ func (r *Runner) deliver(ctx, idle context.Context) (done bool, err error) {
 		r.pause = r.config.Pause
 	}
 	if r.windows != nil {
-		r.windows.commit()
+		r.windows.Commit()
 	}
 	if r.batch.begun() {
 		r.advance()
@@ -160,7 +160,7 @@ func (r *Runner) handle(ctx context.Context, e *spool.Entry) error {
 	if r.config.Host != nil && r.batch.read == 0 {
 		r.rename(r.config.Host())
 	}
-	class := r.decoder.Decode(&r.event, &r.identity, e)
+	class := r.decoder.Decode(&r.event, &r.context.Identity, e)
 	if class == ipe.ClassIPE && r.event.Kind == ipe.KindUnparsed {
 		r.batch.counts.Unparsed++
 	}
@@ -176,7 +176,7 @@ func (r *Runner) handle(ctx context.Context, e *spool.Entry) error {
 			}
 			break
 		}
-		r.context.Identity, r.context.Received = r.identity, e.Time
+		r.context.Received = e.Time
 		if r.config.Match != nil {
 			r.context.Behind(uint64(r.given.ID), r.given.Seq)
 			r.given = spool.Cursor{ID: spool.ID(r.context.Spool), Seq: r.context.Seq}
@@ -226,7 +226,7 @@ func (r *Runner) handleGap(ctx context.Context, g *spool.GapError) error {
 func (r *Runner) rename(host []byte) {
 	r.decoder.Host = host
 	if r.windows != nil {
-		r.windows.decoder.Host = host
+		r.windows.SetHost(host)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/coalesce"
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
@@ -131,20 +132,19 @@ type Runner struct {
 	undelivering      Undelivering    // likewise
 
 	// Owned by Run.
-	decoder  entry.Decoder
-	event    ipe.Event
-	identity format.Identity // of event
-	context  format.Context  // of what is written
-	entry    Entry
-	buf      []byte
-	cursor   spool.Cursor // everything up to it is flushed, or counted
-	given    spool.Cursor // the last event that was written, with Match
-	flushed  spool.Cursor // the last of those that is flushed
-	windows  *coalescer   // nil: every event is written
-	batch    batch
-	limit    int           // of the next batch, in entries
-	blocks   int           // writes for which it leaves its place, because one has blocked
-	pause    time.Duration // after the next failure
+	decoder entry.Decoder
+	event   ipe.Event
+	context format.Context // of event
+	entry   Entry
+	buf     []byte
+	cursor  spool.Cursor        // everything up to it is flushed, or counted
+	given   spool.Cursor        // the last event that was written, with Match
+	flushed spool.Cursor        // the last of those that is flushed
+	windows *coalesce.Coalescer // nil: every event is written
+	batch   batch
+	limit   int           // of the next batch, in entries
+	blocks  int           // writes for which it leaves its place, because one has blocked
+	pause   time.Duration // after the next failure
 
 	mu     sync.Mutex
 	status Status
@@ -179,8 +179,8 @@ func New(c Config) *Runner {
 	r.resender, _ = c.Sink.(Resender)
 	r.undelivering, _ = c.Sink.(Undelivering)
 	if c.Coalesce > 0 {
-		r.windows = newCoalescer(c.Coalesce)
-		r.windows.decoder.Host = c.Context.Host
+		r.windows = coalesce.New(c.Coalesce, maxWindows, r.writeRepeated)
+		r.windows.SetHost(c.Context.Host)
 	}
 	if c.Host != nil {
 		r.rename(c.Host())
@@ -231,7 +231,7 @@ func (r *Runner) run(ctx context.Context) error {
 			r.pause = r.config.Pause
 		}
 		if r.windows != nil {
-			r.windows.rollback()
+			r.windows.Rollback()
 		}
 		if r.cursor != (spool.Cursor{}) {
 			r.config.Source.Rewind(r.cursor)

@@ -1,4 +1,4 @@
-package sink
+package coalesce
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package sink
+package coalesce
 
 import (
 	"bytes"
@@ -12,24 +12,23 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
 
-// maxWindows bounds the memory of a coalescer, in bytes.
-const maxWindows = 4 << 20
-
 // What a window and a name in it take beside their texts, in bytes.
 const (
 	windowSize = 512
 	commSize   = 64
 )
 
-// coalescer counts the accesses of a kind that follow one that was written. It
+// Coalescer counts the accesses of a kind that follow one that was written. It
 // has a window for each kind, which ends some time after that first one, by the
 // clock or by the stamp of another access of the kind. What was counted then
 // makes one event, and the next access is a first one again.
 //
 // To count an entry is as good as to write it, so it has to be undone when a
 // batch fails: every step is noted until the batch is flushed.
-type coalescer struct {
+type Coalescer struct {
 	length time.Duration
+	most   int // bytes
+	emit   Emit
 
 	windows map[string]*window
 	order   list.List // of all windows: the one that ends first is in front
@@ -37,10 +36,11 @@ type coalescer struct {
 	size    int       // bytes, about
 	key     []byte    // of the kind that was looked for last
 
-	batch   uint64 // grows with each commit and rollback
-	undo    []step // of this batch; the newest is the last
-	decoder entry.Decoder
-	event   ipe.Event // what release returns; views decoder and a window
+	batch    uint64 // grows with each commit and rollback
+	undo     []step // of this batch; the newest is the last
+	decoder  entry.Decoder
+	event    ipe.Event // what release returns; views decoder and a window
+	identity format.Identity
 }
 
 // window is a kind of access that was seen.
@@ -95,55 +95,26 @@ const (
 	stepComm
 )
 
-func newCoalescer(length time.Duration) *coalescer {
-	return &coalescer{length: length, windows: make(map[string]*window), batch: 1}
-}
-
 // find returns the window of the kind of ev, or nil.
-func (c *coalescer) find(ev *ipe.Event, id *format.Identity) *window {
+func (c *Coalescer) find(ev *ipe.Event, id *format.Identity) *window {
 	c.key = appendKind(c.key[:0], ev, id)
 	return c.windows[string(c.key)]
 }
 
 // over reports whether a window ended before ev, by its stamp.
-func (c *coalescer) over(w *window, ev *ipe.Event) bool {
+func (c *Coalescer) over(w *window, ev *ipe.Event) bool {
 	return ev.Time-w.time >= c.length.Milliseconds()
 }
 
-// due returns a window that has ended by the clock, or nil.
-func (c *coalescer) due(now time.Time) *window {
-	if w := front(&c.order); w != nil && now.Sub(w.open) >= c.length {
-		return w
-	}
-	return nil
-}
-
-// end returns when the next window ends; ok is false if there is none.
-func (c *coalescer) end() (t time.Time, ok bool) {
-	if w := front(&c.order); w != nil {
-		return w.open.Add(c.length), true
-	}
-	return t, false
-}
-
-// oldest returns the first entry that was counted and not told, ok false if
-// there is none.
-func (c *coalescer) oldest() (at spool.Cursor, ok bool) {
-	if w := front(&c.counted); w != nil {
-		return w.first, true
-	}
-	return at, false
-}
-
 // begin opens a window behind ev, whose kind was looked for last.
-func (c *coalescer) begin(ev *ipe.Event, now time.Time) {
+func (c *Coalescer) begin(ev *ipe.Event, now time.Time) {
 	w := &window{key: string(c.key), open: now, time: ev.Time, size: windowSize + len(c.key)}
 	c.insert(w)
 	c.undo = append(c.undo, step{kind: stepOpen, w: w})
 }
 
 // count counts an access of the window's kind.
-func (c *coalescer) count(w *window, e *spool.Entry, ev *ipe.Event) {
+func (c *Coalescer) count(w *window, e *spool.Entry, ev *ipe.Event) {
 	if w.noted != c.batch {
 		was := w.tally
 		c.undo = append(c.undo, step{kind: stepCount, w: w, was: &was})
@@ -191,17 +162,17 @@ func (c *coalescer) count(w *window, e *spool.Entry, ev *ipe.Event) {
 }
 
 // release closes a window and returns the event of what it has counted, nil if
-// that is nothing. Then id says of which spool, host and boot. Both live until the
-// next call.
-func (c *coalescer) release(w *window, id *format.Identity) *ipe.Event {
+// that is nothing. Then c.identity says of which spool, host and boot. Both live until
+// the next call.
+func (c *Coalescer) release(w *window) *ipe.Event {
 	c.remove(w)
 	c.undo = append(c.undo, step{kind: stepClose, w: w})
 	if w.count == 0 {
 		return nil
 	}
 	ev, t := &c.event, &w.tally
-	c.decoder.Decode(ev, id, &t.entry)
-	id.Seq = 0 // it is no entry of the spool
+	c.decoder.Decode(ev, &c.identity, &t.entry)
+	c.identity.Seq = 0 // it is no entry of the spool
 	*ev = ipe.Event{
 		Kind: ipe.KindRepeated, Has: ev.Has & ipe.HasIno,
 		Verdict: ev.Verdict, Op: ev.Op, Hook: ev.Hook, Path: ev.Path, Dev: ev.Dev, Ino: ev.Ino,
@@ -221,15 +192,15 @@ func (c *coalescer) release(w *window, id *format.Identity) *ipe.Event {
 	return ev
 }
 
-// commit keeps what was done.
-func (c *coalescer) commit() {
+// Commit says that all that was written is delivered: what was done so far stays.
+func (c *Coalescer) Commit() {
 	clear(c.undo) // they hold on to windows
 	c.undo = c.undo[:0]
 	c.batch++
 }
 
-// rollback undoes everything since the last commit.
-func (c *coalescer) rollback() {
+// Rollback undoes everything since the last Commit.
+func (c *Coalescer) Rollback() {
 	for _, s := range slices.Backward(c.undo) {
 		w := s.w
 		switch s.kind {
@@ -253,11 +224,11 @@ func (c *coalescer) rollback() {
 			c.size -= commSize + len(s.comm)
 		}
 	}
-	c.commit()
+	c.Commit()
 }
 
 // insert makes w one of the windows, remove takes it away.
-func (c *coalescer) insert(w *window) {
+func (c *Coalescer) insert(w *window) {
 	c.windows[w.key] = w
 	c.size += w.size
 	w.inOrder = insert(&c.order, w, func(other *window) bool { return other.open.After(w.open) })
@@ -266,7 +237,7 @@ func (c *coalescer) insert(w *window) {
 	}
 }
 
-func (c *coalescer) remove(w *window) {
+func (c *Coalescer) remove(w *window) {
 	delete(c.windows, w.key)
 	c.size -= w.size
 	c.order.Remove(w.inOrder)
