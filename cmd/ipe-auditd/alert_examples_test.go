@@ -49,11 +49,16 @@ func TestDesktopExampleNotifies(t *testing.T) {
 	cmd := f.example(t, t.TempDir(), program(t, "notify-send", `for last; do :; done; printf '%s\n' "$last"`), "desktop.sh")
 	p := startProgram(t, cmd)
 	f.awaitClient(opened + 1)
-	f.spool.Append([]spool.Record{{Type: ipe.TypeAccess, Data: []byte(
-		`audit(1795440937.705:9): ipe_op=EXECUTE ipe_hook=BPRM_CHECK enforcing=1 pid=7 comm="sh" path="/tmp/<b>&" dev="vda" ino=7 rule="DEFAULT op=EXECUTE action=DENY"`)}})
+	denied := spool.Record{Type: ipe.TypeAccess, Data: []byte(
+		`audit(1795440937.705:9): ipe_op=EXECUTE ipe_hook=BPRM_CHECK enforcing=1 pid=7 comm="sh" path="/tmp/<b>&" dev="vda" ino=7 rule="DEFAULT op=EXECUTE action=DENY"`)}
+	f.spool.Append([]spool.Record{denied, denied, denied})
 	line, err := p.stdout.ReadString('\n')
 	if err != nil || !strings.Contains(line, "DENIED") || !strings.Contains(line, "/tmp/&lt;b&gt;&amp;") || strings.Contains(line, "<b>") {
 		t.Errorf("got %q, %v", line, err)
+	}
+	f.stop() // which ends the minute
+	if line, err = p.stdout.ReadString('\n'); err != nil || !strings.Contains(line, "2") || !strings.Contains(line, "/tmp/&lt;b&gt;&amp;") {
+		t.Errorf("of the two others: got %q, %v", line, err)
 	}
 }
 

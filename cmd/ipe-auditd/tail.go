@@ -41,6 +41,7 @@ type tailOptions struct {
 	host     string
 
 	cursorFile string
+	coalesce   string
 
 	filterOptions
 }
@@ -75,12 +76,17 @@ may be those of many hosts; text then begins with the name of the host.`,
 			if o.cursorFile != "" && len(places) > 0 {
 				return usageError{errors.New("--cursor-file keeps a place in the feed of a daemon, and none in a stream: leave it out")}
 			}
+			if o.coalesce != "" && len(places) > 0 {
+				return usageError{errors.New("--coalesce is for the feed of a daemon, which counts, and not for a stream: leave it out")}
+			}
 			if err := o.resume(cmd, parameters); err != nil {
 				return err
 			}
 			if err := api.Check(parameters); err != nil {
-				if rest, ok := strings.CutPrefix(err.Error(), "last="); ok {
-					return usageError{fmt.Errorf("--lines %s", rest)}
+				for parameter, flag := range map[string]string{"last=": "--lines", "coalesce ": "--coalesce"} {
+					if rest, ok := strings.CutPrefix(err.Error(), parameter); ok {
+						return usageError{fmt.Errorf("%s %s", flag, rest)}
+					}
 				}
 				return usageError{o.named(err)}
 			}
@@ -116,6 +122,7 @@ may be those of many hosts; text then begins with the name of the host.`,
 	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with the events to come (the default)")
 	flags.BoolVar(&o.noFollow, "no-follow", false, "end with the newest event there is")
 	flags.StringVar(&o.cursorFile, "cursor-file", "", "go on where the last run with this `FILE` ended, and keep the place in it; the first run begins with what comes from now on")
+	flags.StringVar(&o.coalesce, "coalesce", "", "print the first access of a kind, and count those like it for this `SPAN`, as 10s: one line then says how many there were")
 	flags.BoolVar(&o.full, "full", false, "do not cut lines to the width of the terminal")
 	flags.StringVar(&o.host, "host", "", "of a stream only hosts whose name matches `GLOB`, as web*")
 	o.lineOptions.addTo(cmd)
@@ -146,6 +153,9 @@ func (o *tailOptions) parameters(cmd *cobra.Command, now time.Time) (url.Values,
 		p.Set("last", strconv.Itoa(o.lines))
 	case since.IsZero() && follow:
 		p.Set("last", strconv.Itoa(defaultLines))
+	}
+	if cmd.Flags().Changed("coalesce") {
+		p.Set("coalesce", o.coalesce)
 	}
 	for _, f := range o.filters() {
 		if *f.values != nil {

@@ -25,6 +25,8 @@
 //	                  at most 64 of each, and of paths and not.paths together 32
 //	                  globs with 128 wildcards
 //	not.events= …     but not these
+//	coalesce=10s      send the first access of a kind, and count those like it for
+//	                  so long: one event "repeated" then says how many there were
 //	format=json       or text, or colour (text for a terminal), or spool: see below
 //	raw=true          add the record text as received
 //	cursor=true       begin every line with SPOOL:SEQ and a blank, the place to go
@@ -47,7 +49,7 @@
 // and reads what an older daemon received with a newer decoder. The form is binary,
 // has a version and is written down in frames.go. Its last frame says that it is
 // complete: a stream without it was cut, which is an error for the reader. All
-// parameters work but raw and cursor, whose answers the entries have anyway;
+// parameters work but coalesce, and raw and cursor, whose answers the entries have anyway;
 // without any that selects, entries come too that are no events.
 //
 // # What a client can do to others
@@ -81,5 +83,5 @@
 // # Memory
 //
 // A stream formats from the spool's memory into a buffer of its own, and keeps
-// nothing of an event. A Status that is given to a Server is the Server's.
+// nothing of an event, but with coalesce= up to 256 KiB of what it counts. A Status that is given to a Server is the Server's.
 package api

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/coalesce"
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
 	"github.com/ipe-auditd/ipe-auditd/internal/fairshare"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
@@ -19,6 +20,9 @@ import (
 // maxBatch is how many bytes are collected before they are written although
 // there is more. One event may go beyond.
 const maxBatch = 32 << 10
+
+// maxWindows bounds the memory of what a client lets count, in bytes.
+const maxWindows = 256 << 10
 
 // serveEvents is the feed.
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
@@ -59,6 +63,10 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		join:    s.options.Join, expect: s.options.Expect,
 		frames: frames{policy: s.options.Policy},
 	}
+	if q.coalesce > 0 {
+		st.windows = coalesce.New(q.coalesce, maxWindows, st.appendRepeated)
+		st.windows.SetHost(st.decoder.Host)
+	}
 	defer st.task.Leave()
 	if err := st.run(r.Context(), s.closing); err != nil {
 		// The client must be able to tell this end from that of the spool.
@@ -86,7 +94,8 @@ type stream struct {
 	event   ipe.Event
 	context format.Context
 	host    func() []byte
-	frames  frames // of format=spool
+	frames  frames              // of format=spool
+	windows *coalesce.Coalescer // nil: every event is sent
 
 	buf    []byte
 	events uint64       // in buf
@@ -120,7 +129,7 @@ func (st *stream) run(ctx, closing context.Context) error {
 	defer context.AfterFunc(closing, cancel)()
 
 	for done := false; !done; {
-		e, err := st.next(idle)
+		e, err := st.next(ctx, idle)
 		if err == nil {
 			done, err = st.handle(ctx, e)
 		} else {
@@ -130,6 +139,9 @@ func (st *stream) run(ctx, closing context.Context) error {
 			return err
 		}
 		if done {
+			if err := st.closeWindows(ctx, true); err != nil {
+				return err
+			}
 			st.tellPlace()
 			st.tellEnd()
 		}
@@ -143,22 +155,31 @@ func (st *stream) run(ctx, closing context.Context) error {
 }
 
 // next returns the next entry, or io.EOF when there is none and none is waited
-// for. Before it waits, everything is sent.
-func (st *stream) next(idle context.Context) (*spool.Entry, error) {
-	e, ok, err := st.source().TryNext()
-	if ok || err != nil {
-		return e, err
+// for. Before it waits, everything is sent. Meanwhile it sends what is due.
+func (st *stream) next(ctx, idle context.Context) (*spool.Entry, error) {
+	for {
+		if err := st.closeWindows(ctx, false); err != nil {
+			return nil, err
+		}
+		e, ok, err := st.source().TryNext()
+		if ok || err != nil {
+			return e, err
+		}
+		if !st.follow {
+			return nil, io.EOF
+		}
+		st.tellPlace()
+		if err := st.flush(); err != nil {
+			return nil, err
+		}
+		wait, cancel := st.untilEnd(idle)
+		e, err = st.source().Next(wait)
+		cancel()
+		st.rename()
+		if !errors.Is(err, context.DeadlineExceeded) || idle.Err() != nil {
+			return e, err
+		}
 	}
-	if !st.follow {
-		return nil, io.EOF
-	}
-	st.tellPlace()
-	if err := st.flush(); err != nil {
-		return nil, err
-	}
-	e, err = st.source().Next(idle)
-	st.rename()
-	return e, err
 }
 
 // source is where entries are read.
@@ -176,6 +197,9 @@ func (st *stream) rename() {
 		return
 	}
 	st.decoder.Host = name
+	if st.windows != nil {
+		st.windows.SetHost(name)
+	}
 	if st.form == formSpool {
 		st.buf = appendHost(st.buf, name)
 	}
@@ -236,13 +260,22 @@ func (st *stream) handle(ctx context.Context, e *spool.Entry) (done bool, err er
 		return false, err
 	}
 	had := len(st.buf)
+	// Without a match whatever it is: the client decodes.
+	whole := st.form == formSpool && (st.match == nil || e.Attachment) && !st.tooNew(e)
+	wanted := whole || st.wanted(e)
+	if wanted && st.windows != nil {
+		// Before the place moves: what is sent first must not seem to be behind e.
+		counted, _, err := st.windows.Add(ctx, e, &st.event, &st.context.Identity)
+		if err != nil {
+			return false, err
+		}
+		wanted = !counted
+	}
 	st.place = e.Cursor()
-	if st.tooNew(e) {
-		// It is passed over.
-	} else if st.form == formSpool && (st.match == nil || e.Attachment) {
-		st.append(e) // whatever it is: the client decodes
-	} else if st.wanted(e) {
-		st.number()
+	if wanted {
+		if !whole {
+			st.number()
+		}
 		st.append(e)
 	}
 	// Attachments of the last event may follow it.
@@ -282,13 +315,18 @@ func (st *stream) append(e *spool.Entry) {
 			})
 		}
 	} else {
-		if st.cursor {
-			st.buf = append(st.place.AppendTo(st.buf), ' ')
-			st.told = st.place
-		}
-		st.buf = st.format(st.buf, &st.event, &st.context)
+		st.appendLine(&st.event)
 	}
 	st.events++
+}
+
+// appendLine adds an event as a line, of the identity that the context has.
+func (st *stream) appendLine(ev *ipe.Event) {
+	if st.cursor {
+		st.told = st.resume()
+		st.buf = append(st.told.AppendTo(st.buf), ' ')
+	}
+	st.buf = st.format(st.buf, ev, &st.context)
 }
 
 // number says which event the client was given before, if it is given only some.
@@ -313,9 +351,9 @@ func (st *stream) tellPlace() {
 	if st.place == (spool.Cursor{}) {
 		st.place = st.end // nothing was read, so there was nothing up to there
 	}
-	if st.cursor && st.told != st.place {
-		st.buf = append(st.place.AppendTo(st.buf), '\n')
-		st.told = st.place
+	if place := st.resume(); st.cursor && st.told != place {
+		st.buf = append(place.AppendTo(st.buf), '\n')
+		st.told = place
 	}
 }
 
@@ -327,6 +365,9 @@ func (st *stream) flush() error {
 	}
 	if _, err := st.out.Write(st.buf); err != nil {
 		return err
+	}
+	if st.windows != nil {
+		st.windows.Commit()
 	}
 	st.feed.sent.Add(st.events)
 	st.buf, st.events = st.buf[:0], 0

@@ -424,7 +424,7 @@ func TestStreamDoesNotAllocatePerEvent(t *testing.T) {
 	defer st.reader.Close()
 	st.follow = true
 	step := func() {
-		e, err := st.next(t.Context())
+		e, err := st.next(t.Context(), t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ipe-auditd/ipe-auditd/internal/coalesce"
 	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/match"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool"
@@ -32,6 +33,8 @@ type query struct {
 	form   string         // the name of format
 	raw    bool
 	cursor bool
+
+	coalesce time.Duration // 0: not at all
 }
 
 // Check returns what is wrong with parameters for /events, in one line.
@@ -80,6 +83,8 @@ func parseQuery(raw string, now time.Time) (*query, error) {
 	switch {
 	case q.form == formSpool && (q.raw || q.cursor):
 		return nil, errors.New("format=spool has every record and its place; leave out raw and cursor")
+	case q.form == formSpool && q.coalesce > 0:
+		return nil, errors.New("format=spool has every record; leave out coalesce")
 	case q.format == nil && q.form != formSpool:
 		return nil, fmt.Errorf("format=%q: want json, text or spool", q.form)
 	}
@@ -125,10 +130,14 @@ func (q *query) set(key, value string, now time.Time) (err error) {
 		q.raw, err = parseBool(value)
 	case "cursor":
 		q.cursor, err = parseBool(value)
+	case "coalesce":
+		if q.coalesce, err = parseSpan(value); err != nil {
+			return fmt.Errorf("coalesce %w", err)
+		}
 	case "format":
 		q.form = value
 	default:
-		return fmt.Errorf("unknown parameter %q; there are after, since, until, last, follow, events, verdicts, ops, hooks, paths, not.events and so on, match, format, raw and cursor", key)
+		return fmt.Errorf("unknown parameter %q; there are after, since, until, last, follow, events, verdicts, ops, hooks, paths, not.events and so on, match, coalesce, format, raw and cursor", key)
 	}
 	if err != nil {
 		return fmt.Errorf("%s=%q: %w", key, value, err)
@@ -200,6 +209,16 @@ func splitList(s string) []string {
 		}
 	}
 	return append(list, s[begin:])
+}
+
+// parseSpan reads for how long repeated accesses are counted.
+func parseSpan(s string) (time.Duration, error) {
+	d, err := units.ParseDuration(s)
+	if err == nil && d != 0 && (d < coalesce.Shortest || d > coalesce.Longest) {
+		err = fmt.Errorf("%q is out of range; it must be between %s and %s, or 0s",
+			s, units.FormatDuration(coalesce.Shortest), units.FormatDuration(coalesce.Longest))
+	}
+	return d, err
 }
 
 func parseBool(s string) (bool, error) {

@@ -62,7 +62,7 @@ var allowed = map[string][]string{
 	"internal/sink/*":                    {"internal/format", "internal/match", "internal/probe", "internal/schema", "internal/sink", "internal/sink/nonblock", "internal/text", "internal/units", "internal/certs", "internal/natsconn", "pkg/ipe"},
 	"internal/sink/journald/journaltest": {},
 	"internal/accesscount":               {"internal/entry", "internal/fairshare", "internal/format", "internal/spool", "pkg/ipe", "pkg/ipe/policy"},
-	"internal/api":                       {"internal/accesscount", "internal/atomicfile", "internal/entry", "internal/fairshare", "internal/format", "internal/match", "internal/spool", "internal/units", "pkg/ipe"},
+	"internal/api":                       {"internal/accesscount", "internal/atomicfile", "internal/coalesce", "internal/entry", "internal/fairshare", "internal/format", "internal/match", "internal/spool", "internal/units", "pkg/ipe"},
 	"internal/activepolicy":              {"internal/atomicfile", "internal/entry", "internal/format", "internal/spool", "pkg/ipe"},
 	"internal/eventsource":               {"internal/activepolicy", "internal/api", "internal/bootid", "internal/entry", "internal/format", "internal/host", "internal/input", "internal/losses", "internal/natsconn", "internal/spool", "internal/spool/segment", "pkg/ipe"},
 	"internal/tally":                     {"internal/format", "internal/eventsource", "internal/input", "internal/spool", "internal/text", "pkg/ipe"},
