@@ -200,8 +200,8 @@ func (p *timeParser) length() (time.Time, error) {
 	case strings.HasPrefix(rest, "+"):
 		rest, sign = strings.TrimPrefix(rest[1:], " "), 1
 	}
-	if before, ok := strings.CutSuffix(strings.ToLower(rest), " ago"); ok && sign < 0 {
-		rest = rest[:len(before)]
+	if n := len(rest) - len(" ago"); n >= 0 && strings.EqualFold(rest[n:], " ago") && sign < 0 {
+		rest = rest[:n]
 	}
 	if rest == "" {
 		return time.Time{}, errOtherForm
