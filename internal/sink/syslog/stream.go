@@ -398,7 +398,12 @@ func (c *stream) look(fd uintptr) {
 		return
 	}
 	c.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLRDHUP}
+	// Also without a time to wait a signal, such as the runtime sends to itself,
+	// ends poll(2) where nothing is to be reported (do_poll, fs/select.c).
 	n, err := unix.Poll(c.poll[:], 0)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Poll(c.poll[:], 0)
+	}
 	c.hungUp, c.lookErr = n > 0, os.NewSyscallError("poll", err)
 }
 
