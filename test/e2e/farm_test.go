@@ -22,14 +22,15 @@ const rsyslogd = "/usr/sbin/rsyslogd"
 
 // configuration has a sink of every kind. DIR is the folder of the farm.
 const configuration = `
-source: {receive_buffer: 64MiB}
+source: {receive_buffer: 64MiB, companions: auto, join: 50ms, proctitle: true}
+heartbeat: 24h
 spool: {dir: DIR/state, size: 64MiB, memory: 8MiB, sync: 50ms}
 api: {path: DIR/api.sock, mode: "0600", group: daemon}
 metrics: {textfile: DIR/metrics.prom}
 log: {level: warn}
 sinks:
   - {type: console, format: json, raw: true}
-  - {name: json, type: file, path: DIR/json, mode: "0600", group: "4711", sync: true}
+  - {name: json, type: file, path: DIR/json, mode: "0600", group: "4711", sync: true, omit: [container]}
   - {name: text, type: file, path: DIR/text, format: text, match: {not: {events: [started, stopped]}}}
   - {name: full, type: file, path: DIR/disk/text, format: text, match: {not: {events: [started, stopped]}}}
   - {name: raw, type: file, path: DIR/raw, format: raw, coalesce: 0s, rotate: {size: 64KiB, age: 1h, keep: 1000, compress: true}}
@@ -46,7 +47,8 @@ sinks:
     from: oldest
     match:
       - {events: [access], verdicts: [denied, would_deny, allowed], ops: [EXECUTE, KMODULE, FIRMWARE, KEXEC_IMAGE, KEXEC_INITRAMFS, POLICY, X509_CERT], hooks: [BPRM_CHECK], paths: ["/tmp/**"]}
-      - {events: [enforcement, policy_load, policy_activate, unparsed, lost, forged]}
+      - {events: [enforcement, policy_load, policy_activate, unparsed, lost, forged, audit_config]}
+      - {events: [access], units: [no-such.service], users: ["4711"], containers: [none]}
 `
 
 // The scripts of the sinks of type exec. A line is read byte by byte, so what
