@@ -28,8 +28,8 @@ func newStatus() *cobra.Command {
 	var o clientOptions
 	cmd := &cobra.Command{
 		Use:   "status [--json]",
-		Short: "Show how the running daemon fares",
-		Long: `status prints how the running daemon fares: what it received, what was lost, and
+		Short: "Show the state of the running daemon",
+		Long: `status prints the state of the running daemon: what it received, what was lost, and
 where each sink stands. It exits with 0 if all is well, and with 1 if something
 is not or no daemon answers, so that it can be a health check.`,
 		Args: noArguments,

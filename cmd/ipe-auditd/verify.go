@@ -105,7 +105,7 @@ func (o *clientOptions) verifiers(names []string) ([]note.Verifier, error) {
 	if len(names) == 0 {
 		cfg, _, err := config.LoadIn(o.config, serviceEnvironment)
 		if err != nil || cfg.Seal.Key == "" {
-			return nil, errors.New("whose checkpoints are to be believed? Give the public key with --key: no configuration here names one")
+			return nil, errors.New("no public key to verify checkpoints with: give it with --key; no configuration here names one")
 		}
 		names = []string{cfg.Seal.Key + ".pub"}
 	}

@@ -174,6 +174,8 @@ func (f *Finder) Found(origin string, hosts []*eventsource.Host) ([][]byte, erro
 		return nil, fmt.Errorf("%s has no event %v that matches", origin, id)
 	case id.Serial != 0:
 		return nil, fmt.Errorf("%s has no event %v", origin, id)
+	case id.Spool == "":
+		return nil, fmt.Errorf("%s has no event %v: it was overwritten, or never there; write the id as shown at the end of a line", origin, id)
 	default:
 		return nil, fmt.Errorf("%s has no event %v: it was overwritten, or never there", origin, id)
 	}

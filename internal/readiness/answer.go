@@ -129,6 +129,9 @@ func (c *hostCheck) reasons(a *Answer, errors []error, unread *tally.Unread) {
 // sinceWhen says why the time may be short.
 func (c *hostCheck) sinceWhen() string {
 	if c.Candidate == nil && c.current.Name != nil {
+		if c.noPolicy {
+			return ", under the policy that was in force last"
+		}
 		return ", under the policy that is in force now"
 	}
 	return ""

@@ -3,6 +3,7 @@ package readiness
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -152,10 +153,17 @@ func (a *Answer) judgedBy(h *Heading) string {
 		return fmt.Sprintf("the candidate %s, %s %s", text.Printable(h.Candidate), text.Name(h.Name), h.Version)
 	case a.Hosts.N > 1 && a.Policy.Name == nil:
 		return "the policy that is in force on each of the hosts"
+	case a.Policy.Name != nil && a.Hosts.N <= 1 && a.noPolicy():
+		return "the policy that was in force last, " + text.PolicyInFull(&a.Policy)
 	case a.Policy.Name != nil:
 		return "the policy in force, " + text.PolicyInFull(&a.Policy)
 	}
 	return "the policy in force, whose name is not known"
+}
+
+// noPolicy reports whether no policy is in force, as far as known.
+func (a *Answer) noPolicy() bool {
+	return slices.ContainsFunc(a.Reasons, func(r Reason) bool { return r.Key == "no_policy" })
 }
 
 // hit returns who had the accesses that would be denied.

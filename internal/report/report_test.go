@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
+	"github.com/ipe-auditd/ipe-auditd/internal/format"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 	"github.com/ipe-auditd/ipe-auditd/pkg/ipe"
 )
@@ -278,6 +279,24 @@ func TestTimelineNamesTheSinkThatWasRefused(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"siem 2", "other 1"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTimelineSaysWhatChangedInAudit(t *testing.T) {
+	t.Parallel()
+	ev := ipe.Event{
+		Kind: ipe.KindAuditConfig, Has: ipe.HasUID, UID: 0, Comm: []byte("auditctl"), Source: []byte(ipe.SourceBackfill),
+		What: []byte("backlog_limit"), Old: []byte("8192"), New: []byte("64"), Effect: []byte("less room"),
+	}
+	var tl timeline
+	tl.add(&eventsource.Event{Event: ev})
+	want := string(format.AppendText(nil, &ev, &format.Context{}))
+	got := string(format.AppendText(nil, &tl.host.list[0].event, &format.Context{}))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.Contains(got, "backlog_limit from 8192 to 64: less room comm=auditctl") {
+		t.Error(got)
 	}
 }
 

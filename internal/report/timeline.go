@@ -137,6 +137,11 @@ func own(ev *eventsource.Event) *ipe.Event {
 		Count: ev.Count, Accuracy: ev.Accuracy, Stage: bytes.Clone(ev.Stage), Sink: bytes.Clone(ev.Sink),
 		Since: ev.Since, Until: ev.Until, FirstSeq: ev.FirstSeq, LastSeq: ev.LastSeq,
 		Version: bytes.Clone(ev.Version), Kernel: bytes.Clone(ev.Kernel), IPEStatus: bytes.Clone(ev.IPEStatus), SuccessAudit: ev.SuccessAudit,
+		Source: bytes.Clone(ev.Source),
+		What:   bytes.Clone(ev.What), Old: bytes.Clone(ev.Old), New: bytes.Clone(ev.New), Effect: bytes.Clone(ev.Effect),
+	}
+	if ev.Kind == ipe.KindAuditConfig {
+		c.Comm, c.Exe, c.Unit = bytes.Clone(ev.Comm), bytes.Clone(ev.Exe), bytes.Clone(ev.Unit)
 	}
 	if ev.Kind == ipe.KindUnparsed {
 		c.Raw = bytes.Clone(ev.Raw[:min(len(ev.Raw), maxRaw)])
