@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/daemon"
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/seal"
 	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 	"github.com/ipe-auditd/ipe-auditd/internal/text"
 )
@@ -38,6 +41,13 @@ it. Of stdin (-) that alone is read, without drop-ins.`,
 			if err == nil && cfg.Spool.Dir != "" {
 				if err = statedir.CheckOwner(cfg.Spool.Dir, statedir.DaemonUID(cfg.Spool.Dir)); err != nil {
 					err = fmt.Errorf("spool.dir: %w", err)
+				}
+			}
+			if err == nil && cfg.Seal.Key != "" {
+				_, err = seal.ReadSigner(cfg.Seal.Key, statedir.DaemonUID(cfg.Spool.Dir))
+				if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+					warnings = append(warnings, schema.Problem{Message: "whether the key can be used, only root and the daemon's user can find out: " + err.Error()})
+					err = nil
 				}
 			}
 			if asJSON {

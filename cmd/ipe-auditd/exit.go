@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/ipe-auditd/ipe-auditd/internal/schema"
+	"github.com/ipe-auditd/ipe-auditd/internal/seal"
 	"github.com/ipe-auditd/ipe-auditd/internal/statedir"
 	"github.com/ipe-auditd/ipe-auditd/pkg/netlinkaudit"
 )
@@ -38,6 +39,7 @@ func exitCode(err error) int {
 	var conf *schema.Error
 	var answer answered
 	var owner *statedir.OwnerError
+	var key *seal.KeyError
 	switch {
 	case err == nil:
 		return exitOK
@@ -49,7 +51,7 @@ func exitCode(err error) int {
 		return sick.code()
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &conf), errors.As(err, &owner):
+	case errors.As(err, &conf), errors.As(err, &owner), errors.As(err, &key):
 		return exitConfig
 	case errors.Is(err, netlinkaudit.ErrPermission):
 		return exitPermission

@@ -121,10 +121,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if o.Input == nil {
 		d.who = d.openCompanions()
-		if err := d.openSealer(); err != nil {
-			d.spool.Close()
-			return err
-		}
+	}
+	if err := d.openSealer(); err != nil {
+		d.spool.Close()
+		return err
 	}
 	d.sinks = newSinkSet(d)
 	if err := d.sinks.startAll(o.Config.Sinks); err != nil {
@@ -132,7 +132,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	if o.Input != nil {
+		endSealing := d.startSealing()
 		err = d.feed(ctx)
+		endSealing()
 		d.savePolicyTable(true)
 	} else {
 		err = d.serve(ctx)

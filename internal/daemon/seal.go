@@ -1,7 +1,8 @@
 package daemon
 
 import (
-	"fmt"
+	"context"
+	"os"
 
 	"go.uber.org/zap"
 
@@ -19,9 +20,9 @@ func (d *daemon) openSealer() error {
 	if cfg.Key == "" {
 		return nil
 	}
-	signer, err := seal.ReadSigner(cfg.Key)
+	signer, err := seal.ReadSigner(cfg.Key, os.Geteuid())
 	if err != nil {
-		return fmt.Errorf("seal.key: %w", err)
+		return err
 	}
 	o := seal.Options{
 		Signer: signer, Every: cfg.Every, Interval: cfg.Interval, File: d.dir(sealFile),
@@ -33,6 +34,25 @@ func (d *daemon) openSealer() error {
 	}
 	d.sealer = seal.New(d.spool, o)
 	return nil
+}
+
+// startSealing seals what an input brings. The function that it returns seals the
+// last of it.
+func (d *daemon) startSealing() (end func()) {
+	if d.sealer == nil {
+		return func() {}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.sealer.Run(ctx)
+	}()
+	return func() {
+		stop()
+		<-done
+		d.closeSealer()
+	}
 }
 
 // closeSealer signs for the last events.

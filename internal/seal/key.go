@@ -39,9 +39,25 @@ func create(file, text string, mode os.FileMode) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// ReadSigner reads a private key. Nobody but its owner may read the file, which
-// root or the user of this process must own.
-func ReadSigner(file string) (note.Signer, error) {
+// KeyError says why a private key cannot be used.
+type KeyError struct{ Err error }
+
+func (e *KeyError) Error() string { return "seal.key: " + e.Err.Error() }
+
+func (e *KeyError) Unwrap() error { return e.Err }
+
+// ReadSigner reads the private key of the daemon, which runs as the user uid. Nobody
+// but its owner may read the file, and root or that user must own it. Its errors are
+// of type *[KeyError].
+func ReadSigner(file string, uid int) (note.Signer, error) {
+	s, err := readSigner(file, uid)
+	if err != nil {
+		return nil, &KeyError{err}
+	}
+	return s, nil
+}
+
+func readSigner(file string, uid int) (note.Signer, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -57,7 +73,7 @@ func ReadSigner(file string) (note.Signer, error) {
 		return nil, fmt.Errorf("%s is no regular file", file)
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("%s may be read by others: chmod 0600 it", file)
-	case owner != 0 && int(owner) != os.Geteuid():
+	case owner != 0 && int(owner) != uid:
 		return nil, fmt.Errorf("%s belongs to user %d, who could sign in our name", file, owner)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxKey))

@@ -41,7 +41,7 @@ func keyPair(t testing.TB, name string) (note.Signer, note.Verifier) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := ReadSigner(file)
+	signer, err := ReadSigner(file, os.Geteuid())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,10 +332,10 @@ func TestKeysOthersMayReadAreRefused(t *testing.T) {
 	if err := os.Chmod(file, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadSigner(file); err == nil || !strings.Contains(err.Error(), "0600") {
+	if _, err := ReadSigner(file, os.Geteuid()); err == nil || !strings.Contains(err.Error(), "0600") {
 		t.Errorf("mode 0640: %v", err)
 	}
-	if _, err := ReadSigner(file + ".pub"); err == nil {
+	if _, err := ReadSigner(file+".pub", os.Geteuid()); err == nil {
 		t.Error("a public key was taken")
 	}
 	if _, err := ParseVerifier(file + ".pub"); err != nil {
