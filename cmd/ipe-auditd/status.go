@@ -115,6 +115,9 @@ func describeSocket(s *api.Socket) string {
 }
 
 func describeInForce(f *api.InForce) string {
+	if f.NoIPE {
+		return "nothing, this kernel has no IPE"
+	}
 	text := map[string]string{
 		"active": "policy " + f.Name, "built_in": "built-in policy " + f.Name,
 		"none": "no policy", "unknown": "the policy is not known",

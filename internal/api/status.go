@@ -49,6 +49,7 @@ type InForce struct {
 	Version   string `json:"active_policy_version,omitempty"`
 	Digest    string `json:"active_policy_digest,omitempty"`
 	Enforcing *bool  `json:"enforcing,omitempty"` // nil: not known
+	NoIPE     bool   `json:"no_ipe,omitempty"`    // the kernel does not use IPE
 }
 
 // Socket is how the daemon hears the kernel.

@@ -115,6 +115,9 @@ func (d *daemon) inForce() api.InForce {
 	if is.Active {
 		force.Name, force.Version, force.Digest = string(is.Policy.Name), string(is.Policy.Version), string(is.Policy.Digest)
 	}
+	if !is.Known && d.securityfs().IPE().Status == host.StatusAbsent {
+		force.Policy, force.NoIPE = "none", true
+	}
 	enforcing := d.securityfs().Mode()
 	if !enforcing.Known() {
 		enforcing = is.Enforcing
