@@ -19,7 +19,9 @@ import (
 	"github.com/ipe-auditd/ipe-auditd/internal/bootid"
 	"github.com/ipe-auditd/ipe-auditd/internal/config"
 	"github.com/ipe-auditd/ipe-auditd/internal/entry"
+	"github.com/ipe-auditd/ipe-auditd/internal/eventsource"
 	"github.com/ipe-auditd/ipe-auditd/internal/host"
+	"github.com/ipe-auditd/ipe-auditd/internal/natsconn"
 	"github.com/ipe-auditd/ipe-auditd/internal/seal"
 	"github.com/ipe-auditd/ipe-auditd/internal/spool/segment"
 )
@@ -36,7 +38,8 @@ its configuration signed, and says of each spool whether what is there is
 unaltered, and up to which checkpoint it is complete.
 
 SOURCE is a file of JSON lines as a sink writes it, also compressed by gzip, - for
-stdin, or a spool directory; all of them count together. Without one it is the
+stdin, a spool directory, or a stream of a nats sink, as nats://HOST:PORT/STREAM or
+tls://HOST:PORT/STREAM; all of them count together. Without one it is the
 running daemon, or its spool directory when no daemon runs. With --anchors the
 checkpoints in FILE count too, such as those that another host has received: what
 they seal must be in SOURCE.
@@ -62,7 +65,9 @@ when it is unaltered but incomplete, and 2 when that cannot be said.`,
 				err = o.verifyDaemon(cmd, v)
 			}
 			for _, name := range names {
-				if info, statErr := os.Stat(name); statErr == nil && info.IsDir() {
+				if info, statErr := os.Stat(name); natsconn.IsPlace(name) {
+					err = verifyStream(cmd, v, name)
+				} else if statErr == nil && info.IsDir() {
 					err = verifySpool(v, name)
 				} else {
 					err = verifyFile(cmd, v, name, false)
@@ -118,6 +123,19 @@ func (o *clientOptions) verifiers(names []string) ([]note.Verifier, error) {
 		list = append(list, v)
 	}
 	return list, nil
+}
+
+// verifyStream reads a stream that sinks of type nats write.
+func verifyStream(cmd *cobra.Command, v *seal.Verifier, url string) error {
+	name, r, err := eventsource.OpenMessages(cmd.Context(), url)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if err := v.Lines(name, r, false); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // verifyFile reads a file of JSON lines.

@@ -34,6 +34,20 @@ func openNATS(ctx context.Context, name string) (*natsStream, error) {
 	return &natsStream{file: file{name: r.String(), closer: m, records: NewRecords(m)}, messages: m}, nil
 }
 
+// OpenMessages opens the stream that a URL names, to be read as text: each message is
+// a line, as it is. It returns what to call the stream, without any password.
+func OpenMessages(ctx context.Context, name string) (string, io.ReadCloser, error) {
+	place, err := natsconn.ParsePlace(name)
+	if err != nil {
+		return "", nil, err
+	}
+	r, err := natsconn.NewReader(ctx, place, natsconn.From{}, false)
+	if err != nil {
+		return "", nil, err
+	}
+	return r.String(), &messages{ctx: ctx, reader: r, all: true}, nil
+}
+
 func (s *natsStream) next(ev *Event) error {
 	err := s.file.next(ev)
 	if s.messages.other > 0 && errors.Is(err, io.EOF) {
@@ -48,6 +62,7 @@ type messages struct {
 	reader *natsconn.Reader
 	rest   []byte // of the message being read
 	other  uint64 // messages that are no JSON, which are left out
+	all    bool   // none is left out
 }
 
 // Read implements [io.Reader].
@@ -56,6 +71,10 @@ func (m *messages) Read(b []byte) (int, error) {
 		next, err := m.reader.Next(m.ctx)
 		if err != nil {
 			return 0, err
+		}
+		if m.all {
+			m.rest = append(next.Data, '\n')
+			break
 		}
 		data := bytes.TrimSpace(next.Data)
 		if len(data) == 0 || data[0] != '{' {

@@ -50,7 +50,11 @@ func (d *Decoder) string(name string, n ast.Node) (string, bool) {
 		d.Errorf(n, "%s wants a text; put it in quotes: %s", name, text.Quote(n.GetToken().Value))
 		return "", false
 	}
-	d.Errorf(n, "%s wants a text, not %s", name, What(n))
+	hint := ""
+	if n.Type() == ast.MappingType || n.Type() == ast.MappingValueType {
+		hint = "; put a text with a colon in quotes"
+	}
+	d.Errorf(n, "%s wants a text, not %s%s", name, What(n), hint)
 	return "", false
 }
 
