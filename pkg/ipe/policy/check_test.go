@@ -37,7 +37,7 @@ func TestCheckFindsEverything(t *testing.T) {
 	}{
 		{"good", head + "op=EXECUTE boot_verified=TRUE action=ALLOW\nop=EXECUTE dmverity_roothash=sha256:" + sum + " action=ALLOW\n", nil},
 		{"empty", "", []string{"1:1 74 no header"}},
-		{"no header", "op=EXECUTE action=ALLOW\nnonsense\n", []string{"1:1 74 in place of policy_name="}},
+		{"no header", "op=EXECUTE action=ALLOW\nnonsense\n", []string{"1:1 74 in place of policy_name=", "2:1 74 in place of the action", "2:1 74 nothing decides"}},
 		{"all mistakes, in their order", head + "op=EXECUTE boot_verified=1 action=ALLOW\nDEFAULT action=DENY\nop=EXECUTE\n", []string{
 			"3:12 74 neither TRUE nor FALSE", "4:1 74 the same DEFAULT", "5:1 74 in place of the action"}},
 		{"missing defaults", "policy_name=lab policy_version=1.0.0\nDEFAULT op=EXECUTE action=DENY\nDEFAULT op=POLICY action=DENY\n", []string{

@@ -45,6 +45,14 @@ func (s *scanner) parse(text []byte) (*Policy, error) {
 		var err *Error
 		if p == nil {
 			p, err = s.header()
+			if err != nil && s.all {
+				// Go on as if it were right, to find the other mistakes too.
+				s.errors, s.headless = append(s.errors, err), true
+				p, err = &Policy{Line: s.number}, nil
+				if bytes.HasPrefix(s.line, []byte("op=")) || bytes.HasPrefix(s.line, []byte("DEFAULT")) {
+					err = s.rule(p)
+				}
+			}
 		} else {
 			err = s.rule(p)
 		}
@@ -124,9 +132,10 @@ type scanner struct {
 	number int    // of the line, from 1
 	line   []byte // its content
 
-	all    bool     // go on behind a rule that is wrong
-	errors []*Error // of those rules
-	blind  bool     // one of them was a DEFAULT
+	all      bool     // go on behind a rule that is wrong
+	errors   []*Error // of those rules
+	blind    bool     // one of them was a DEFAULT
+	headless bool     // the header could not be read
 
 	lenient bool          // take words that are not known
 	unknown []UnknownWord // which those were
