@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -239,6 +240,21 @@ func TestPausesOfAnInput(t *testing.T) {
 	write(accessLine(2) + syscallLine(2) + accessLine(3) + endLine(2))
 	expect("2 by 2")
 	expect("3")
+
+	// One pause is for all that waits: one for each would take 50 s.
+	const last = 503
+	var lines strings.Builder
+	for i := 4; i <= last; i++ {
+		lines.WriteString(accessLine(i))
+	}
+	began := time.Now()
+	write(lines.String())
+	for i := 4; i <= last; i++ {
+		expect(strconv.Itoa(i))
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("what waits behind a pause came in %v", took)
+	}
 	w.Close()
 	if got, ok := <-events; ok {
 		t.Errorf("and %s", got)

@@ -28,6 +28,7 @@ type Input struct {
 	in     *input.Reader
 	record input.Record
 	waits  bool  // record has not been looked at
+	paused bool  // whoever writes paused behind all that is held
 	err    error // that ended the input
 
 	held   entry.Held // what waits for companions, and what is behind that
@@ -55,8 +56,13 @@ func (r *Input) Next() (*spool.Entry, error) {
 	r.parsed = false
 	for {
 		over := r.err != nil
-		if r.held.Len() > 0 && (over || r.held.Complete() || !r.waits && r.in.Pauses(pause)) {
-			return r.held.Pop(), nil
+		if r.held.Len() > 0 {
+			// One pause is enough for all that is held: it is no reason to wait as long
+			// for each of them.
+			r.paused = r.paused || !over && !r.held.Complete() && !r.waits && r.in.Pauses(pause)
+			if over || r.paused || r.held.Complete() {
+				return r.held.Pop(), nil
+			}
 		}
 		switch {
 		// At most one event for each second of the capture.
@@ -70,7 +76,7 @@ func (r *Input) Next() (*spool.Entry, error) {
 			return nil, r.err
 		case !r.waits:
 			r.err = r.in.Next(&r.record)
-			r.waits = r.err == nil
+			r.waits, r.paused = r.err == nil, false
 			continue
 		}
 		r.waits = false
