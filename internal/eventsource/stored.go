@@ -56,6 +56,7 @@ func openDirectory(dir string, since time.Time) (*stored, error) {
 	if err != nil {
 		return nil, err
 	}
+	entries.Attachments = true
 	policies, err := activepolicy.LoadTable(dir)
 	if err != nil {
 		policies = activepolicy.NewTable() // the order of the events still tells something
