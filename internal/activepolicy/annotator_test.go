@@ -39,7 +39,7 @@ func activation(ms, serial int, name string) spool.Record {
 
 var own = spool.Record{Data: []byte(`{"event":"stopped"}`)}
 
-func TestWitnessMarksRecords(t *testing.T) {
+func TestAnnotatorMarksRecords(t *testing.T) {
 	t.Parallel()
 	table := activepolicy.NewTable()
 	var got tape

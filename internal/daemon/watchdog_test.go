@@ -98,7 +98,7 @@ func TestPaceForgetsAStandstillThatIsOver(t *testing.T) {
 	}
 }
 
-func TestVigilIsHeardWhileNothingHasWorkToDo(t *testing.T) {
+func TestWatchdogIsHeardWhileNothingHasWorkToDo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := watch(t, &watchdog{granted: 30 * time.Second, progress: idle, spool: newFakeSpool()})
@@ -111,7 +111,7 @@ func TestVigilIsHeardWhileNothingHasWorkToDo(t *testing.T) {
 	})
 }
 
-func TestVigilIsHeardWhileTheReceiverMovesOn(t *testing.T) {
+func TestWatchdogIsHeardWhileTheReceiverMovesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var turns atomic.Uint64

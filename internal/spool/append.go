@@ -198,8 +198,8 @@ func (s *Spool) chunk(size int, created int64) *chunk {
 	return c
 }
 
-// giveUpSegments makes room for a new segment: it takes the oldest ones off
-// the books, so that no reader opens them any more, and returns the names of
+// giveUpSegments makes room for a new segment: it forgets the oldest ones,
+// so that no reader opens them any more, and returns the names of
 // all files to remove.
 func (s *Spool) giveUpSegments(size int64) []string {
 	s.mu.Lock()
