@@ -93,8 +93,15 @@ func runDaemon(cmd *cobra.Command, opts *options) error {
 		}
 		return cfg, err
 	}
-	return daemon.Run(ctx, d)
+	err = daemon.Run(ctx, d)
+	if err != nil && d.Input != nil && errors.Is(context.Cause(ctx), errSIGINT) {
+		return answered{exitInterrupted, err} // what was read before is delivered
+	}
+	return err
 }
+
+// errSIGINT is the cause of a context that SIGINT ended.
+var errSIGINT = errors.New("SIGINT")
 
 // check refuses combinations of flags that contradict each other.
 func (o *options) check(cmd *cobra.Command) error {
@@ -243,13 +250,16 @@ func signalContext(parent context.Context, endings ...os.Signal) (context.Contex
 	if parent == nil {
 		parent = context.Background()
 	}
-	ctx, cancel := context.WithCancel(parent)
+	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, endings...)
 	go func() {
 		select {
-		case <-signals:
-			cancel()
+		case s := <-signals:
+			if s == syscall.SIGINT {
+				cancel(errSIGINT)
+			}
+			cancel(nil)
 		case <-ctx.Done():
 			return
 		}
@@ -260,7 +270,7 @@ func signalContext(parent context.Context, endings ...os.Signal) (context.Contex
 			os.Exit(exitFailure)
 		}
 	}()
-	return ctx, func() { cancel(); signal.Stop(signals); close(signals) }
+	return ctx, func() { cancel(nil); signal.Stop(signals); close(signals) }
 }
 
 // notifySystemd tells the service manager a state, as in sd_notify(3).
