@@ -118,7 +118,7 @@ var modes = []struct {
 	{"audit on", func(t *testing.T, s *session) {
 		s.holdQueue = true
 		s.begin(t, "audit=1")
-		_ = s.all(t, policies) && s.recorded(t, "audit1-vm", executed, neighbours) && s.all(t, accesses, names, uncountable, stopping)
+		_ = s.all(t, policies) && s.recorded(t, "audit1-vm", executed, neighbours) && s.all(t, whoAsked, accesses, names, uncountable, stopping)
 		t.Logf("%d times the daemon said that it cannot know what the kernel lost", s.unknown)
 	}},
 	{"audit off", func(t *testing.T, s *session) {
