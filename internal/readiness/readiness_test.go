@@ -176,6 +176,19 @@ func facts(o fileprops.Object) (r fileprops.Result) {
 	return r
 }
 
+func TestPolicyThatWasInForceLastIsNotCalledInForce(t *testing.T) {
+	t.Parallel()
+	for events, want := range map[string]string{
+		"started would":      "judged by: the policy in force, p 1.0.0",
+		"started would none": "judged by: the policy that was in force last, p 1.0.0",
+	} {
+		a := ask(t, stream(events), Options{}, true)
+		if got := string(page(a, &Heading{Origin: "x"}, 0, time.UTC)); !strings.Contains(got, want) {
+			t.Errorf("%s: want %q in\n%s", events, want, got)
+		}
+	}
+}
+
 func TestByACandidate(t *testing.T) {
 	t.Parallel()
 	const header = "policy_name=c policy_version=1.0.0\nDEFAULT action=DENY\n"
