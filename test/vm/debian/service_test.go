@@ -29,7 +29,6 @@ var scenarios = []struct {
 	{"denials before the daemon started", early},
 	{"the state of IPE", state},
 	{"enforcement switched", switched},
-	{"who was denied", whoAsked},
 	{"restarts in a flood", restarts},
 	{"kill -9", killed},
 	{"watchdog and status", watchdog},
