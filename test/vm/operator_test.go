@@ -84,9 +84,9 @@ func operate(t *testing.T, s *session) {
 		{path: signedFile, helped: true},
 		{path: signedVolume, helped: true},
 		{path: "/mnt/plain", why: "it has no fs-verity digest and is not on a dm-verity volume"},
-		{path: "/mnt/changed", why: `"/mnt/changed" was written after it was judged`, unknown: true},
-		{path: "/mnt/gone", why: `nothing is at "/mnt/gone"`, unknown: true},
-		{path: "/inside", chroot: "/mnt", why: `nothing is at "/inside", as seen from here`, unknown: true},
+		{path: "/mnt/changed", why: `/mnt/changed was written after it was judged`, unknown: true},
+		{path: "/mnt/gone", why: `nothing is at /mnt/gone`, unknown: true},
+		{path: "/inside", chroot: "/mnt", why: `nothing is at /inside, as seen from here`, unknown: true},
 		{path: "/tmp/program", why: "tmpfs has neither fs-verity nor dm-verity"},
 		{path: "", why: "anonymous memory has none of the properties"},
 	}
@@ -291,7 +291,7 @@ func checkSuggestion(t *testing.T, text string, targets []target, rules []string
 			t.Errorf("not said: %s", target.why)
 		}
 	}
-	if want := "# - \"/mnt/plain\" (inode "; !strings.Contains(text, want) || !strings.Contains(text, " on "+dev+"): would have been denied once since ") {
+	if want := "# - /mnt/plain dev=" + dev + " ino="; !strings.Contains(text, want) || !strings.Contains(text, ": would have been denied once since ") {
 		t.Errorf("the comments do not name the plain file on %s", dev)
 	}
 }
@@ -305,7 +305,7 @@ func (s *session) explains(t *testing.T, ev event) {
 		t.Fatalf("explain ended with %d", exit)
 	}
 	for _, want := range []string{
-		`wanted to map "/mnt/plain" as executable code.`,
+		`wanted to map /mnt/plain as executable code.`,
 		"  policy        lab 1.0.1\n",
 		"line 3 of /sys/kernel/security/ipe/policies/lab/policy\n",
 		"line 4: op=EXECUTE boot_verified=TRUE action=ALLOW\n                  did not match: boot_verified=FALSE\n",
